@@ -1,1 +1,14 @@
-//! Placeholder header, replaced by the owner.
+//! What every component shares to be a process: supervised tasks, logging, metrics, time, flags and configuration files.
+//!
+//! Main types: [`Shutdown`], [`spawn`], [`flags::FlagSet`], [`metrics::Registry`], [`Clock`].
+//! Never here: anything that knows the API, the store or the network.
+//! Upstream counterpart: `k8s.io/component-base`.
+
+pub mod clock;
+pub mod flags;
+pub mod logging;
+pub mod metrics;
+mod tasks;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use tasks::{Shutdown, spawn, spawn_until};

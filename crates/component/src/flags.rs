@@ -1,0 +1,275 @@
+//! Flags in upstream's grammar, from a table: `--name value`, `--name=value`, `--bool`, `--bool=false`; lists repeat or
+//! use commas. One resolution for all commands: flag > environment > configuration file > default.
+//!
+//! An unknown flag is an error. A known flag that has no effect here ([`Flag::inert`]) is accepted with one warning.
+
+use std::collections::BTreeMap;
+
+/// What a flag takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `--x`, `--x=true`, `--x=false`.
+    Bool,
+    /// Any one value.
+    Text,
+    /// Comma separated and repeatable.
+    List,
+}
+
+/// One flag: a row of a command's table.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// Name without the dashes, as upstream spells it.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// The value when nothing sets it; empty for none.
+    pub default: &'static str,
+    /// One line for `--help`.
+    pub help: &'static str,
+    /// True when it is accepted for compatibility and changes nothing.
+    pub inert: bool,
+}
+
+impl Flag {
+    /// A flag with one value.
+    pub const fn text(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self { name, kind: Kind::Text, default, help, inert: false }
+    }
+
+    /// A switch, off unless given.
+    pub const fn switch(name: &'static str, help: &'static str) -> Self {
+        Self { name, kind: Kind::Bool, default: "false", help, inert: false }
+    }
+
+    /// A list.
+    pub const fn list(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self { name, kind: Kind::List, default, help, inert: false }
+    }
+
+    /// A flag of upstream's that has no effect here.
+    pub const fn inert(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, default: "", help: "accepted, without effect here", inert: true }
+    }
+}
+
+/// Why a command line or configuration file was refused; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The flag is in no table.
+    #[error("unknown flag: --{0} (see --help)")]
+    Unknown(String),
+    /// A value is missing at the end of the line.
+    #[error("flag needs a value: --{0}")]
+    MissingValue(String),
+    /// A word that is no flag.
+    #[error("unexpected argument: {0:?} (flags begin with --)")]
+    Unexpected(String),
+    /// The value does not parse.
+    #[error("invalid value {value:?} for --{name}: {reason}")]
+    Invalid {
+        /// The flag's name.
+        name: String,
+        /// What was given.
+        value: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}")]
+    Unreadable {
+        /// As given.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The configuration file is no map of flag names.
+    #[error("the configuration file {path} is not valid: {reason}")]
+    BadFile {
+        /// As given.
+        path: String,
+        /// Where and why.
+        reason: String,
+    },
+}
+
+/// The resolved values of one command's flags.
+#[derive(Clone, Debug, Default)]
+pub struct FlagSet {
+    /// Value by flag name; every flag of the table is present.
+    values: BTreeMap<&'static str, String>,
+    /// Flags that something other than the default set.
+    given: Vec<&'static str>,
+}
+
+impl FlagSet {
+    /// Resolves `arguments` (without the program and command) against `table`. `environment` gives variables by name;
+    /// the variable of `--data-dir` is `KRAB_DATA_DIR`. A flag `config`, where the table has one, names a YAML file
+    /// whose keys are flag names.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is applied partially.
+    pub fn resolve(
+        table: &[Flag],
+        arguments: impl IntoIterator<Item = String>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let from_line = parse_line(table, arguments)?;
+        let config_path =
+            from_line.get("config").cloned().or_else(|| environment("KRAB_CONFIG")).filter(|path| !path.is_empty());
+        let from_file = match config_path {
+            Some(path) if table.iter().any(|flag| flag.name == "config") => read_file(table, &path)?,
+            _ => BTreeMap::new(),
+        };
+        let mut set = Self::default();
+        for flag in table {
+            let variable = format!("KRAB_{}", flag.name.replace('-', "_").to_uppercase());
+            let given = from_line
+                .get(flag.name)
+                .cloned()
+                .or_else(|| environment(&variable))
+                .or_else(|| from_file.get(flag.name).cloned());
+            if let Some(value) = &given {
+                if flag.kind == Kind::Bool {
+                    parse_bool(flag.name, value)?;
+                }
+                if flag.inert {
+                    tracing::warn!(flag = flag.name, "this flag has no effect here");
+                }
+                set.given.push(flag.name);
+            }
+            set.values.insert(flag.name, given.unwrap_or_else(|| flag.default.to_owned()));
+        }
+        Ok(set)
+    }
+
+    /// The text of a flag; empty when it has neither value nor default.
+    pub fn text(&self, name: &str) -> &str {
+        self.values.get(name).map_or("", String::as_str)
+    }
+
+    /// The text of a flag, `None` when empty.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// The state of a switch.
+    pub fn is_set(&self, name: &str) -> bool {
+        matches!(self.text(name), "true" | "1" | "t" | "T" | "TRUE" | "True")
+    }
+
+    /// The items of a list flag, trimmed, without empty ones.
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
+    }
+
+    /// A flag parsed as `T`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the parser's reason.
+    pub fn parse<T>(&self, name: &str) -> Result<T, Error>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let value = self.text(name);
+        value.parse().map_err(|reason: T::Err| Error::Invalid {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reason: reason.to_string(),
+        })
+    }
+
+    /// True when the flag came from the line, the environment or the file.
+    pub fn given(&self, name: &str) -> bool {
+        self.given.contains(&name)
+    }
+}
+
+/// The `--help` text of a table: one flag a line, inert ones left out.
+pub fn help(table: &[Flag]) -> String {
+    let width = table.iter().map(|flag| flag.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for flag in table.iter().filter(|flag| !flag.inert) {
+        let default = match (flag.kind, flag.default) {
+            (Kind::Bool, "false") | (_, "") => String::new(),
+            (_, default) => format!(" (default {default})"),
+        };
+        text.push_str(&format!("  --{:width$}  {}{default}\n", flag.name, flag.help));
+    }
+    text
+}
+
+fn parse_line(
+    table: &[Flag],
+    arguments: impl IntoIterator<Item = String>,
+) -> Result<BTreeMap<&'static str, String>, Error> {
+    let mut values: BTreeMap<&'static str, String> = BTreeMap::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let Some(body) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')).filter(|b| !b.is_empty())
+        else {
+            return Err(Error::Unexpected(argument));
+        };
+        let (name, inline) = match body.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (body, None),
+        };
+        let flag = table.iter().find(|flag| flag.name == name).ok_or_else(|| Error::Unknown(name.to_owned()))?;
+        let value = match (flag.kind, inline) {
+            (_, Some(value)) => value,
+            (Kind::Bool, None) => "true".to_owned(),
+            (_, None) => arguments.next().ok_or_else(|| Error::MissingValue(name.to_owned()))?,
+        };
+        match values.get_mut(flag.name) {
+            Some(present) if flag.kind == Kind::List => {
+                present.push(',');
+                present.push_str(&value);
+            }
+            _ => {
+                values.insert(flag.name, value);
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn read_file(table: &[Flag], path: &str) -> Result<BTreeMap<String, String>, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let bad = |reason: String| Error::BadFile { path: path.to_owned(), reason };
+    let document: BTreeMap<String, serde_json::Value> =
+        serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let mut values = BTreeMap::new();
+    for (name, value) in document {
+        if !table.iter().any(|flag| flag.name == name) {
+            return Err(bad(format!("unknown flag {name:?}")));
+        }
+        let scalar = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => Ok(text.clone()),
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Ok(value.to_string()),
+            _ => Err(bad(format!("{name}: a plain value or a list of them is expected"))),
+        };
+        let text = match &value {
+            serde_json::Value::Array(items) => items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?.join(","),
+            other => scalar(other)?,
+        };
+        values.insert(name, text);
+    }
+    Ok(values)
+}
+
+fn parse_bool(name: &str, value: &str) -> Result<bool, Error> {
+    match value {
+        "true" | "1" | "t" | "T" | "TRUE" | "True" => Ok(true),
+        "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(false),
+        _ => Err(Error::Invalid {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reason: "true or false is expected".to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
