@@ -1,1 +1,15 @@
-//! Placeholder header, replaced by the owner.
+//! The API server: every resource of the schema table served through one engine on `store::Store`.
+//!
+//! A request walks listener -> TLS -> panic guard -> [`filters`] (request info, deadline, authentication, impersonation,
+//! authorization) -> [`endpoints`] (one file a verb) -> [`registry`] (decode, admission, defaults, validation, commit) -> bytes.
+//! The TLS listener and the in-process `kube::Client` call the same service.
+//!
+//! Never here: knowledge of a store backend, of another component, or a handler written for one kind. What one kind means
+//! is a [`registry::strategy::Strategy`], one file a resource.
+//! Upstream: k8s.io/apiserver and k8s.io/kubernetes/pkg/{controlplane,registry}.
+
+pub mod admission;
+pub mod authentication;
+pub mod authorization;
+pub mod context;
+pub mod registry;

@@ -1,0 +1,69 @@
+//! Who is asking: turns a connection's certificates and a request's headers into a [`UserInfo`].
+//!
+//! The filter chain calls one [`Authenticator`]; how several are united (client certificate, service-account token,
+//! bootstrap token, front proxy, anonymous) is this folder's business.
+//! Upstream: k8s.io/apiserver/pkg/authentication.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::status::Status;
+use futures::future::BoxFuture;
+use rustls_pki_types::CertificateDer;
+
+/// Group of every authenticated user.
+pub const ALL_AUTHENTICATED: &str = "system:authenticated";
+/// Group of everyone who is not.
+pub const ALL_UNAUTHENTICATED: &str = "system:unauthenticated";
+/// Group that bypasses authorization.
+pub const SYSTEM_PRIVILEGED_GROUP: &str = "system:masters";
+/// Name of the anonymous user.
+pub const ANONYMOUS: &str = "system:anonymous";
+
+/// An authenticated identity. Upstream: user.Info.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserInfo {
+    /// Unique name among active users.
+    pub name: String,
+    /// Unique over time, or "".
+    pub uid: String,
+    /// Groups, `system:authenticated` included.
+    pub groups: Vec<String>,
+    /// What the authenticator adds, e.g. `authentication.kubernetes.io/credential-id`.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl UserInfo {
+    /// A user of these groups; `system:authenticated` is added.
+    pub fn new(name: impl Into<String>, groups: &[&str]) -> UserInfo {
+        let mut groups: Vec<String> = groups.iter().map(|group| (*group).to_string()).collect();
+        if !groups.iter().any(|group| group == ALL_AUTHENTICATED) {
+            groups.push(ALL_AUTHENTICATED.to_string());
+        }
+        UserInfo { name: name.into(), groups, ..UserInfo::default() }
+    }
+
+    /// The user of a request nobody vouched for.
+    pub fn anonymous() -> UserInfo {
+        UserInfo { name: ANONYMOUS.to_string(), groups: vec![ALL_UNAUTHENTICATED.to_string()], ..UserInfo::default() }
+    }
+
+    /// Member of `group`?
+    pub fn in_group(&self, group: &str) -> bool {
+        self.groups.iter().any(|own| own == group)
+    }
+}
+
+/// The client's certificate chain as it came in the TLS handshake: NOT verified there, leaf first, empty when none was sent.
+/// The authenticator verifies it (so that a bad certificate is a 401, as upstream).
+pub type PeerCertificates = Arc<[CertificateDer<'static>]>;
+
+/// One way, or the union of all ways, to know a user.
+pub trait Authenticator: Send + Sync {
+    /// `Ok(None)`: no credentials of this kind here. `Err`: credentials were given and are bad (401).
+    fn authenticate<'a>(
+        &'a self,
+        parts: &'a http::request::Parts,
+        peer_certificates: &'a PeerCertificates,
+    ) -> BoxFuture<'a, Result<Option<UserInfo>, Status>>;
+}

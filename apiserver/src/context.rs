@@ -1,0 +1,104 @@
+//! What is known about one request below the filters: who asks, what for, when, and which other objects may be looked at.
+//!
+//! Strategies and admission plugins get a [`RequestContext`]; they never see sockets, headers or the store itself.
+//! Upstream: k8s.io/apiserver/pkg/endpoints/request.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::authentication::UserInfo;
+
+/// Read access to the newest committed objects, decoded in their storage version. Cheap: no I/O, no lock held.
+pub trait Objects: Send + Sync {
+    /// One object; `namespace` is "" for cluster-scoped resources.
+    fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
+    /// All objects of a resource, of one namespace unless `namespace` is "".
+    fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>>;
+}
+
+/// One request, as strategies and admission see it.
+pub struct RequestContext {
+    /// The user after impersonation.
+    pub user: UserInfo,
+    /// The resource addressed, parsed from the path.
+    pub target: Target,
+    /// The one clock reading of this request (creationTimestamp, deletionTimestamp, managedFields).
+    pub now: Timestamp,
+    /// `?dryRun=All`: everything happens, nothing is committed and nothing outside is touched.
+    pub dry_run: bool,
+    /// `?fieldManager=`, or the first part of User-Agent.
+    pub field_manager: String,
+    /// Other objects, for admission and for strategies that must look around.
+    pub objects: Arc<dyn Objects>,
+    warnings: Mutex<Vec<String>>,
+}
+
+/// What a resource request addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    /// API group, "" for core.
+    pub group: String,
+    /// API version of the URL.
+    pub version: String,
+    /// Plural resource name.
+    pub resource: String,
+    /// Subresource or "".
+    pub subresource: String,
+    /// Namespace or "".
+    pub namespace: String,
+    /// Object name or "".
+    pub name: String,
+}
+
+impl RequestContext {
+    /// A context at the present time, not a dry run.
+    pub fn new(user: UserInfo, target: Target, objects: Arc<dyn Objects>) -> RequestContext {
+        RequestContext {
+            user,
+            target,
+            now: Timestamp::now(),
+            dry_run: false,
+            field_manager: String::new(),
+            objects,
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Adds a line sent back as a `Warning: 299` header. Repeats are dropped.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// The warnings so far, taken out.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// `now` as metav1.Time writes it: whole seconds, UTC.
+    pub fn timestamp(&self) -> String {
+        format_time(self.now)
+    }
+}
+
+/// metav1.Time's form: RFC 3339, whole seconds, `Z`.
+pub fn format_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("user", &self.user)
+            .field("target", &self.target)
+            .field("now", &self.now)
+            .field("dry_run", &self.dry_run)
+            .finish_non_exhaustive()
+    }
+}
