@@ -1,0 +1,377 @@
+//! The shape of API objects as data: object types, their fields, and the facts each field carries.
+//!
+//! Main types: [`ObjectType`] (one Go struct, or one object node of a custom resource), [`Field`], [`Type`] (what
+//! a value may be) and [`Schema`], a cheap handle that resolves references. Built-in types come from the fact
+//! tables ([`crate::scheme`]); a custom resource definition compiles into a [`CompiledSchema`] of the same types,
+//! so every engine (decoding, defaulting, patches, apply, OpenAPI) knows one kind of schema only.
+//!
+//! This module never looks at objects; it only describes them.
+
+pub(crate) mod parse;
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// A name: borrowed from the built-in tables, owned for custom resources.
+pub type Name = Cow<'static, str>;
+
+/// Which object type a [`Type::Object`] means, within the [`Types`] that holds the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TypeId(pub(crate) u32);
+
+/// What a value may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `true` or `false`.
+    Bool,
+    /// Go `int32`.
+    Int32,
+    /// Go `int64` and `int`.
+    Int64,
+    /// Go `uint32` (no field of a served kind uses it today, kept for completeness of the wire formats).
+    Uint32,
+    /// Go `uint64`.
+    Uint64,
+    /// Go `float64`.
+    Float64,
+    /// A string, of a named Go type or not ([`Field::go_type`]).
+    String,
+    /// `[]byte`: base64 in JSON.
+    Bytes,
+    /// `resource.Quantity`: string or number in, canonical string out.
+    Quantity,
+    /// `intstr.IntOrString`.
+    IntOrString,
+    /// `metav1.Time`: RFC 3339 in, whole seconds UTC out.
+    Time,
+    /// `metav1.MicroTime`: RFC 3339 with six fraction digits.
+    MicroTime,
+    /// `metav1.Duration`: Go's duration text.
+    Duration,
+    /// `metav1.FieldsV1`: an object kept byte for byte.
+    FieldsV1,
+    /// `runtime.RawExtension` and `apiextensions.JSON`: any JSON value, kept as it is.
+    Any,
+    /// `JSONSchemaPropsOrBool`: a boolean or the object.
+    OrBool(TypeId),
+    /// `JSONSchemaPropsOrArray`: the object or a list of it.
+    OrArray(TypeId),
+    /// `JSONSchemaPropsOrStringArray`: the object or a list of strings.
+    OrStringArray(TypeId),
+    /// Another object type.
+    Object(TypeId),
+    /// A list.
+    List(Box<Type>),
+    /// A map from string.
+    Map(Box<Type>),
+}
+
+impl Type {
+    /// Element type of a list or map.
+    pub fn element(&self) -> Option<&Type> {
+        match self {
+            Type::List(element) | Type::Map(element) => Some(element),
+            _ => None,
+        }
+    }
+
+    /// Whether the value is a number, string, bool or one of the types written as one.
+    pub fn is_scalar(&self) -> bool {
+        !matches!(
+            self,
+            Type::Object(_)
+                | Type::List(_)
+                | Type::Map(_)
+                | Type::Any
+                | Type::FieldsV1
+                | Type::OrBool(_)
+                | Type::OrArray(_)
+                | Type::OrStringArray(_)
+        )
+    }
+}
+
+/// `x-kubernetes-list-type` / `x-kubernetes-map-type` of a field: who owns what in server-side apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListType {
+    /// Not said. Lists count as atomic, maps and objects as granular.
+    #[default]
+    Unset,
+    /// Replaced as a whole (lists, maps and objects).
+    Atomic,
+    /// A list that is a set of scalars.
+    Set,
+    /// A list keyed by [`Field::map_keys`].
+    Map,
+    /// A granular map or object.
+    Granular,
+}
+
+/// What the Go struct tags say about encoding an empty value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// No `omitempty`: always written, `null` when it is a nil slice, map or pointer.
+    #[default]
+    Always,
+    /// `omitempty`: a zero value (0, "", false, empty list or map, nil pointer) is not written.
+    OmitEmpty,
+    /// `omitzero` on a struct: not written when all of it is zero.
+    OmitZero,
+}
+
+/// One field of an object type.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// JSON name.
+    pub name: Name,
+    /// Protobuf field number; 0 when the type has no protobuf form.
+    pub number: u32,
+    /// Protobuf field numbers of the messages around it, outermost first, for fields that JSON shows inlined
+    /// (`Volume.hostPath` lies in message 2 of `Volume`).
+    pub inline: Vec<u32>,
+    /// What the value may be.
+    pub r#type: Type,
+    /// Go type as `reflect` prints it (`v1.RestartPolicy`, `[]v1.Container`), where it does not follow from `type`.
+    /// Appears in type errors.
+    pub go_type: Option<Name>,
+    /// Whether Go holds a pointer, so that a zero value differs from an absent one.
+    pub pointer: bool,
+    /// What happens to an empty value on output.
+    pub presence: Presence,
+    /// Named in `required` of the published OpenAPI.
+    pub required: bool,
+    /// `nullable` (custom resources).
+    pub nullable: bool,
+    /// List or map semantics for server-side apply.
+    pub list_type: ListType,
+    /// `x-kubernetes-list-map-keys`.
+    pub map_keys: Vec<Name>,
+    /// `x-kubernetes-patch-strategy` holds `merge`.
+    pub patch_merge: bool,
+    /// `x-kubernetes-patch-strategy` holds `retainKeys`.
+    pub retain_keys: bool,
+    /// `x-kubernetes-patch-merge-key`.
+    pub merge_key: Option<Name>,
+    /// OpenAPI `format` where it does not follow from `type`.
+    pub format: Option<Name>,
+    /// The published enumeration.
+    pub enumeration: Vec<Name>,
+    /// `default` of the published OpenAPI (documentation and apply; not what the server fills in, see `crate::default`).
+    pub published_default: Option<Name>,
+    /// Constant the server fills in when the field is absent.
+    pub default: Option<Box<Value>>,
+}
+
+impl Field {
+    /// A plain field of a name and type, every other fact unset.
+    pub fn new(name: impl Into<Name>, r#type: Type) -> Self {
+        Field {
+            name: name.into(),
+            number: 0,
+            inline: Vec::new(),
+            r#type,
+            go_type: None,
+            pointer: false,
+            presence: Presence::OmitEmpty,
+            required: false,
+            nullable: false,
+            list_type: ListType::Unset,
+            map_keys: Vec::new(),
+            patch_merge: false,
+            retain_keys: false,
+            merge_key: None,
+            format: None,
+            enumeration: Vec::new(),
+            published_default: None,
+            default: None,
+        }
+    }
+}
+
+/// Group, version and kind a type is registered as.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Gvk {
+    /// API group, empty for the core group.
+    pub group: Name,
+    /// Version.
+    pub version: Name,
+    /// Kind.
+    pub kind: Name,
+}
+
+/// One object type: a Go struct, or an object node of a custom resource's schema.
+#[derive(Clone, Debug)]
+pub struct ObjectType {
+    /// OpenAPI v3 model name (`io.k8s.api.core.v1.PodSpec`); empty for the inner nodes of custom resources.
+    pub name: Name,
+    /// Go type as `reflect` prints it (`v1.PodSpec`).
+    pub go_type: Name,
+    /// Set for types that are kinds.
+    pub gvks: Vec<Gvk>,
+    /// Fields in the order Go writes them.
+    pub fields: Vec<Field>,
+    /// `x-kubernetes-map-type: atomic` on the type itself.
+    pub atomic: bool,
+    /// `x-kubernetes-preserve-unknown-fields` (custom resources).
+    pub preserve_unknown: bool,
+    /// `x-kubernetes-embedded-resource` (custom resources).
+    pub embedded: bool,
+    /// Positions in `fields`, sorted by name.
+    by_name: Vec<u16>,
+}
+
+impl ObjectType {
+    /// A type of these fields.
+    pub fn new(name: impl Into<Name>, go_type: impl Into<Name>, fields: Vec<Field>) -> Self {
+        let mut by_name: Vec<u16> = (0..fields.len().min(usize::from(u16::MAX)) as u16).collect();
+        by_name.sort_by(|a, b| fields[usize::from(*a)].name.cmp(&fields[usize::from(*b)].name));
+        ObjectType {
+            name: name.into(),
+            go_type: go_type.into(),
+            gvks: Vec::new(),
+            fields,
+            atomic: false,
+            preserve_unknown: false,
+            embedded: false,
+            by_name,
+        }
+    }
+
+    /// Position of a field in [`ObjectType::fields`]. Case matters.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.by_name
+            .binary_search_by(|position| self.fields[usize::from(*position)].name.as_ref().cmp(name))
+            .ok()
+            .map(|found| usize::from(self.by_name[found]))
+    }
+
+    /// A field by its JSON name. Case matters.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.position(name).map(|position| &self.fields[position])
+    }
+}
+
+/// A set of object types that refer to each other.
+///
+/// Ids below [`Types::base`] are those of the built-in scheme, so a custom resource's set refers to `ObjectMeta`
+/// and the like without holding a copy.
+#[derive(Debug, Default)]
+pub struct Types {
+    base: u32,
+    own: Vec<ObjectType>,
+}
+
+impl Types {
+    /// An empty set on top of the built-in types.
+    pub fn over_builtin() -> Self {
+        Types { base: crate::scheme::Scheme::builtin().types().own.len() as u32, own: Vec::new() }
+    }
+
+    pub(crate) fn builtin(own: Vec<ObjectType>) -> Self {
+        Types { base: 0, own }
+    }
+
+    /// Adds a type, gives its id.
+    pub fn push(&mut self, r#type: ObjectType) -> TypeId {
+        self.own.push(r#type);
+        TypeId(self.base + (self.own.len() - 1) as u32)
+    }
+
+    /// The type of an id made by this set or by the built-in one.
+    pub fn get(&self, id: TypeId) -> &ObjectType {
+        match id.0.checked_sub(self.base) {
+            Some(own) => &self.own[own as usize],
+            None => crate::scheme::Scheme::builtin().types().get(id),
+        }
+    }
+
+    /// A handle on a type.
+    pub fn schema(&self, id: TypeId) -> Schema<'_> {
+        Schema { types: self, id, object: self.get(id) }
+    }
+
+    /// All types this set holds itself.
+    pub fn iter(&self) -> impl Iterator<Item = Schema<'_>> {
+        (0..self.own.len()).map(|position| self.schema(TypeId(self.base + position as u32)))
+    }
+}
+
+/// Handle on one object type together with the set that resolves its references. Copy it freely.
+#[derive(Clone, Copy)]
+pub struct Schema<'a> {
+    types: &'a Types,
+    id: TypeId,
+    object: &'a ObjectType,
+}
+
+impl std::fmt::Debug for Schema<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Schema({})", self.object.name)
+    }
+}
+
+impl PartialEq for Schema<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.object, other.object)
+    }
+}
+
+impl<'a> Schema<'a> {
+    /// The type.
+    pub fn object(&self) -> &'a ObjectType {
+        self.object
+    }
+
+    /// The type's id in [`Schema::types`].
+    pub fn id(&self) -> TypeId {
+        self.id
+    }
+
+    /// The set that resolves this type's references.
+    pub fn types(&self) -> &'a Types {
+        self.types
+    }
+
+    /// A field by its JSON name.
+    pub fn field(&self, name: &str) -> Option<&'a Field> {
+        self.object.field(name)
+    }
+
+    /// The object type behind a reference that came from this schema's set.
+    pub fn resolve(&self, id: TypeId) -> Schema<'a> {
+        self.types.schema(id)
+    }
+
+    /// The object type of a value of this type, if it is one (for a list or map: of its elements).
+    pub fn object_of(&self, r#type: &Type) -> Option<Schema<'a>> {
+        match r#type {
+            Type::Object(id) | Type::OrBool(id) | Type::OrArray(id) | Type::OrStringArray(id) => {
+                Some(self.resolve(*id))
+            }
+            Type::List(element) | Type::Map(element) => self.object_of(element),
+            _ => None,
+        }
+    }
+
+    /// The object type found by following field names; lists and maps are stepped into without a name.
+    pub fn at(&self, path: &[&str]) -> Option<Schema<'a>> {
+        path.iter().try_fold(*self, |schema, name| schema.object_of(&schema.field(name)?.r#type))
+    }
+}
+
+/// A schema that owns its types: what a custom resource definition compiles into.
+#[derive(Debug)]
+pub struct CompiledSchema {
+    /// The inner object nodes.
+    pub types: Types,
+    /// The whole object.
+    pub root: TypeId,
+}
+
+impl CompiledSchema {
+    /// Handle on the whole object.
+    pub fn schema(&self) -> Schema<'_> {
+        self.types.schema(self.root)
+    }
+}
