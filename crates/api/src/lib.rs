@@ -6,5 +6,9 @@
 
 pub mod decode;
 pub mod default;
+pub mod field;
+pub mod go_text;
+pub mod meta;
 pub mod schema;
 pub mod scheme;
+pub mod status;
