@@ -1,0 +1,280 @@
+//! The write end of the view.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::buckets::Bucket;
+use super::snapshot::{Map, Snapshot};
+use super::{State, View, Window, lock};
+use crate::{Entry, Error, ErrorKind, Event, EventKind, Operation, Revision, Timestamp, Transform};
+
+/// How many revisions lie between two older maps kept for `snapshot_at`.
+const CHECKPOINT_EVERY: u64 = 256;
+
+/// What an event costs beyond its key and value.
+const EVENT_OVERHEAD: usize = 256;
+
+/// A committed change, as the log knows it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The revision of the commit; all its changes have it.
+    pub revision: Revision,
+    /// What was done.
+    pub operation: Operation,
+}
+
+/// An object that is there when the feed begins.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The full key.
+    pub key: Arc<str>,
+    /// The stored form of the value.
+    pub value: Bytes,
+    /// When it was created.
+    pub create_revision: Revision,
+    /// When it was last written.
+    pub mod_revision: Revision,
+    /// Which operation of that commit wrote it.
+    pub index: u32,
+    /// How often it was written.
+    pub version: u64,
+    /// When it is to disappear.
+    pub expires: Option<Timestamp>,
+}
+
+/// The only thing that changes a [`View`]. Dropping it ends all watches with `Unreachable`.
+pub struct Feed {
+    view: Arc<View>,
+    transform: Arc<dyn Transform>,
+    window: Window,
+    /// The state to be published next; ahead of the view only within a call.
+    state: State,
+    /// The bytes of `state.history`.
+    bytes: usize,
+    /// What the revision was at recent ticks.
+    marks: VecDeque<(Timestamp, Revision)>,
+}
+
+/// What a publication did. The view shows it already; sleeping watches are woken when this is dropped, so that those who wait for their
+/// commit can be answered before.
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Published {
+    /// One for each change, in order.
+    pub events: Vec<Arc<Event>>,
+    /// Events that have left the window.
+    pub trimmed: Vec<Arc<Event>>,
+    wake: Vec<Arc<Bucket>>,
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        for bucket in &self.wake {
+            bucket.wake.send_replace(());
+        }
+    }
+}
+
+impl Feed {
+    pub(super) fn new(view: Arc<View>, state: State, window: Window, transform: Arc<dyn Transform>) -> Feed {
+        Feed { view, transform, window, state, bytes: 0, marks: VecDeque::new() }
+    }
+
+    /// Fills a fresh view with the objects that were live at `revision`. History begins there.
+    pub fn load(&mut self, objects: impl IntoIterator<Item = Loaded>, revision: Revision) {
+        let serve = |object: Loaded| {
+            let value = self.transform.serve(&object.key, object.value, object.mod_revision);
+            let mut entry = Entry::new(object.key, value, object.mod_revision, object.index);
+            entry.create_revision = object.create_revision;
+            entry.version = object.version;
+            entry.expires = object.expires;
+            (entry.key.clone(), Arc::new(entry))
+        };
+        self.state.map = objects.into_iter().map(serve).collect::<Map>();
+        self.state.revision = revision;
+        self.state.compacted = revision;
+        drop(self.publish(Vec::new(), Vec::new()));
+    }
+
+    /// The newest state, as readers see it.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.state.map.clone(), self.state.revision)
+    }
+
+    /// The newest object under a key.
+    pub fn get(&self, key: &str) -> Option<&Arc<Entry>> {
+        self.state.map.get(key)
+    }
+
+    /// The newest revision.
+    pub fn revision(&self) -> Revision {
+        self.state.revision
+    }
+
+    /// The revision below which history is given up.
+    pub fn compacted(&self) -> Revision {
+        self.state.compacted
+    }
+
+    /// Shows committed changes, all at once. Revisions must be newer than all before and must not go back within; the changes of one
+    /// revision must come in one call and name no key twice. Deletions of keys that are not there are left out.
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Published {
+        let mut events = Vec::new();
+        let mut index = 0;
+        for Change { revision, operation } in changes {
+            debug_assert!(revision >= self.state.revision, "revisions go forward");
+            index = if revision == self.state.revision { index + 1 } else { 0 };
+            self.state.revision = revision;
+            if let Some(event) = self.change(revision, operation, index) {
+                self.bytes += cost(&event);
+                self.state.history.push_back(event.clone());
+                events.push(event);
+            }
+        }
+        if self.state.checkpoints.last().map_or(self.state.compacted, Snapshot::revision).0 + CHECKPOINT_EVERY
+            <= self.state.revision.0
+        {
+            self.state.checkpoints.push_back(self.snapshot());
+        }
+        let trimmed = self.trim();
+        self.publish(events, trimmed)
+    }
+
+    fn change(&mut self, revision: Revision, operation: Operation, index: u32) -> Option<Arc<Event>> {
+        let event = match operation {
+            Operation::Put { key, value, expires } => {
+                let prev = self.state.map.get(&*key).cloned();
+                let key = prev.as_ref().map_or(key, |prev| prev.key.clone());
+                let mut entry = Entry::new(key.clone(), self.transform.serve(&key, value, revision), revision, index);
+                entry.expires = expires;
+                if let Some(prev) = &prev {
+                    entry.create_revision = prev.create_revision;
+                    entry.version = prev.version + 1;
+                }
+                let entry = Arc::new(entry);
+                self.state.map.insert(key, entry.clone());
+                Event { kind: EventKind::Put, revision, entry, prev }
+            }
+            Operation::Delete { key } => {
+                let prev = self.state.map.remove::<str>(&key)?;
+                let value = self.transform.serve_deleted(&prev.key, &prev.value, revision);
+                let mut entry = Entry::new(prev.key.clone(), value, revision, index);
+                entry.create_revision = prev.create_revision;
+                entry.version = prev.version;
+                entry.expires = prev.expires;
+                Event { kind: EventKind::Delete, revision, entry: Arc::new(entry), prev: Some(prev) }
+            }
+        };
+        Some(Arc::new(event))
+    }
+
+    /// Says that nothing more will come up to `revision`: a log that is shared with others hears of revisions that change nothing here.
+    pub fn advance(&mut self, revision: Revision) {
+        if revision > self.state.revision {
+            self.state.revision = revision;
+            drop(self.publish(Vec::new(), Vec::new()));
+        }
+    }
+
+    /// Gives up history before `revision`.
+    pub fn compact(&mut self, revision: Revision) -> Result<Published, Error> {
+        if revision > self.state.revision {
+            return Err(Error::new(ErrorKind::FutureRevision).at(self.state.revision));
+        }
+        if revision <= self.state.compacted {
+            return Ok(Published::default());
+        }
+        let trimmed = self.forget(revision);
+        Ok(self.publish(Vec::new(), trimmed))
+    }
+
+    /// Gives up history that is too old by now.
+    pub fn tick(&mut self, now: Timestamp) -> Published {
+        if self.marks.back().is_none_or(|(last, _)| now.0 >= last.0.saturating_add(1000)) {
+            self.marks.push_back((now, self.state.revision));
+        }
+        let age = u64::try_from(self.window.age.as_millis()).unwrap_or(u64::MAX);
+        let mut old = None;
+        while let Some((_, revision)) = self.marks.pop_front_if(|(then, _)| then.0.saturating_add(age) <= now.0) {
+            old = Some(revision);
+        }
+        match old {
+            Some(revision) if revision > self.state.compacted => {
+                let trimmed = self.forget(revision);
+                self.publish(Vec::new(), trimmed)
+            }
+            _ => Published::default(),
+        }
+    }
+
+    /// Ends the feed: watches get `error` once they have returned what was there, and so do those who wait for a revision.
+    pub fn close(&mut self, error: Error) {
+        if self.state.closed.is_some() {
+            return;
+        }
+        self.state.closed = Some(error);
+        let mut published = self.publish(Vec::new(), Vec::new());
+        published.wake = lock(&self.view.buckets).all();
+    }
+
+    /// Drops events while there are too many, whole revisions at a time.
+    fn trim(&mut self) -> Vec<Arc<Event>> {
+        let mut trimmed = Vec::new();
+        while self.state.history.len() > self.window.events || self.bytes > self.window.bytes {
+            let Some(oldest) = self.state.history.front().map(|event| event.revision) else { break };
+            trimmed.extend(self.forget(oldest));
+        }
+        trimmed
+    }
+
+    /// Drops all events up to and with `revision`.
+    fn forget(&mut self, revision: Revision) -> Vec<Arc<Event>> {
+        let mut trimmed = Vec::new();
+        while self.state.history.front().is_some_and(|event| event.revision <= revision) {
+            let Some(event) = self.state.history.pop_front() else { break };
+            self.bytes -= cost(&event);
+            trimmed.push(event);
+        }
+        while self.state.checkpoints.front().is_some_and(|checkpoint| checkpoint.revision() < revision) {
+            self.state.checkpoints.pop_front();
+        }
+        self.state.compacted = revision;
+        trimmed
+    }
+
+    fn publish(&mut self, events: Vec<Arc<Event>>, trimmed: Vec<Arc<Event>>) -> Published {
+        let wake = {
+            let mut buckets = lock(&self.view.buckets);
+            let wake = buckets.push(&events, self.state.compacted);
+            if !trimmed.is_empty() {
+                buckets.trim(self.state.compacted, (self.window.events / 16) as u64);
+            }
+            self.view.state.store(Arc::new(self.state.clone()));
+            wake
+        };
+        if !trimmed.is_empty() {
+            lock(&self.view.rebuilt).retain(|snapshot| snapshot.revision() >= self.state.compacted);
+        }
+        self.view.reached.send_replace(self.state.revision);
+        Published { events, trimmed, wake }
+    }
+}
+
+fn cost(event: &Event) -> usize {
+    event.entry.key.len() + event.entry.value.len() + EVENT_OVERHEAD
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.close(Error::new(ErrorKind::Unreachable));
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("view", &self.view).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
