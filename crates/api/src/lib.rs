@@ -9,6 +9,8 @@ pub mod default;
 pub mod field;
 pub mod go_text;
 pub mod meta;
+pub mod names;
 pub mod schema;
 pub mod scheme;
+pub mod selector;
 pub mod status;

@@ -8,7 +8,6 @@
 mod error;
 mod path;
 
-pub(crate) use error::aggregate;
 pub use error::{BadValue, Error, ErrorList, ErrorType};
 pub use path::Path;
 
