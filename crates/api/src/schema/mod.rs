@@ -51,7 +51,9 @@ pub enum Type {
     Duration,
     /// `metav1.FieldsV1`: an object kept byte for byte.
     FieldsV1,
-    /// `runtime.RawExtension` and `apiextensions.JSON`: any JSON value, kept as it is.
+    /// `runtime.RawExtension`: an embedded object of any kind, kept as it is.
+    RawExtension,
+    /// `apiextensions.JSON` and Go interfaces: any JSON value, kept as it is.
     Any,
     /// `JSONSchemaPropsOrBool`: a boolean or the object.
     OrBool(TypeId),
@@ -116,7 +118,7 @@ pub enum Presence {
     Always,
     /// `omitempty`: a zero value (0, "", false, empty list or map, nil pointer) is not written.
     OmitEmpty,
-    /// `omitzero` on a struct: not written when all of it is zero.
+    /// `omitzero`: not written when it is zero, structs and times included.
     OmitZero,
 }
 
@@ -130,6 +132,8 @@ pub struct Field {
     /// Protobuf field numbers of the messages around it, outermost first, for fields that JSON shows inlined
     /// (`Volume.hostPath` lies in message 2 of `Volume`).
     pub inline: Vec<u32>,
+    /// The embedded Go fields it comes through (`VolumeSource`), which type errors name.
+    pub via: Option<Name>,
     /// What the value may be.
     pub r#type: Type,
     /// Go type as `reflect` prints it (`v1.RestartPolicy`, `[]v1.Container`), where it does not follow from `type`.
@@ -153,6 +157,8 @@ pub struct Field {
     pub retain_keys: bool,
     /// `x-kubernetes-patch-merge-key`.
     pub merge_key: Option<Name>,
+    /// The list is a protobuf message of its own (`metav1.Verbs`) and not a repeated field.
+    pub wrapped: bool,
     /// OpenAPI `format` where it does not follow from `type`.
     pub format: Option<Name>,
     /// The published enumeration.
@@ -170,6 +176,7 @@ impl Field {
             name: name.into(),
             number: 0,
             inline: Vec::new(),
+            via: None,
             r#type,
             go_type: None,
             pointer: false,
@@ -181,6 +188,7 @@ impl Field {
             patch_merge: false,
             retain_keys: false,
             merge_key: None,
+            wrapped: false,
             format: None,
             enumeration: Vec::new(),
             published_default: None,
@@ -207,8 +215,12 @@ pub struct ObjectType {
     pub name: Name,
     /// Go type as `reflect` prints it (`v1.PodSpec`).
     pub go_type: Name,
-    /// Set for types that are kinds.
+    /// What the published OpenAPI says this type is registered as. Empty for types that are no kinds.
     pub gvks: Vec<Gvk>,
+    /// Further registrations, which are not published (`PodExecOptions`, option kinds of each group-version).
+    pub registered: Vec<Gvk>,
+    /// Published unions: `DISCRIMINATOR;JSON-NAME:VALUE;...`.
+    pub unions: Vec<Name>,
     /// Fields in the order Go writes them.
     pub fields: Vec<Field>,
     /// `x-kubernetes-map-type: atomic` on the type itself.
@@ -230,6 +242,8 @@ impl ObjectType {
             name: name.into(),
             go_type: go_type.into(),
             gvks: Vec::new(),
+            registered: Vec::new(),
+            unions: Vec::new(),
             fields,
             atomic: false,
             preserve_unknown: false,

@@ -1,6 +1,6 @@
 //! Reader of `data/types.txt`, the generated table of object types.
 //!
-//! One line a type (`= MODEL GO-TYPE [kind=GROUP/VERSION/KIND]... [atomic]`), then one line a field
+//! One line a type (`= MODEL GO-TYPE [kind=GROUP/VERSION/KIND]... [FACT]...`), then one line a field
 //! (`NAME NUMBER TYPE [FACT]...`). `hack/schemagen` writes it and documents each fact beside the code that writes it.
 //! All names borrow from the text.
 
@@ -21,7 +21,7 @@ pub(crate) struct Error {
 pub(crate) struct Parsed {
     pub(crate) types: Types,
     pub(crate) by_name: HashMap<Name, TypeId>,
-    pub(crate) kinds: HashMap<Gvk, TypeId>,
+    pub(crate) kinds: Vec<(Gvk, TypeId)>,
 }
 
 struct Reader {
@@ -37,7 +37,7 @@ pub(crate) fn parse_types(text: &'static str) -> Result<Parsed, Error> {
     let mut reader = Reader { ids, joined: String::new() };
 
     let mut own = Vec::with_capacity(reader.ids.len());
-    let mut kinds = HashMap::new();
+    let mut kinds = Vec::new();
     let mut open: Option<(ObjectType, Vec<Field>)> = None;
     for (position, line) in text.lines().enumerate() {
         let fail = |problem| Error { line: position + 1, text: line, problem };
@@ -48,7 +48,7 @@ pub(crate) fn parse_types(text: &'static str) -> Result<Parsed, Error> {
             own.extend(open.take().map(close));
             let header = type_header(header).ok_or_else(|| fail("bad type line"))?;
             let id = TypeId(own.len() as u32);
-            kinds.extend(header.gvks.iter().map(|gvk| (gvk.clone(), id)));
+            kinds.extend(header.gvks.iter().chain(&header.registered).map(|gvk| (gvk.clone(), id)));
             open = Some((header, Vec::new()));
         } else {
             let (header, fields) = open.as_mut().ok_or_else(|| fail("field before any type"))?;
@@ -62,8 +62,8 @@ pub(crate) fn parse_types(text: &'static str) -> Result<Parsed, Error> {
 }
 
 fn close((header, fields): (ObjectType, Vec<Field>)) -> ObjectType {
-    let ObjectType { name, go_type, gvks, atomic, .. } = header;
-    ObjectType { gvks, atomic, ..ObjectType::new(name, go_type, fields) }
+    let ObjectType { name, go_type, gvks, registered, unions, atomic, .. } = header;
+    ObjectType { gvks, registered, unions, atomic, ..ObjectType::new(name, go_type, fields) }
 }
 
 fn type_header(header: &'static str) -> Option<ObjectType> {
@@ -72,6 +72,10 @@ fn type_header(header: &'static str) -> Option<ObjectType> {
     for fact in words {
         if let Some(gvk) = fact.strip_prefix("kind=") {
             object.gvks.push(gvk_of(gvk)?);
+        } else if let Some(gvk) = fact.strip_prefix("as=") {
+            object.registered.push(gvk_of(gvk)?);
+        } else if let Some(union) = fact.strip_prefix("union=") {
+            object.unions.push(union.into());
         } else if fact == "atomic" {
             object.atomic = true;
         } else {
@@ -137,6 +141,7 @@ impl Reader {
             "duration" => Type::Duration,
             "fieldsv1" => Type::FieldsV1,
             "any" => Type::Any,
+            "raw" => Type::RawExtension,
             _ => return Err("unknown type"),
         })
     }
@@ -159,6 +164,7 @@ fn set_flag(field: &mut Field, flag: &str) -> Result<(), &'static str> {
         "omitzero" => field.presence = Presence::OmitZero,
         "required" => field.required = true,
         "merge" => field.patch_merge = true,
+        "wrapped" => field.wrapped = true,
         "retainkeys" => field.retain_keys = true,
         _ => return Err("unknown flag"),
     }
@@ -171,6 +177,7 @@ fn set_fact(field: &mut Field, key: &str, value: &'static str) -> Result<(), &'s
             field.inline =
                 value.split(',').map(|number| number.parse().map_err(|_| "bad number")).collect::<Result<_, _>>()?;
         }
+        "via" => field.via = Some(value.into()),
         "go" => field.go_type = Some(value.into()),
         "list" => {
             field.list_type = match value {

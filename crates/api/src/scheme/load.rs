@@ -10,9 +10,11 @@ const RESOURCES: &str = include_str!("../../data/resources.txt");
 
 pub(super) fn builtin() -> Scheme {
     let parsed = parse::parse_types(TYPES).expect("the committed table of types is well formed, tests load it");
+    let mut kinds = parsed.kinds;
+    kinds.sort_unstable_by(|(a, _), (b, _)| (&a.kind, &a.group, &a.version).cmp(&(&b.kind, &b.group, &b.version)));
     let (group_versions, resources) =
         parse_resources(RESOURCES).expect("the committed table of resources is well formed, tests load it");
-    Scheme { types: parsed.types, group_versions, resources, kinds: parsed.kinds, by_name: parsed.by_name }
+    Scheme { types: parsed.types, group_versions, resources, kinds, by_name: parsed.by_name }
 }
 
 /// Reader of `data/resources.txt`: `gv GROUP/VERSION`, below it `r PLURAL ...`, below that `s SUBRESOURCE ...`.

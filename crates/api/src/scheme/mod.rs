@@ -101,7 +101,8 @@ pub struct Scheme {
     group_versions: Vec<GroupVersion>,
     /// Parallel to `group_versions`.
     resources: Vec<Vec<ResourceInfo>>,
-    kinds: HashMap<Gvk, TypeId>,
+    /// Sorted by kind, group, version.
+    kinds: Vec<(Gvk, TypeId)>,
     by_name: HashMap<Name, TypeId>,
 }
 
@@ -148,9 +149,10 @@ impl Scheme {
     /// Schema of a registered kind: served objects, their lists (`PodList`), and the option kinds of every
     /// group-version (`DeleteOptions`).
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<Schema<'_>> {
-        let gvk =
-            Gvk { group: group.to_owned().into(), version: version.to_owned().into(), kind: kind.to_owned().into() };
-        self.kinds.get(&gvk).map(|id| self.types.schema(*id))
+        let found = self.kinds.binary_search_by(|(gvk, _)| {
+            (gvk.kind.as_ref(), gvk.group.as_ref(), gvk.version.as_ref()).cmp(&(kind, group, version))
+        });
+        found.ok().map(|position| self.types.schema(self.kinds[position].1))
     }
 
     /// Schema of a type by its OpenAPI model name (`io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta`).
