@@ -1,1 +1,128 @@
-//! Placeholder header, replaced by the owner.
+//! The controller manager: the loops that bring the cluster's state to what its objects ask for.
+//!
+//! Main types: [`Config`], [`run`], [`controllers::LIST`]. Each controller is a folder: `mod.rs` says what it watches and
+//! reconciles, `plan.rs` decides with pure functions, `tests.rs` tests the plans. All share one engine ([`engine`]), one
+//! watch per kind and one way to write.
+//! Never here: any access but through a [`kube::Client`]; it works the same against a stock kube-apiserver.
+//! Nothing is kept over a restart: all state is in the API.
+//!
+//! Upstream counterpart: cmd/kube-controller-manager, pkg/controller.
+
+pub mod controllers;
+pub mod engine;
+
+mod claim;
+mod deployment;
+mod discovery;
+mod meta;
+mod namespace;
+mod pods;
+mod replicaset;
+mod root_ca;
+mod serviceaccount;
+mod template_hash;
+#[cfg(test)]
+mod test_support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::Informers;
+use component::Shutdown;
+use ipnet::IpNet;
+
+/// Settings, under upstream's flag names where there is a flag.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `--controllers`: names, `*` for all that are on by default, `-name` to leave one out.
+    pub controllers: Vec<String>,
+    /// `--cluster-cidr`: the ranges pod CIDRs are taken from, at most one a family.
+    pub cluster_cidr: Vec<IpNet>,
+    /// `--node-cidr-mask-size-ipv4`.
+    pub node_cidr_mask_size_ipv4: u8,
+    /// `--node-cidr-mask-size-ipv6`.
+    pub node_cidr_mask_size_ipv6: u8,
+    /// `--allocate-node-cidrs`.
+    pub allocate_node_cidrs: bool,
+    /// `--service-cluster-ip-range`: excluded from pod CIDRs.
+    pub service_cluster_ip_range: Vec<IpNet>,
+    /// Contents of `--root-ca-file`; empty publishes none.
+    pub root_ca_pem: String,
+    /// `--concurrent-deployment-syncs`.
+    pub concurrent_deployment_syncs: usize,
+    /// `--concurrent-replicaset-syncs`.
+    pub concurrent_replicaset_syncs: usize,
+    /// `--concurrent-endpoint-syncs` and `--concurrent-service-endpoint-syncs`.
+    pub concurrent_endpoint_syncs: usize,
+    /// `--concurrent-namespace-syncs`.
+    pub concurrent_namespace_syncs: usize,
+    /// `--concurrent-job-syncs`.
+    pub concurrent_job_syncs: usize,
+    /// `--concurrent-gc-syncs`.
+    pub concurrent_gc_syncs: usize,
+    /// `--max-endpoints-per-slice`.
+    pub max_endpoints_per_slice: usize,
+    /// How long a namespace's end is left to spread among API servers before its content is deleted. Upstream: five
+    /// seconds; zero is right where there is one API server.
+    pub namespace_deletion_grace: Duration,
+    /// `--node-monitor-grace-period`: silence of a node before it counts as unreachable.
+    pub node_monitor_grace_period: Duration,
+    /// `--node-monitor-period`: how often the silence of nodes is measured.
+    pub node_monitor_period: Duration,
+    /// `--terminated-pod-gc-threshold`: finished pods kept before the oldest are removed; zero keeps all.
+    pub terminated_pod_gc_threshold: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            controllers: vec!["*".to_owned()],
+            cluster_cidr: Vec::new(),
+            node_cidr_mask_size_ipv4: 24,
+            node_cidr_mask_size_ipv6: 64,
+            allocate_node_cidrs: false,
+            service_cluster_ip_range: Vec::new(),
+            root_ca_pem: String::new(),
+            concurrent_deployment_syncs: 5,
+            concurrent_replicaset_syncs: 5,
+            concurrent_endpoint_syncs: 5,
+            concurrent_namespace_syncs: 10,
+            concurrent_job_syncs: 5,
+            concurrent_gc_syncs: 20,
+            max_endpoints_per_slice: 100,
+            namespace_deletion_grace: Duration::from_secs(5),
+            node_monitor_grace_period: Duration::from_secs(40),
+            node_monitor_period: Duration::from_secs(5),
+            terminated_pod_gc_threshold: 12500,
+        }
+    }
+}
+
+/// Why the controller manager did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `--controllers` names something that does not exist.
+    #[error("\"{0}\" is not in the list of known controllers")]
+    UnknownController(String),
+}
+
+/// Runs the selected controllers until `shutdown` is cancelled.
+pub async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Result<(), Error> {
+    let selected = controllers::select(&config.controllers)?;
+    let context = engine::Context {
+        informers: Informers::new(client.clone(), &shutdown),
+        client,
+        shutdown: shutdown.clone(),
+        config: Arc::new(config),
+    };
+    let tasks: Vec<_> = selected
+        .into_iter()
+        .map(|controller| component::spawn(controller.name, (controller.run)(context.clone(), controller.name)))
+        .collect();
+    shutdown.cancelled().await;
+    for task in tasks {
+        // A controller that panicked was logged by its supervisor; there is nothing left to stop.
+        let _ = task.await;
+    }
+    Ok(())
+}
