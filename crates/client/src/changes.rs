@@ -133,6 +133,11 @@ impl<K> Subscription<K> {
             self.channel.changed.notified().await;
         }
     }
+
+    /// A change that is already there.
+    pub fn try_next(&mut self) -> Option<Change<K>> {
+        self.channel.pending.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
 }
 
 #[cfg(test)]
