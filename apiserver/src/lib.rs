@@ -12,4 +12,5 @@ pub mod admission;
 pub mod authentication;
 pub mod authorization;
 pub mod context;
+pub mod pki;
 pub mod registry;

@@ -4,13 +4,26 @@
 //! bootstrap token, front proxy, anonymous) is this folder's business.
 //! Upstream: k8s.io/apiserver/pkg/authentication.
 
+pub mod front_proxy;
+pub mod service_account;
+pub mod tokens;
+#[cfg(test)]
+mod tests;
+mod union;
+pub mod x509;
+
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::status::Status;
 use futures::future::BoxFuture;
 use rustls_pki_types::CertificateDer;
 
+pub use union::Union;
+
+/// Key of `extra` that names the credential used.
+pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 /// Group of every authenticated user.
 pub const ALL_AUTHENTICATED: &str = "system:authenticated";
 /// Group of everyone who is not.
@@ -52,6 +65,31 @@ impl UserInfo {
     pub fn in_group(&self, group: &str) -> bool {
         self.groups.iter().any(|own| own == group)
     }
+}
+
+/// Why credentials are refused, or a source of them cannot be used. The client is told `Unauthorized` and no more.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The client's chain.
+    #[error("verifying certificate failed: {0}")]
+    Certificate(String),
+    /// A bearer token.
+    #[error("{0}")]
+    Token(String),
+    /// A bundle of authorities we were given.
+    #[error("not a usable bundle of certificate authorities: {0}")]
+    Authorities(String),
+    /// A key for service-account tokens.
+    #[error("not a usable service account key: {0}")]
+    Key(String),
+    /// `--token-auth-file`
+    #[error("token file {path}: {reason}", path = path.display())]
+    TokenFile { path: PathBuf, reason: String },
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The client's certificate chain as it came in the TLS handshake: NOT verified there, leaf first, empty when none was sent.

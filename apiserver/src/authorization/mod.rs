@@ -1,6 +1,12 @@
 //! May they: decides on the [`Attributes`] of a request. Synchronous, from snapshots of the store; no I/O.
 //! Upstream: k8s.io/apiserver/pkg/authorization/authorizer.
 
+pub mod node;
+pub mod rbac;
+mod union;
+
+pub use union::{Authorization, denied};
+
 use crate::authentication::UserInfo;
 
 /// All an authorizer may look at.
@@ -48,4 +54,20 @@ pub enum Decision {
 pub trait Authorizer: Send + Sync {
     /// Upstream: authorizer.Authorizer.Authorize.
     fn authorize(&self, attributes: &Attributes) -> Decision;
+}
+
+/// A decision with its reason, as access reviews report it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Review {
+    pub allowed: bool,
+    /// Refused for good, not merely left to others.
+    pub denied: bool,
+    pub reason: String,
+}
+
+impl Attributes {
+    /// Is this a read (get, list, watch)?
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
 }

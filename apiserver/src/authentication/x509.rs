@@ -1,0 +1,160 @@
+//! Client certificates: the subject's common name is the user, its organisations are the groups.
+//!
+//! The TLS handshake only proves that the client has the certificate's key ([`RequestClientCertificate`]); whether one of our
+//! authorities made it, and whether it is in its time, is decided here, for each request, so that a bad certificate is
+//! answered with 401 and not with a broken connection, and one that expires stops working on an open connection too.
+//! Verified chains are remembered by the leaf's hash until they expire.
+//! Upstream: k8s.io/apiserver/pkg/authentication/request/x509.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{CREDENTIAL_ID, Error, UserInfo, hex};
+
+/// Verified leaves kept; when full, all are forgotten, which only costs verifying them again.
+const REMEMBERED: usize = 1024;
+
+/// The authorities of a `--client-ca-file`.
+pub struct ClientCertificates {
+    verifier: Arc<dyn ClientCertVerifier>,
+    verified: Mutex<HashMap<[u8; 32], Arc<Verified>>>,
+}
+
+struct Verified {
+    user: Option<UserInfo>,
+    /// Seconds since the epoch.
+    valid: std::ops::RangeInclusive<i64>,
+}
+
+impl ClientCertificates {
+    /// Trusts the certificates in a PEM bundle.
+    pub fn new(authorities_pem: &str, provider: &Arc<CryptoProvider>) -> Result<ClientCertificates, Error> {
+        let roots = Arc::new(roots(authorities_pem)?);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+            .build()
+            .map_err(|error| Error::Authorities(error.to_string()))?;
+        Ok(ClientCertificates { verifier, verified: Mutex::default() })
+    }
+
+    /// The user of a chain (leaf first). `Ok(None)` for no chain, or a certificate without a common name.
+    pub fn authenticate(&self, chain: &[CertificateDer<'static>], now: Timestamp) -> Result<Option<UserInfo>, Error> {
+        let Some((leaf, intermediates)) = chain.split_first() else { return Ok(None) };
+        let hash: [u8; 32] = Sha256::digest(leaf).into();
+        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        if let Some(known) = known
+            && known.valid.contains(&now.as_second())
+        {
+            return Ok(known.user.clone());
+        }
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().max(0).unsigned_abs()));
+        self.verifier.verify_client_cert(leaf, intermediates, time).map_err(|error| Error::Certificate(error.to_string()))?;
+        let verified = Arc::new(read_subject(leaf, &hash)?);
+        let mut remembered = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only leaves that our roots signed directly: an intermediate may end before its leaf does.
+        if intermediates.is_empty() {
+            if remembered.len() >= REMEMBERED {
+                remembered.clear();
+            }
+            remembered.insert(hash, verified.clone());
+        }
+        Ok(verified.user.clone())
+    }
+}
+
+impl std::fmt::Debug for ClientCertificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientCertificates").finish_non_exhaustive()
+    }
+}
+
+fn read_subject(leaf: &CertificateDer<'_>, hash: &[u8; 32]) -> Result<Verified, Error> {
+    let (_, certificate) = X509Certificate::from_der(leaf).map_err(|error| Error::Certificate(error.to_string()))?;
+    let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().unwrap_or_default().to_owned();
+    // The last common name, as Go's pkix.Name keeps it.
+    let name = certificate.subject().iter_common_name().last().map(text).unwrap_or_default();
+    let user = (!name.is_empty()).then(|| UserInfo {
+        name,
+        uid: String::new(),
+        groups: certificate.subject().iter_organization().map(text).collect(),
+        extra: BTreeMap::from([(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={}", hex(hash))])]),
+    });
+    let validity = certificate.validity();
+    Ok(Verified { user, valid: validity.not_before.timestamp()..=validity.not_after.timestamp() })
+}
+
+fn roots(authorities_pem: &str) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authorities_pem.as_bytes()) {
+        let added = certificate.map_err(|error| error.to_string()).and_then(|der| roots.add(der).map_err(|error| error.to_string()));
+        added.map_err(Error::Authorities)?;
+    }
+    Ok(roots)
+}
+
+/// The listener's part: asks for a certificate, names our authorities as a hint, accepts whatever comes or nothing, and checks
+/// that the client holds its key. Upstream: tls.RequestClientCert.
+#[derive(Debug)]
+pub struct RequestClientCertificate {
+    hints: Vec<DistinguishedName>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl RequestClientCertificate {
+    /// Hints at the authorities of a PEM bundle.
+    pub fn new(authorities_pem: &str, provider: Arc<CryptoProvider>) -> Result<RequestClientCertificate, Error> {
+        Ok(RequestClientCertificate { hints: roots(authorities_pem)?.subjects(), provider })
+    }
+}
+
+impl ClientCertVerifier for RequestClientCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,66 @@
+//! Writing a plan through the API.
+
+use api::meta;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use http::{Method, Request};
+use serde_json::Value;
+
+use super::{Write, objects};
+
+/// Writes of one round under way at the same time: the store commits them in groups.
+const PARALLEL: usize = 32;
+
+/// A write that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub struct Error {
+    /// Kind and name of the object.
+    pub what: String,
+    #[source]
+    pub source: kube::Error,
+}
+
+/// Writes round after round; stops at the first failure, and can be run again.
+pub async fn apply(plan: Vec<Vec<Write>>, client: &kube::Client) -> Result<(), Error> {
+    for round in plan {
+        stream::iter(round).map(|write| one(write, client)).buffer_unordered(PARALLEL).try_collect::<()>().await?;
+    }
+    Ok(())
+}
+
+async fn one(write: Write, client: &kube::Client) -> Result<(), Error> {
+    match write {
+        Write::Create(object) => send(Method::POST, "", &object, client).await,
+        Write::Update(object) => send(Method::PUT, "", &object, client).await,
+        Write::Status(object) => send(Method::PUT, "/status", &object, client).await,
+        Write::Recreate(object) => {
+            send(Method::DELETE, "", &object, client).await?;
+            send(Method::POST, "", &object, client).await
+        }
+    }
+}
+
+async fn send(method: Method, subresource: &str, object: &Value, client: &kube::Client) -> Result<(), Error> {
+    let (group, resource) = objects::resource_of(object);
+    let version = meta::api_version(object);
+    let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{version}") };
+    let namespace = match meta::namespace(object) {
+        "" => String::new(),
+        namespace => format!("/namespaces/{namespace}"),
+    };
+    let name = if method == Method::POST { String::new() } else { format!("/{}{subresource}", meta::name(object)) };
+    let body = if method == Method::DELETE { Vec::new() } else { object.to_string().into_bytes() };
+    let fail = |source| Error { what: format!("{} {}", meta::kind(object), meta::name(object)), source };
+    let request = Request::builder()
+        .method(&method)
+        .uri(format!("{root}{namespace}/{resource}{name}"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(body)
+        .map_err(|error| fail(kube::Error::HttpError(error)))?;
+    match client.request::<Value>(request).await {
+        Ok(_) => Ok(()),
+        // Somebody else, or this server before it was killed, was faster; the next start compares again.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(fail(error)),
+    }
+}

@@ -1,0 +1,177 @@
+//! The wanted objects.
+
+use std::net::IpAddr;
+
+use api::meta;
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::Config;
+use crate::registry::fields::{set, text};
+
+/// FlowSchemas and PriorityLevelConfigurations, one per line. Upstream: apis/flowcontrol/bootstrap.
+const FLOW_CONTROL: &str = include_str!("flow_control.jsonl");
+
+/// Group and plural of the kinds written here.
+pub(super) fn resource_of(object: &Value) -> (&'static str, &'static str) {
+    match meta::kind(object) {
+        "Namespace" => ("", "namespaces"),
+        "Service" => ("", "services"),
+        "Endpoints" => ("", "endpoints"),
+        "ConfigMap" => ("", "configmaps"),
+        "EndpointSlice" => ("discovery.k8s.io", "endpointslices"),
+        "ServiceCIDR" => ("networking.k8s.io", "servicecidrs"),
+        "PriorityClass" => ("scheduling.k8s.io", "priorityclasses"),
+        "FlowSchema" => ("flowcontrol.apiserver.k8s.io", "flowschemas"),
+        "PriorityLevelConfiguration" => ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+        "ClusterRole" => ("rbac.authorization.k8s.io", "clusterroles"),
+        "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "clusterrolebindings"),
+        "Role" => ("rbac.authorization.k8s.io", "roles"),
+        _ => ("rbac.authorization.k8s.io", "rolebindings"),
+    }
+}
+
+pub(super) fn namespaces() -> Vec<Value> {
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    ["kube-system", "kube-public", "kube-node-lease", "default"].map(namespace).into()
+}
+
+pub(super) fn service_cidr(ranges: &[IpNet]) -> Vec<Value> {
+    if ranges.is_empty() {
+        return Vec::new();
+    }
+    let cidrs: Vec<String> = ranges.iter().map(|range| range.trunc().to_string()).collect();
+    vec![json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"}, "spec": {"cidrs": cidrs},
+    })]
+}
+
+/// Created once, then their owners' to change.
+pub(super) fn static_objects(config: &Config) -> Vec<Value> {
+    let mut objects = vec![
+        priority_class(
+            "system-node-critical",
+            2_000_001_000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
+        priority_class(
+            "system-cluster-critical",
+            2_000_000_000,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"},
+            "data": {"since": config.today},
+        }),
+    ];
+    for line in FLOW_CONTROL.lines() {
+        let Ok(fact) = serde_json::from_str::<Value>(line) else { continue };
+        objects.push(json!({
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": fact["kind"],
+            "metadata": {"name": fact["name"], "annotations": {"apf.kubernetes.io/autoupdate-spec": "true"}},
+            "spec": fact["spec"],
+        }));
+    }
+    objects
+}
+
+fn priority_class(name: &str, value: i64, description: &str) -> Value {
+    json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+        "metadata": {"name": name}, "value": value, "description": description,
+    })
+}
+
+/// Objects whose content is the configuration's.
+pub(super) fn configured_objects(config: &Config) -> Vec<Value> {
+    let list = |items: &[&str]| Value::from(items.to_vec()).to_string();
+    let names: Vec<&str> = config.request_header_names.iter().map(String::as_str).collect();
+    let mut objects = vec![json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {
+            "client-ca-file": config.client_ca,
+            "requestheader-allowed-names": list(&names),
+            "requestheader-client-ca-file": config.request_header_ca,
+            "requestheader-extra-headers-prefix": list(&["X-Remote-Extra-"]),
+            "requestheader-group-headers": list(&["X-Remote-Group"]),
+            "requestheader-username-headers": list(&["X-Remote-User"]),
+        },
+    })];
+    let first_ip = config.service_ranges.first().and_then(|range| range.hosts().next());
+    let (Some(first_ip), Some(address)) = (first_ip, config.advertise_address) else { return objects };
+    let port = config.secure_port;
+    objects.push(json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "clusterIP": first_ip.to_string(), "type": "ClusterIP", "sessionAffinity": "None", "ipFamilyPolicy": "SingleStack",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
+        },
+    }));
+    // A loopback address is refused in endpoints; a server that only listens there has none to offer.
+    if address.is_loopback() || address.is_unspecified() {
+        return objects;
+    }
+    objects.push(json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": address.to_string()}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
+    }));
+    objects.push(json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": if matches!(address, IpAddr::V4(_)) { "IPv4" } else { "IPv6" },
+        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }));
+    objects
+}
+
+/// The update that makes an existing object follow the configuration, if it does not.
+pub(super) fn follow(existing: &Value, wanted: &Value) -> Option<Value> {
+    let mut result = existing.clone();
+    match meta::kind(wanted) {
+        // An address once given stays: clients have it. Only the port follows.
+        "Service" => {
+            let target = wanted["spec"]["ports"][0]["targetPort"].clone();
+            if existing["spec"]["ports"][0]["targetPort"] == target {
+                return None;
+            }
+            set(&mut result["spec"], "ports", wanted["spec"]["ports"].clone());
+        }
+        kind => {
+            let key = match kind {
+                "ConfigMap" => "data",
+                "Endpoints" => "subsets",
+                _ => "endpoints",
+            };
+            set(&mut result, key, wanted[key].clone());
+            if kind == "EndpointSlice" {
+                if text(existing, "addressType") != text(wanted, "addressType") {
+                    return None;
+                }
+                set(&mut result, "ports", wanted["ports"].clone());
+            }
+        }
+    }
+    (result != *existing).then_some(result)
+}
+
+/// Statuses the API server itself reports.
+pub(super) fn statuses(config: &Config) -> Vec<Value> {
+    let mut cidrs = service_cidr(&config.service_ranges);
+    for cidr in &mut cidrs {
+        set(
+            cidr,
+            "status",
+            json!({"conditions": [{
+                "type": "Ready", "status": "True", "reason": "", "message": "Kubernetes default Service CIDR is ready",
+                "lastTransitionTime": format!("{}T00:00:00Z", config.today),
+            }]}),
+        );
+    }
+    cidrs
+}

@@ -1,0 +1,48 @@
+use serde_json::json;
+
+use super::*;
+use crate::registry::testing::Fixture;
+
+fn config() -> Config {
+    Config {
+        service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
+        advertise_address: Some("192.0.2.1".parse().unwrap()),
+        secure_port: 6443,
+        client_ca: "CA".to_owned(),
+        request_header_ca: "FRONT".to_owned(),
+        request_header_names: vec!["front-proxy-client".to_owned()],
+        today: "2026-11-21".to_owned(),
+    }
+}
+
+fn created(plan: &[Vec<Write>]) -> Vec<Value> {
+    plan.iter().flatten().filter_map(|write| if let Write::Create(object) = write { Some(object.clone()) } else { None }).collect()
+}
+
+#[test]
+fn an_empty_store_gets_everything_once() {
+    let first = plan(&config(), &Fixture::default());
+    assert_eq!(first.len(), 3);
+    let mut objects = created(&first);
+    assert_eq!(objects.len(), 4 + 1 + 3 + 19 + 141 + 4);
+    for object in &mut objects {
+        if meta::kind(object) == "ServiceCIDR" {
+            object["status"] = json!({"conditions": [{}]});
+        }
+    }
+    assert_eq!(plan(&config(), &Fixture::new(objects)), Vec::<Vec<Write>>::new());
+}
+
+#[test]
+fn endpoints_follow_the_advertised_address_and_the_service_its_port() {
+    let mut objects = created(&plan(&config(), &Fixture::default()));
+    for object in &mut objects {
+        if meta::kind(object) == "ServiceCIDR" {
+            object["status"] = json!({"conditions": [{}]});
+        }
+    }
+    let moved = Config { advertise_address: Some("192.0.2.9".parse().unwrap()), secure_port: 7443, ..config() };
+    let writes: Vec<Write> = plan(&moved, &Fixture::new(objects)).into_iter().flatten().collect();
+    let kinds: Vec<&str> = writes.iter().map(|write| if let Write::Update(object) = write { meta::kind(object) } else { "?" }).collect();
+    assert_eq!(kinds, ["Service", "Endpoints", "EndpointSlice"]);
+}
