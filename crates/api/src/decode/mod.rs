@@ -2,12 +2,30 @@
 //!
 //! [`decode`] gives what a Go round trip through the typed struct gives: types checked, unknown fields pruned,
 //! null and empty optional fields dropped, numbers, quantities and times in canonical form, fields in Go's order.
-//! Messages are upstream's. It never fills in defaults ([`crate::default`]) and knows no limits on body size
-//! (the apiserver's). Upstream: `runtime/serializer/json` over `sigs.k8s.io/json`.
+//! [`decode_untyped`] is for custom resources and patches: syntax and duplicates only. Messages are upstream's.
+//! Neither fills in defaults ([`crate::default`]) nor limits the size of a body (the apiserver's).
+//! Upstream: `runtime/serializer/json` over `sigs.k8s.io/json`.
+
+mod error;
+mod json;
+mod node;
+mod scalar;
+mod time;
+mod typed;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use crate::schema::Schema;
+use crate::scheme::Scheme;
+pub use error::Error;
+pub use node::MAX_DEPTH;
+use node::Node;
 
 /// What is done about unknown and duplicate fields. Upstream: `metav1.FieldValidation*`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +37,18 @@ pub enum FieldValidation {
     Warn,
     /// An error.
     Strict,
+}
+
+impl FieldValidation {
+    /// The value of the query parameter; None for one upstream refuses.
+    pub fn from_parameter(text: &str) -> Option<FieldValidation> {
+        match text {
+            "" | "Warn" => Some(FieldValidation::Warn),
+            "Ignore" => Some(FieldValidation::Ignore),
+            "Strict" => Some(FieldValidation::Strict),
+            _ => None,
+        }
+    }
 }
 
 /// Syntax of the bytes.
@@ -43,61 +73,140 @@ pub struct Target<'a> {
     pub schema: Schema<'a>,
 }
 
+impl Target<'static> {
+    /// The target of a built-in kind.
+    pub fn builtin(group: &'static str, version: &'static str, kind: &'static str) -> Option<Target<'static>> {
+        let schema = Scheme::builtin().kind(group, version, kind)?;
+        Some(Target { group, version, kind, schema })
+    }
+}
+
 /// A decoded object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// The object; `apiVersion` and `kind` are always set.
+    /// The object. After [`decode`] and [`normalize`], `apiVersion` and `kind` are set.
     pub object: Value,
     /// Texts for `Warning:` headers, without the code ([`FieldValidation::Warn`] only).
     pub warnings: Vec<String>,
 }
 
-/// Why bytes are not an object of the kind. All are answered with 400 BadRequest and `to_string()` as the message.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Error {
-    /// Not JSON or YAML, or a field of a wrong type, or (Strict) unknown and duplicate fields.
-    #[error("{kind} in version {version:?} cannot be handled as a {target}: {reason}")]
-    Malformed {
-        /// Kind the body names.
-        kind: String,
-        /// Version the body names.
-        version: String,
-        /// Kind the request is for.
-        target: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The body could not be read far enough to know its kind.
-    #[error("the object provided is unrecognized (must be of type {target}): {reason} ({summary})")]
-    Unrecognized {
-        /// Kind the request is for.
-        target: String,
-        /// What is wrong.
-        reason: String,
-        /// The first bytes, in hexadecimal when they are no text.
-        summary: String,
-    },
-    /// Another group-version than the path's.
-    #[error("the API version in the data ({found}) does not match the expected API version ({expected})")]
-    WrongVersion {
-        /// `apiVersion` of the body.
-        found: String,
-        /// `apiVersion` of the path.
-        expected: String,
-    },
-}
-
 /// Decodes an object of a built-in kind.
-pub fn decode(
-    _body: &[u8],
-    _syntax: Syntax,
-    _target: Target<'_>,
-    _validation: FieldValidation,
-) -> Result<Decoded, Error> {
-    Ok(Decoded { object: Value::Null, warnings: Vec::new() })
+pub fn decode(body: &[u8], syntax: Syntax, target: Target<'_>, validation: FieldValidation) -> Result<Decoded, Error> {
+    let strict = validation != FieldValidation::Ignore;
+    let text;
+    let (node, duplicates) = match syntax {
+        Syntax::Json => {
+            text = json_text(body);
+            let node = json::parse(&text).map_err(|_| error::no_json(json::syntax_error(body), target, body))?;
+            (node, Vec::new())
+        }
+        Syntax::Yaml => {
+            let parsed = yaml::parse(body).map_err(|reason| Error::unrecognized(reason, target, body))?;
+            (parsed.node, parsed.duplicates)
+        }
+    };
+    let named = error::named_kind(&node, target).map_err(|reason| Error::unrecognized(reason, target, body))?;
+    object(&node, &named, target, validation, strict.then_some(duplicates).unwrap_or_default())
 }
 
-/// Brings an object that was changed in memory (by a patch, by a webhook) into the form [`decode`] gives, with the same checks.
-pub fn normalize(_object: Value, _target: Target<'_>, _validation: FieldValidation) -> Result<Decoded, Error> {
-    Ok(Decoded { object: Value::Null, warnings: Vec::new() })
+/// Brings an object that was changed in memory (by a patch, by a webhook) into the form [`decode`] gives, with the
+/// same checks.
+pub fn normalize(object: &Value, target: Target<'_>, validation: FieldValidation) -> Result<Decoded, Error> {
+    let node = Node::of(object);
+    let body = || object.to_string().into_bytes();
+    let named = error::named_kind(&node, target).map_err(|reason| Error::unrecognized(reason, target, &body()))?;
+    self::object(&node, &named, target, validation, Vec::new())
+}
+
+/// Parses without a schema: custom resources, patches. Duplicate keys are reported, the last one wins.
+///
+/// The error is the reason alone, to be put in the place upstream puts it.
+pub fn decode_untyped(body: &[u8], syntax: Syntax, validation: FieldValidation) -> Result<Decoded, String> {
+    let text;
+    let (node, mut complaints) = match syntax {
+        Syntax::Json => {
+            text = json_text(body);
+            let node = json::parse(&text).map_err(|_| json::syntax_error(body))?;
+            let mut complaints = Vec::new();
+            if validation != FieldValidation::Ignore {
+                untyped_duplicates(&node, &mut String::new(), &mut complaints);
+            }
+            (node, complaints)
+        }
+        Syntax::Yaml => yaml::parse(body).map(|parsed| (parsed.node, parsed.duplicates))?,
+    };
+    match validation {
+        FieldValidation::Ignore => complaints.clear(),
+        FieldValidation::Warn => {}
+        FieldValidation::Strict if complaints.is_empty() => {}
+        FieldValidation::Strict => return Err(error::strict(syntax, &complaints, &[])),
+    }
+    Ok(Decoded { object: node.to_value(), warnings: complaints })
+}
+
+/// Bytes that are not UTF-8 are so in strings only, or no JSON at all: there they are replaced, as Go does.
+fn json_text(body: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(body)
+}
+
+fn object(
+    node: &Node<'_>,
+    named: &error::Named,
+    target: Target<'_>,
+    validation: FieldValidation,
+    duplicates: Vec<String>,
+) -> Result<Decoded, Error> {
+    let expected = named.is(target);
+    let schema =
+        if expected { Some(target.schema) } else { Scheme::builtin().kind(&named.group, &named.version, &named.kind) };
+    let malformed = |reason: String| Error::Malformed {
+        kind: named.kind.clone(),
+        version: named.version.clone(),
+        target: target.kind.to_owned(),
+        reason,
+    };
+    let Some(schema) = schema else {
+        return Err(named.unknown(target));
+    };
+    let strict = validation != FieldValidation::Ignore;
+    let walked = typed::walk(node, schema, strict).map_err(|problem| malformed(problem.to_string()))?;
+    if validation == FieldValidation::Strict && !(duplicates.is_empty() && walked.strict.is_empty()) {
+        return Err(malformed(error::strict(Syntax::Yaml, &duplicates, &walked.strict)));
+    }
+    if !expected {
+        return Err(named.mismatch(target));
+    }
+    let mut object = walked.value;
+    named.write(&mut object);
+    let mut warnings = duplicates;
+    warnings.extend(walked.strict);
+    Ok(Decoded { object, warnings })
+}
+
+fn untyped_duplicates(node: &Node<'_>, path: &mut String, complaints: &mut Vec<String>) {
+    let length = path.len();
+    match node {
+        Node::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push_str(&format!("[{index}]"));
+                untyped_duplicates(item, path, complaints);
+                path.truncate(length);
+            }
+        }
+        Node::Object(members) => {
+            for (position, (key, value)) in members.iter().enumerate() {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(key);
+                let complaint = || format!("duplicate field {}", crate::go_text::quote(path));
+                if members[..position].iter().any(|(earlier, _)| earlier == key) && !complaints.contains(&complaint()) {
+                    complaints.push(complaint());
+                }
+                untyped_duplicates(value, path, complaints);
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
 }

@@ -47,8 +47,6 @@ pub enum Type {
     Time,
     /// `metav1.MicroTime`: RFC 3339 with six fraction digits.
     MicroTime,
-    /// `metav1.Duration`: Go's duration text.
-    Duration,
     /// `metav1.FieldsV1`: an object kept byte for byte.
     FieldsV1,
     /// `runtime.RawExtension`: an embedded object of any kind, kept as it is.

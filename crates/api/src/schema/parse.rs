@@ -138,7 +138,6 @@ impl Reader {
             "intorstring" => Type::IntOrString,
             "time" => Type::Time,
             "microtime" => Type::MicroTime,
-            "duration" => Type::Duration,
             "fieldsv1" => Type::FieldsV1,
             "any" => Type::Any,
             "raw" => Type::RawExtension,
