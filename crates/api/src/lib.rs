@@ -10,6 +10,7 @@ pub mod field;
 pub mod go_text;
 pub mod meta;
 pub mod names;
+pub mod patch;
 pub mod schema;
 pub mod scheme;
 pub mod selector;

@@ -1,6 +1,6 @@
 //! Values written the way Go writes them, because clients see and match these texts: `%q`, `%v` of a float, `json.Marshal`.
 //!
-//! Three functions, no state. Never used to store objects: the wire encoders have their own writer.
+//! A few functions, no state. Never used to store objects: the wire encoders have their own writer.
 
 use serde_json::Value;
 use std::fmt::Write;
@@ -51,6 +51,38 @@ pub fn json_string(text: &str) -> String {
 pub fn float(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) { exponent(value, 2) } else { format!("{value}") }
+}
+
+/// Prints a decoded JSON value as `%v` does: `map[a:1 b:[x y]]`, keys sorted, strings bare, null as `<nil>`.
+pub fn percent_v(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(b) => b.to_string(),
+        Value::Number(n) if n.is_f64() => n.as_f64().map(float).unwrap_or_default(),
+        Value::Number(n) => n.to_string(),
+        Value::String(s) => s.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(percent_v).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            let fields: Vec<String> =
+                fields.into_iter().map(|(key, item)| format!("{key}:{}", percent_v(item))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+    }
+}
+
+/// The Go type a decoded JSON value has, as reflection prints it.
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
 }
 
 fn write_json(out: &mut String, value: &Value) {

@@ -25,3 +25,11 @@ fn floats_print_as_percent_v() {
         assert_eq!(float(value), text);
     }
 }
+
+#[test]
+fn values_print_as_percent_v() {
+    assert_eq!(
+        percent_v(&json!({"b": [1, "x", null, true], "a": {}, "c": 1.5})),
+        "map[a:map[] b:[1 x <nil> true] c:1.5]"
+    );
+}
