@@ -7,14 +7,16 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::ReplicationController;
 
 use crate::engine::Context;
-use crate::{Error, deployment, namespace, replicaset, root_ca, serviceaccount};
+use crate::{
+    Error, deployment, endpoints, endpointslice, garbage_collector, namespace, replicaset, root_ca, serviceaccount,
+};
 
 /// A controller's main loop.
-pub type Run = fn(Context, &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Run = fn(Context, &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One controller.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Upstream's name.
     pub name: &'static str,
     /// The name before v1.28, still accepted by `--controllers`.
@@ -36,10 +38,13 @@ macro_rules! entry {
 }
 
 /// Every controller there is; all are on by default.
-pub const LIST: &[Entry] = &[
+pub(crate) const LIST: &[Entry] = &[
     entry!("replicaset-controller", "replicaset", replicaset::run::<ReplicaSet>),
     entry!("replicationcontroller-controller", "replicationcontroller", replicaset::run::<ReplicationController>),
     entry!("deployment-controller", "deployment", deployment::run),
+    entry!("endpoints-controller", "endpoint", endpoints::run),
+    entry!("endpointslice-controller", "endpointslice", endpointslice::run),
+    entry!("garbage-collector-controller", "garbagecollector", garbage_collector::run),
     entry!("namespace-controller", "namespace", namespace::run),
     entry!("serviceaccount-controller", "serviceaccount", serviceaccount::run),
     entry!("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", root_ca::run),
@@ -49,7 +54,7 @@ pub const LIST: &[Entry] = &[
 /// `*`, and of two explicit ones the first.
 ///
 /// Upstream: genericcontrollermanager.IsControllerEnabled.
-pub fn select(names: &[String]) -> Result<Vec<Entry>, Error> {
+pub(crate) fn select(names: &[String]) -> Result<Vec<Entry>, Error> {
     let known = |name: &str| LIST.iter().any(|entry| entry.name == name || entry.alias == name);
     for name in names.iter().filter(|name| *name != "*") {
         let plain = name.strip_prefix('-').unwrap_or(name);

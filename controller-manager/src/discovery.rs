@@ -20,6 +20,8 @@ pub(crate) struct Discovered {
     pub namespaced: bool,
     /// Its verbs.
     pub verbs: Vec<String>,
+    /// Every version it is served in, the preferred one first.
+    pub served: Vec<String>,
 }
 
 impl Discovered {
@@ -96,11 +98,11 @@ impl Collector {
             plural: plural.to_owned().into(),
             kind: kind.to_owned().into(),
         };
-        self.resources.entry((group.to_owned(), plural.to_owned())).or_insert(Discovered {
-            resource,
-            namespaced,
-            verbs,
-        });
+        let entry = self.resources.entry((group.to_owned(), plural.to_owned()));
+        entry
+            .or_insert_with(|| Discovered { resource, namespaced, verbs, served: Vec::new() })
+            .served
+            .push(version.to_owned());
     }
 
     fn aggregated(&mut self, answer: &Value) {

@@ -14,12 +14,16 @@ pub mod engine;
 mod claim;
 mod deployment;
 mod discovery;
+mod endpoints;
+mod endpointslice;
+mod garbage_collector;
 mod meta;
 mod namespace;
 mod pods;
 mod replicaset;
 mod root_ca;
 mod serviceaccount;
+mod services;
 mod template_hash;
 #[cfg(test)]
 mod test_support;
@@ -33,7 +37,7 @@ use ipnet::IpNet;
 
 /// Settings, under upstream's flag names where there is a flag.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// `--controllers`: names, `*` for all that are on by default, `-name` to leave one out.
     pub controllers: Vec<String>,
     /// `--cluster-cidr`: the ranges pod CIDRs are taken from, at most one a family.
@@ -100,14 +104,14 @@ impl Default for Config {
 
 /// Why the controller manager did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// `--controllers` names something that does not exist.
     #[error("\"{0}\" is not in the list of known controllers")]
     UnknownController(String),
 }
 
 /// Runs the selected controllers until `shutdown` is cancelled.
-pub async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Result<(), Error> {
+pub(crate) async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Result<(), Error> {
     let selected = controllers::select(&config.controllers)?;
     let context = engine::Context {
         informers: Informers::new(client.clone(), &shutdown),

@@ -34,7 +34,7 @@ pub use operation::{Action, DeleteOptions, Event, Operation, PatchKind, Plan, Re
 
 /// What every controller is given.
 #[derive(Clone)]
-pub struct Context {
+pub(crate) struct Context {
     /// The API.
     pub client: kube::Client,
     /// One shared watch per kind.
@@ -53,14 +53,14 @@ impl Debug for Context {
 
 impl Context {
     /// An applier whose events name `component` as their source.
-    pub fn applier(&self, component: &str) -> Applier {
+    pub(crate) fn applier(&self, component: &str) -> Applier {
         Applier::new(self.client.clone(), EventRecorder::new(self.client.clone(), component, "", &self.shutdown))
     }
 }
 
 /// When to look at a key again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Requeue {
+pub(crate) enum Requeue {
     /// On the next change only.
     Done,
     /// After this time.
@@ -70,18 +70,21 @@ pub enum Requeue {
 }
 
 /// Object types an informer can hold.
-pub trait Object: kube::Resource + Clone + serde::de::DeserializeOwned + Debug + Send + Sync + 'static {}
+pub(crate) trait Object:
+    kube::Resource + Clone + serde::de::DeserializeOwned + Debug + Send + Sync + 'static
+{
+}
 impl<K: kube::Resource + Clone + serde::de::DeserializeOwned + Debug + Send + Sync + 'static> Object for K {}
 
 /// The present moment; the only clock controllers read.
-pub fn now() -> jiff::Timestamp {
+pub(crate) fn now() -> jiff::Timestamp {
     SystemClock.now()
 }
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Builder and run loop of one controller.
-pub struct Controller<Item> {
+pub(crate) struct Controller<Item> {
     name: &'static str,
     queue: WorkQueue<Item>,
     shutdown: CancellationToken,
@@ -97,7 +100,7 @@ impl<Item> Debug for Controller<Item> {
 
 impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     /// A controller under upstream's name.
-    pub fn new(name: &'static str, context: &Context) -> Self {
+    pub(crate) fn new(name: &'static str, context: &Context) -> Self {
         Self {
             name,
             queue: WorkQueue::new(),
@@ -108,12 +111,12 @@ impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     }
 
     /// The queue, for controllers that add keys from elsewhere.
-    pub fn queue(&self) -> WorkQueue<Item> {
+    pub(crate) fn queue(&self) -> WorkQueue<Item> {
         self.queue.clone()
     }
 
     /// Calls `on_change` for every present object and every later change of the kind.
-    pub fn watch<K>(
+    pub(crate) fn watch<K>(
         mut self,
         informer: &Informer<K>,
         on_change: impl Fn(&Change<K>, &WorkQueue<Item>) + Send + Sync + 'static,
@@ -134,14 +137,20 @@ impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     }
 
     /// Waits for `informer` to be filled before the first reconcile, without reacting to its changes.
-    pub fn needs<K: Object>(mut self, informer: &Informer<K>) -> Self {
+    pub(crate) fn needs<K: Object>(mut self, informer: &Informer<K>) -> Self {
         let waits = informer.clone();
         self.synced.push(Box::pin(async move { waits.synced().await }));
         self
     }
 
+    /// Waits for `ready` too before the first reconcile.
+    pub(crate) fn waits_for(mut self, ready: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.synced.push(Box::pin(ready));
+        self
+    }
+
     /// Runs `workers` workers until shutdown.
-    pub async fn run<F, Done>(self, workers: usize, reconcile: F)
+    pub(crate) async fn run<F, Done>(self, workers: usize, reconcile: F)
     where
         F: Fn(Item) -> Done + Send + Sync + Clone + 'static,
         Done: Future<Output = Result<Requeue, Error>> + Send + 'static,
