@@ -6,11 +6,14 @@
 
 pub mod decode;
 pub mod default;
+pub mod duration;
 pub mod field;
 pub mod go_text;
+pub mod int_or_string;
 pub mod meta;
 pub mod names;
 pub mod patch;
+pub mod quantity;
 pub mod schema;
 pub mod scheme;
 pub mod selector;
