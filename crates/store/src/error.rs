@@ -7,7 +7,7 @@ use crate::{Entry, Revision};
 
 /// What code branches on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
+pub(crate) enum ErrorKind {
     /// A compare or a deletion wanted a key that is absent. Nothing was changed.
     KeyNotFound,
     /// A creation found the key present. Nothing was changed. [`Error::current`] has it.
@@ -34,7 +34,7 @@ pub enum ErrorKind {
 
 /// Why the store could not do what was asked. Cheap to clone: one disk error answers a whole batch of commits.
 #[derive(Clone, Debug)]
-pub struct Error {
+pub(crate) struct Error {
     /// What to branch on.
     pub kind: ErrorKind,
     /// The key, or for `Corrupt`, `Locked`, `NoSpace` and `Unreachable` the file or directory, if one is concerned.
@@ -68,7 +68,7 @@ impl Error {
     }
 
     /// True if a compare failed: the caller may read again and try again.
-    pub fn is_compare_failed(&self) -> bool {
+    pub(crate) fn is_compare_failed(&self) -> bool {
         matches!(self.kind, ErrorKind::KeyNotFound | ErrorKind::KeyExists | ErrorKind::Conflict)
     }
 }
@@ -80,7 +80,9 @@ impl fmt::Display for Error {
             ErrorKind::KeyNotFound => write!(f, "key not found: {key}")?,
             ErrorKind::KeyExists => write!(f, "key exists already: {key} (revision {})", self.revision)?,
             ErrorKind::Conflict => write!(f, "key was changed meanwhile: {key} (revision {})", self.revision)?,
-            ErrorKind::Compacted => write!(f, "revision has been compacted; the oldest available is {}", self.revision)?,
+            ErrorKind::Compacted => {
+                write!(f, "revision has been compacted; the oldest available is {}", self.revision)?
+            }
             ErrorKind::FutureRevision => write!(f, "revision is in the future; the newest is {}", self.revision)?,
             ErrorKind::Invalid => write!(f, "transaction is invalid at key {key:?}: a key is empty or given twice")?,
             ErrorKind::Unreachable => match &self.key {

@@ -24,6 +24,8 @@ mod event;
 mod log;
 mod revision;
 mod store;
+#[cfg(test)]
+mod testing;
 mod transform;
 mod txn;
 mod view;

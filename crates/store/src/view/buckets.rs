@@ -78,8 +78,7 @@ impl Buckets {
             self.sweep_at = (2 * self.by_prefix.len()).max(256);
         }
         let recent = Recent { lost: since, chunks: Vector::new() };
-        let bucket =
-            Arc::new(Bucket { since, recent: ArcSwap::from_pointee(recent), wake: signal::Sender::new(()) });
+        let bucket = Arc::new(Bucket { since, recent: ArcSwap::from_pointee(recent), wake: signal::Sender::new(()) });
         self.by_prefix.insert(folder.into(), Arc::downgrade(&bucket));
         bucket
     }
@@ -120,6 +119,12 @@ impl Buckets {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_prefix.len()
+    }
+
+    /// All that are watched.
     pub(super) fn all(&self) -> Vec<Arc<Bucket>> {
         self.by_prefix.values().filter_map(Weak::upgrade).collect()
     }

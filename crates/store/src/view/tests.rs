@@ -1,1 +1,180 @@
 //! Tests of the view alone, fed by hand.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::{Operation, Watch};
+
+/// Writes the revision into the value, as the API server does.
+#[derive(Debug)]
+struct Stamp;
+
+impl Transform for Stamp {
+    fn serve(&self, _key: &str, stored: Bytes, mod_revision: Revision) -> Bytes {
+        format!("{}#{mod_revision}", String::from_utf8_lossy(&stored)).into()
+    }
+
+    fn serve_deleted(&self, _key: &str, served: &Bytes, revision: Revision) -> Bytes {
+        let served = String::from_utf8_lossy(served);
+        format!("{}#{revision}", served.split('#').next().unwrap()).into()
+    }
+}
+
+fn change(revision: u64, key: &str, value: Option<&str>) -> Change {
+    let operation = match value {
+        Some(value) => Operation::Put { key: key.into(), value: value.to_owned().into(), expires: None },
+        None => Operation::Delete { key: key.into() },
+    };
+    Change { revision: Revision(revision), operation }
+}
+
+fn view() -> (Arc<View>, Feed) {
+    View::new(Window::default(), Arc::new(Stamp))
+}
+
+fn values(watch: &mut Watch) -> Vec<String> {
+    let mut seen = Vec::new();
+    while let Some(batch) = watch.try_next().unwrap() {
+        seen.extend(batch.events().iter().map(|event| String::from_utf8(event.entry.value.to_vec()).unwrap()));
+    }
+    seen
+}
+
+#[test]
+fn transform_makes_what_is_served_once() {
+    let (view, mut feed) = view();
+    let mut watch = view.watch("/r/", Revision::ZERO).unwrap();
+    drop(feed.apply([change(1, "/r/a", Some("a")), change(2, "/r/a", Some("b")), change(3, "/r/a", None)]));
+    assert_eq!(values(&mut watch), ["a#1", "b#2", "b#3"]);
+    drop(feed.apply([change(4, "/r/a", Some("c"))]));
+    let served = view.snapshot().get("/r/a").unwrap();
+    assert_eq!(served.value, "c#4");
+    assert!(Arc::ptr_eq(&served, &view.snapshot_at(Revision(4)).unwrap().get("/r/a").unwrap()));
+}
+
+#[test]
+fn loaded_objects_begin_the_history() {
+    let (view, mut feed) = view();
+    let loaded = Loaded {
+        key: "/r/a".into(),
+        value: "a".into(),
+        create_revision: Revision(3),
+        mod_revision: Revision(5),
+        index: 0,
+        version: 2,
+        expires: None,
+    };
+    feed.load([loaded], Revision(9));
+    assert_eq!((view.revision(), view.compacted()), (Revision(9), Revision(9)));
+    assert_eq!(view.snapshot().get("/r/a").unwrap().value, "a#5");
+    assert_eq!(view.watch("/r/", Revision(8)).unwrap_err().kind, ErrorKind::Compacted);
+    let mut watch = view.watch("/r/", Revision(9)).unwrap();
+    drop(feed.apply([change(10, "/r/a", Some("b"))]));
+    assert_eq!(values(&mut watch), ["b#10"]);
+}
+
+#[test]
+fn watches_of_one_prefix_share_the_events() {
+    let (view, mut feed) = view();
+    let mut watches: Vec<_> = (0..3).map(|_| view.watch("/r/", Revision::ZERO).unwrap()).collect();
+    drop(feed.apply([change(1, "/r/a", Some("a")), change(2, "/r/b", Some("b"))]));
+    let batches: Vec<_> = watches.iter_mut().map(|watch| watch.try_next().unwrap().unwrap()).collect();
+    assert!(batches.windows(2).all(|pair| Arc::ptr_eq(&pair[0].shared, &pair[1].shared)));
+    assert_eq!((batches[0].events().len(), batches[0].revision), (2, Revision(2)));
+}
+
+#[tokio::test]
+async fn changes_elsewhere_do_not_wake_a_watch() {
+    let (view, mut feed) = view();
+    let mut pods = tokio_test_waker(view.watch("/r/pods/", Revision::ZERO).unwrap());
+    let mut nodes = tokio_test_waker(view.watch("/r/nodes/", Revision::ZERO).unwrap());
+    assert_eq!((pods(), nodes()), (0, 0));
+    for revision in 1..=10 {
+        drop(feed.apply([change(revision, "/r/pods/a", Some("a"))]));
+    }
+    assert_eq!((pods(), nodes()), (1, 0));
+}
+
+/// Polls `next` once and returns a way to ask how often it was woken since.
+fn tokio_test_waker(watch: Watch) -> impl FnMut() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(Count::default());
+    let waker = count.clone().into();
+    let mut watch = Box::pin(async move {
+        let mut watch = watch;
+        watch.next().await
+    });
+    let polled = watch.as_mut().poll(&mut std::task::Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    move || {
+        // The future stays alive, else it would be unregistered.
+        let _ = &watch;
+        count.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn buckets_nobody_watches_are_dropped() {
+    let (view, mut feed) = view();
+    for n in 0..2000 {
+        let watch = view.watch(&format!("/r/{n}/"), Revision::ZERO).unwrap();
+        drop(watch);
+    }
+    let kept = view.watch("/r/1/", Revision::ZERO).unwrap();
+    drop(feed.apply([change(1, "/r/1/a", Some("a"))]));
+    assert!(lock(&view.buckets).len() <= 257);
+    drop(kept);
+}
+
+#[test]
+fn long_history_is_read_in_steps() {
+    let (view, mut feed) = view();
+    let noise =
+        (1..=20_000).map(|revision| change(revision, if revision % 9999 == 0 { "/r/a" } else { "/s/b" }, Some("x")));
+    drop(feed.apply(noise));
+    let mut watch = view.watch("/r/", Revision::ZERO).unwrap();
+    let mut seen = Vec::new();
+    while watch.progress() < view.revision() {
+        if let Some(batch) = watch.try_next().unwrap() {
+            seen.extend(batch.events().iter().map(|event| event.revision.0));
+        }
+    }
+    assert_eq!(seen, [9999, 19_998]);
+}
+
+#[test]
+fn dropped_feed_ends_watches_after_the_last_event() {
+    let (view, mut feed) = view();
+    let mut watch = view.watch("/r/", Revision::ZERO).unwrap();
+    drop(feed.apply([change(1, "/r/a", Some("a"))]));
+    drop(feed);
+    assert_eq!(values(&mut watch), ["a#1"]);
+    let ended = futures::executor::block_on(watch.next());
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::Unreachable);
+    assert_eq!(view.snapshot().len(), 1);
+}
+
+#[test]
+fn bytes_of_the_window_are_given_back() {
+    let window = Window { events: 100, ..Window::default() };
+    let (view, mut feed) = View::new(window, Arc::new(crate::AsStored));
+    let value = Bytes::from(vec![0_u8; 1000]);
+    let weak = {
+        drop(feed.apply([change(1, "/r/a", Some("first"))]));
+        Arc::downgrade(&view.snapshot().get("/r/a").unwrap())
+    };
+    let _quiet = view.watch("/r/", Revision::ZERO).unwrap();
+    for revision in 2..1000 {
+        let operation = Operation::Put { key: "/r/a".into(), value: value.clone(), expires: None };
+        drop(feed.apply([Change { revision: Revision(revision), operation }]));
+    }
+    assert!(weak.upgrade().is_none(), "neither history nor buckets nor checkpoints hold what left the window");
+    assert_eq!(view.state.load().history.len(), 100);
+}

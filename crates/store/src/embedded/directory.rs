@@ -1,0 +1,130 @@
+//! The directory of a store: its lock, and the file that appears whole or not at all.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use super::disk::{Disk, Medium, Step};
+use super::record::Head;
+use crate::{Error, ErrorKind, Revision};
+
+/// The durable file.
+pub(crate) const FILE: &str = "store.redb";
+const NEW_FILE: &str = "store.redb.new";
+const LOCK: &str = "lock";
+
+/// Held as long as the store is open; the system gives it back however the process ends.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+/// Takes the directory, makes the store in it if there is none, and opens it.
+pub(super) fn open(dir: &Path) -> Result<(Disk, Lock), Error> {
+    let unusable = |error: io::Error| place_error(dir, error);
+    fs::create_dir_all(dir).map_err(unusable)?;
+    let lock = take_lock(dir)?;
+    let path = dir.join(FILE);
+    match fs::metadata(&path) {
+        // redb would take an empty file for a new store.
+        Ok(found) if found.len() == 0 => {
+            return Err(Error::new(ErrorKind::Corrupt)
+                .on(path.display().to_string())
+                .because(io::Error::other("it is empty")));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir).map_err(|error| match error {
+            CreateError::Io(error) => unusable(error),
+            CreateError::Store(error) => error,
+        })?,
+        Err(error) => return Err(unusable(error)),
+    }
+    Ok((Disk::open(Box::new(StoreFile::new(path)))?, lock))
+}
+
+fn take_lock(dir: &Path) -> Result<Lock, Error> {
+    let path = dir.join(LOCK);
+    let unusable = |error: io::Error| place_error(&path, error);
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            // Only for the message: an owner that just started has not written it yet.
+            let _ = file.read_to_string(&mut owner);
+            let owner = format!("process {} has it", if owner.is_empty() { "another" } else { owner.trim() });
+            return Err(Error::new(ErrorKind::Locked).on(dir.display().to_string()).because(io::Error::other(owner)));
+        }
+        Err(TryLockError::Error(error)) => return Err(unusable(error)),
+    }
+    // A full disk must not keep the store from opening: the number is only for messages.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(Lock(file))
+}
+
+enum CreateError {
+    Io(io::Error),
+    Store(Error),
+}
+
+impl From<io::Error> for CreateError {
+    fn from(error: io::Error) -> Self {
+        CreateError::Io(error)
+    }
+}
+
+/// Makes an empty store beside and moves it in, so that a crash leaves either none or a whole one.
+fn create(dir: &Path) -> Result<(), CreateError> {
+    let new = dir.join(NEW_FILE);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    File::create(&new)?;
+    let mut disk = Disk::open(Box::new(StoreFile::new(new.clone()))).map_err(CreateError::Store)?;
+    let head = Head { compacted: Revision::ZERO, revision: Revision::ZERO };
+    disk.write(&Step { head: Some(head), ..Step::default() }).map_err(CreateError::Store)?;
+    drop(disk);
+    fs::rename(&new, dir.join(FILE))?;
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+fn place_error(path: &Path, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
+        _ => ErrorKind::Unreachable,
+    };
+    Error::new(kind).on(path.display().to_string()).because(error)
+}
+
+/// A file that exists.
+#[derive(Debug)]
+struct StoreFile {
+    path: PathBuf,
+    name: String,
+}
+
+impl StoreFile {
+    fn new(path: PathBuf) -> StoreFile {
+        let name = path.display().to_string();
+        StoreFile { path, name }
+    }
+}
+
+impl Medium for StoreFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        let backend = FileBackend::new(file).map_err(|error| match error {
+            redb::DatabaseError::Storage(redb::StorageError::Io(error)) => error,
+            other => io::Error::other(other),
+        })?;
+        Ok(Box::new(backend))
+    }
+}

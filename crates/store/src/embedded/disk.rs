@@ -1,0 +1,261 @@
+//! The durable file: a redb database with one table of records.
+//!
+//! One transaction and one fsync per group. redb never writes over what the last commit needs, and takes the newest commit whose checksum
+//! holds when it opens after a crash. Reads happen only when the store is opened: the cache is kept small.
+//!
+//! After a failed write redb wants to be opened anew; that happens before the next write, under the same lock of the directory. After a
+//! failed fsync nothing that is read back can be trusted any more, so the file is not used again by this process.
+
+use std::fmt;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition};
+
+use super::record::{Damage, Head, Place, Record};
+use crate::{Error, ErrorKind, Revision};
+
+const RECORDS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("records");
+
+/// What redb may keep in memory.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// Where the bytes are kept. Opened again after a failed write.
+pub(super) trait Medium: Send + fmt::Debug {
+    /// The name for error messages.
+    fn name(&self) -> &str;
+    fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
+}
+
+/// One durable step.
+#[derive(Debug, Default)]
+pub(super) struct Step<'a> {
+    pub(super) records: &'a [(Place, Vec<u8>)],
+    pub(super) remove: &'a [Place],
+    pub(super) head: Option<Head>,
+}
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    medium: Box<dyn Medium>,
+    /// None after a failed write.
+    database: Option<Database>,
+    sync_failed: Arc<AtomicBool>,
+}
+
+impl Disk {
+    /// Opens what is on the medium; an empty one becomes a new store.
+    pub(super) fn open(medium: Box<dyn Medium>) -> Result<Disk, Error> {
+        let mut disk = Disk { medium, database: None, sync_failed: Arc::default() };
+        disk.reopen()?;
+        Ok(disk)
+    }
+
+    /// True if the next thing to do is [`Disk::reopen`].
+    pub(super) fn is_broken(&self) -> bool {
+        self.database.is_none()
+    }
+
+    /// Opens the file again after a failed write.
+    pub(super) fn reopen(&mut self) -> Result<(), Error> {
+        if self.sync_failed.load(Ordering::Relaxed) {
+            let why = io::Error::other("the disk failed to sync earlier; check it and restart krab");
+            return Err(Error::new(ErrorKind::Unreachable).on(self.medium.name()).because(why));
+        }
+        self.database = None;
+        let open = || {
+            let inner = self.medium.open()?;
+            let backend = Watched { inner, sync_failed: self.sync_failed.clone() };
+            Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
+        };
+        let opened = guarded(open);
+        self.database = Some(opened.map_err(|failure| self.error(failure))?);
+        Ok(())
+    }
+
+    /// Writes a step durably. If it fails, nothing of it happened, or (an fsync failed) the disk is not used again.
+    pub(super) fn write(&mut self, step: &Step<'_>) -> Result<(), Error> {
+        let Some(database) = &self.database else {
+            return Err(Error::new(ErrorKind::Unreachable).on(self.medium.name()));
+        };
+        let write = || {
+            let txn = database.begin_write()?;
+            {
+                let mut table = txn.open_table(RECORDS)?;
+                for (place, bytes) in step.records {
+                    table.insert(key(*place), bytes.as_slice())?;
+                }
+                for place in step.remove {
+                    table.remove(key(*place))?;
+                }
+                if let Some(head) = &step.head {
+                    table.insert(key(Place::ZERO), head.encode().as_slice())?;
+                }
+            }
+            txn.commit()?;
+            Ok(())
+        };
+        let written = guarded(write);
+        written.map_err(|failure| {
+            self.database = None;
+            self.error(failure)
+        })
+    }
+
+    /// The head; none in a store that was never written to.
+    pub(super) fn head(&self) -> Result<Option<Head>, Error> {
+        self.with_table(|table| {
+            let bytes = table.get(key(Place::ZERO))?;
+            Ok(bytes.map(|bytes| Head::decode(bytes.value())).transpose()?)
+        })
+        .map(Option::flatten)
+    }
+
+    /// Hands over every record after a revision, in order of places, each checked; a read from the beginning also checks their number.
+    pub(super) fn read(
+        &self,
+        after: Revision,
+        each: &mut dyn FnMut(Record) -> Result<(), Damage>,
+    ) -> Result<(), Error> {
+        self.with_table(|table| {
+            let mut found = u64::from(table.get(key(Place::ZERO))?.is_some());
+            for item in table.range((after.next().0, 0)..)? {
+                let (at, bytes) = item?;
+                let (revision, index) = at.value();
+                each(Record::decode(Place { revision: Revision(revision), index }, bytes.value())?)?;
+                found += 1;
+            }
+            let expected = table.len()?;
+            if after == Revision::ZERO && found != expected {
+                return Err(Failure::Missing { found, expected });
+            }
+            Ok(())
+        })
+        .map(|_| ())
+    }
+
+    /// None if nothing was ever written.
+    fn with_table<T>(
+        &self,
+        body: impl FnOnce(&ReadOnlyTable<(u64, u32), &'static [u8]>) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Error> {
+        let Some(database) = &self.database else {
+            return Err(Error::new(ErrorKind::Unreachable).on(self.medium.name()));
+        };
+        let read = || match database.begin_read()?.open_table(RECORDS) {
+            Ok(table) => body(&table).map(Some),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        guarded(read).map_err(|failure| self.error(failure))
+    }
+
+    /// The error for damage found above.
+    pub(super) fn damaged(&self, damage: Damage) -> Error {
+        self.error(Failure::Damage(damage))
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        Error::new(failure.kind()).on(self.medium.name()).because(failure)
+    }
+}
+
+fn key(place: Place) -> (u64, u32) {
+    (place.revision.0, place.index)
+}
+
+/// What went wrong below.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Redb(redb::Error),
+    #[error("{0}")]
+    Damage(#[from] Damage),
+    #[error("{found} records where there should be {expected}")]
+    Missing { found: u64, expected: u64 },
+    #[error("its structure makes no sense ({0})")]
+    Senseless(String),
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::Redb(error.into())
+            }
+        })*
+    };
+}
+
+from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Redb(redb::Error::Io(error))
+    }
+}
+
+impl Failure {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Failure::Damage(_) | Failure::Missing { .. } | Failure::Senseless(_) => ErrorKind::Corrupt,
+            Failure::Redb(error) => match error {
+                redb::Error::Io(error) => match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                        ErrorKind::NoSpace
+                    }
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::Corrupt,
+                    _ => ErrorKind::Unreachable,
+                },
+                redb::Error::DatabaseAlreadyOpen => ErrorKind::Locked,
+                redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::LockPoisoned(_) => {
+                    ErrorKind::Unreachable
+                }
+                _ => ErrorKind::Corrupt,
+            },
+        }
+    }
+}
+
+/// A damaged file may break assumptions inside redb that it asserts rather than reports.
+fn guarded<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(Failure::Senseless(text.unwrap_or("panic").to_owned()))
+    })
+}
+
+/// A backend that remembers a failed fsync.
+#[derive(Debug)]
+struct Watched {
+    inner: Box<dyn StorageBackend>,
+    sync_failed: Arc<AtomicBool>,
+}
+
+impl StorageBackend for Watched {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.inner.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::Relaxed))
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.inner.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+}
