@@ -5,11 +5,11 @@
 use crate::go_text::quote;
 
 /// Nanoseconds, as Go's time.Duration.
-pub(crate) type Nanoseconds = i64;
+pub type Nanoseconds = i64;
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// It has another shape, or is too long.
     #[error("time: invalid duration {}", quote(.0))]
     Invalid(String),
@@ -31,7 +31,7 @@ const MINUTE: i128 = 60 * SECOND;
 const HOUR: i128 = 60 * MINUTE;
 
 /// Reads Go's text. Upstream: time.ParseDuration.
-pub(crate) fn parse(text: &str) -> Result<Nanoseconds, Error> {
+pub fn parse(text: &str) -> Result<Nanoseconds, Error> {
     let invalid = || Error::Invalid(text.to_owned());
     let negative = text.starts_with('-');
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -80,7 +80,7 @@ pub(crate) fn parse(text: &str) -> Result<Nanoseconds, Error> {
 }
 
 /// Go's text: `1h0m0s`, `1.5s`, `100ms`, `0s`. Upstream: time.Duration.String.
-pub(crate) fn format(duration: Nanoseconds) -> String {
+pub fn format(duration: Nanoseconds) -> String {
     let sign = if duration < 0 { "-" } else { "" };
     let total = i128::from(duration).abs();
     let fraction = |amount: i128, unit: i128, name: &str| {
@@ -104,7 +104,7 @@ pub(crate) fn format(duration: Nanoseconds) -> String {
 /// Two or three significant figures for people: `45s`, `3m20s`, `5h`, `2d3h`, `1y20d`.
 ///
 /// Upstream: duration.HumanDuration.
-pub(crate) fn human(duration: Nanoseconds) -> String {
+pub fn human(duration: Nanoseconds) -> String {
     let seconds = i128::from(duration) / SECOND;
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     let (days, years) = (hours / 24, hours / 24 / 365);

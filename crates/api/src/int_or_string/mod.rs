@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Why a value is neither.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// It is absent.
     #[error("nil value for IntOrString")]
     Absent,
@@ -29,7 +29,7 @@ pub(crate) enum Error {
 /// The number, or the percentage of `total`, rounded up or down.
 ///
 /// Upstream: intstr.GetScaledValueFromIntOrPercent.
-pub(crate) fn scaled(value: Option<&Value>, total: i64, round_up: bool) -> Result<i64, Error> {
+pub fn scaled(value: Option<&Value>, total: i64, round_up: bool) -> Result<i64, Error> {
     match value {
         None | Some(Value::Null) => Err(Error::Absent),
         Some(Value::Number(number)) => number.as_i64().ok_or(Error::WrongType),
@@ -48,13 +48,13 @@ pub(crate) fn scaled(value: Option<&Value>, total: i64, round_up: bool) -> Resul
 }
 
 /// The number before the percent sign.
-pub(crate) fn percent(text: &str) -> Result<i64, Error> {
+pub fn percent(text: &str) -> Result<i64, Error> {
     let digits = text.strip_suffix('%').ok_or(Error::NotPercentage)?;
     digits.parse().map_err(|_| Error::NotNumber(text.to_owned()))
 }
 
 /// The value as text prints it: the number or the text. Upstream: IntOrString.String.
-pub(crate) fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "<nil>".to_owned(),

@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 /// Why a text is no quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// It has another shape.
     #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
     FormatWrong,
@@ -31,7 +31,7 @@ pub(crate) enum Error {
 
 /// How a quantity is written. Upstream: resource.Format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
     /// `12e6`
     DecimalExponent,
     /// `12Mi`, powers of 1024.
@@ -45,7 +45,7 @@ const NANO: i32 = -9;
 
 /// A quantity. Upstream: resource.Quantity.
 #[derive(Clone, Debug)]
-pub(crate) struct Quantity {
+pub struct Quantity {
     mantissa: i128,
     exponent: i32,
     format: Format,
@@ -61,42 +61,42 @@ impl Default for Quantity {
 
 impl Quantity {
     /// A whole number. Upstream: resource.NewQuantity.
-    pub(crate) fn new(value: i64, format: Format) -> Quantity {
+    pub fn new(value: i64, format: Format) -> Quantity {
         Quantity::scaled(value, 0, format)
     }
 
     /// A number of thousandths. Upstream: resource.NewMilliQuantity.
-    pub(crate) fn from_milli(value: i64, format: Format) -> Quantity {
+    pub fn from_milli(value: i64, format: Format) -> Quantity {
         Quantity::scaled(value, -3, format)
     }
 
     /// `value * 10^exponent`. Upstream: resource.NewScaledQuantity.
-    pub(crate) fn scaled(value: i64, exponent: i32, format: Format) -> Quantity {
+    pub fn scaled(value: i64, exponent: i32, format: Format) -> Quantity {
         Quantity { mantissa: value.into(), exponent, format, text: None }
     }
 
     /// Reads a quantity. Upstream: resource.ParseQuantity.
-    pub(crate) fn parse(text: &str) -> Result<Quantity, Error> {
+    pub fn parse(text: &str) -> Result<Quantity, Error> {
         parse::parse(text)
     }
 
     /// The format it is written in.
-    pub(crate) fn format(&self) -> Format {
+    pub fn format(&self) -> Format {
         self.format
     }
 
     /// The value rounded away from zero to a whole number. Saturates. Upstream: Quantity.Value.
-    pub(crate) fn value(&self) -> i64 {
+    pub fn value(&self) -> i64 {
         self.scaled_value(0)
     }
 
     /// The value in thousandths, rounded away from zero. Saturates. Upstream: Quantity.MilliValue.
-    pub(crate) fn milli_value(&self) -> i64 {
+    pub fn milli_value(&self) -> i64 {
         self.scaled_value(-3)
     }
 
     /// The value in units of `10^exponent`, rounded away from zero. Saturates. Upstream: Quantity.ScaledValue.
-    pub(crate) fn scaled_value(&self, exponent: i32) -> i64 {
+    pub fn scaled_value(&self, exponent: i32) -> i64 {
         let limit = if self.mantissa < 0 { i64::MIN } else { i64::MAX };
         rescale(self.mantissa, self.exponent, exponent)
             .and_then(|(value, _)| i64::try_from(value).ok())
@@ -104,23 +104,23 @@ impl Quantity {
     }
 
     /// The value, if it is a whole number of 64 bits. Upstream: Quantity.AsInt64.
-    pub(crate) fn as_i64(&self) -> Option<i64> {
+    pub fn as_i64(&self) -> Option<i64> {
         let (value, exact) = rescale(self.mantissa, self.exponent, 0)?;
         if exact { i64::try_from(value).ok() } else { None }
     }
 
     /// The value as a float, which may lose digits. Upstream: Quantity.AsApproximateFloat64.
-    pub(crate) fn to_f64(&self) -> f64 {
+    pub fn to_f64(&self) -> f64 {
         self.mantissa as f64 * 10f64.powi(self.exponent)
     }
 
     /// Whether the value is zero.
-    pub(crate) fn is_zero(&self) -> bool {
+    pub fn is_zero(&self) -> bool {
         self.mantissa == 0
     }
 
     /// -1, 0 or 1.
-    pub(crate) fn sign(&self) -> i32 {
+    pub fn sign(&self) -> i32 {
         match self.mantissa.cmp(&0) {
             Ordering::Less => -1,
             Ordering::Equal => 0,
@@ -129,29 +129,29 @@ impl Quantity {
     }
 
     /// Adds; zero takes over the other's format. Upstream: Quantity.Add.
-    pub(crate) fn add(&mut self, other: &Quantity) {
+    pub fn add(&mut self, other: &Quantity) {
         self.combine(other.mantissa, other);
     }
 
     /// Subtracts; zero takes over the other's format. Upstream: Quantity.Sub.
-    pub(crate) fn sub(&mut self, other: &Quantity) {
+    pub fn sub(&mut self, other: &Quantity) {
         self.combine(other.mantissa.saturating_neg(), other);
     }
 
     /// Multiplies. Upstream: Quantity.Mul.
-    pub(crate) fn mul(&mut self, factor: i64) {
+    pub fn mul(&mut self, factor: i64) {
         self.text = None;
         self.mantissa = self.mantissa.saturating_mul(factor.into());
     }
 
     /// Changes the sign. Upstream: Quantity.Neg.
-    pub(crate) fn neg(&mut self) {
+    pub fn neg(&mut self) {
         self.text = None;
         self.mantissa = self.mantissa.saturating_neg();
     }
 
     /// Rounds away from zero to a multiple of `10^exponent`; false if that changed the value. Upstream: Quantity.RoundUp.
-    pub(crate) fn round_up(&mut self, exponent: i32) -> bool {
+    pub fn round_up(&mut self, exponent: i32) -> bool {
         if self.exponent >= exponent {
             return true;
         }
@@ -161,7 +161,7 @@ impl Quantity {
     }
 
     /// The text of a quantity in canonical form.
-    pub(crate) fn canonicalize(text: &str) -> Result<String, Error> {
+    pub fn canonicalize(text: &str) -> Result<String, Error> {
         Quantity::parse(text).map(|quantity| quantity.to_string())
     }
 
