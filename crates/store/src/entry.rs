@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::{Revision, Timestamp};
 
 /// An object as the view serves it: immutable, shared by every snapshot, list and watcher.
-pub(crate) struct Entry {
+pub struct Entry {
     /// The full key, as `/registry/pods/default/web-0`.
     pub key: Arc<str>,
     /// The value in the form [`Transform`](crate::Transform) gave it.
@@ -51,7 +51,7 @@ impl Entry {
     ///
     /// `T` names the slot: use a distinct type for each meaning. `make` may itself use other slots of this entry. Two threads that ask
     /// for the first time at once may both run `make`; both get the same winner.
-    pub(crate) fn slot<T: Any + Send + Sync>(&self, make: impl FnOnce(&Entry) -> T) -> Arc<T> {
+    pub fn slot<T: Any + Send + Sync>(&self, make: impl FnOnce(&Entry) -> T) -> Arc<T> {
         if let Some(found) = find::<T>(&self.slots) {
             return found;
         }

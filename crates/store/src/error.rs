@@ -7,7 +7,7 @@ use crate::{Entry, Revision};
 
 /// What code branches on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum ErrorKind {
+pub enum ErrorKind {
     /// A compare or a deletion wanted a key that is absent. Nothing was changed.
     KeyNotFound,
     /// A creation found the key present. Nothing was changed. [`Error::current`] has it.
@@ -34,7 +34,7 @@ pub(crate) enum ErrorKind {
 
 /// Why the store could not do what was asked. Cheap to clone: one disk error answers a whole batch of commits.
 #[derive(Clone, Debug)]
-pub(crate) struct Error {
+pub struct Error {
     /// What to branch on.
     pub kind: ErrorKind,
     /// The key, or for `Corrupt`, `Locked`, `NoSpace` and `Unreachable` the file or directory, if one is concerned.
@@ -68,7 +68,7 @@ impl Error {
     }
 
     /// True if a compare failed: the caller may read again and try again.
-    pub(crate) fn is_compare_failed(&self) -> bool {
+    pub fn is_compare_failed(&self) -> bool {
         matches!(self.kind, ErrorKind::KeyNotFound | ErrorKind::KeyExists | ErrorKind::Conflict)
     }
 }

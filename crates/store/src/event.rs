@@ -7,7 +7,7 @@ use crate::{Entry, Revision};
 
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EventKind {
+pub enum EventKind {
     /// The key was created or changed; created if [`Event::prev`] is `None`.
     Put,
     /// The key was deleted or has expired.
@@ -16,7 +16,7 @@ pub(crate) enum EventKind {
 
 /// One change of one key, shared by all who watch it.
 #[derive(Debug)]
-pub(crate) struct Event {
+pub struct Event {
     /// What happened.
     pub kind: EventKind,
     /// The revision of the commit.
@@ -29,7 +29,7 @@ pub(crate) struct Event {
 
 /// Events in revision order. All events of one revision that the watch sees are in the same batch. Cloning is cheap.
 #[derive(Clone, Debug)]
-pub(crate) struct Batch {
+pub struct Batch {
     pub(crate) shared: Arc<[Arc<Event>]>,
     pub(crate) range: Range<usize>,
     /// The watch has seen everything of its prefix up to and with this revision.
@@ -38,7 +38,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// The events; never empty.
-    pub(crate) fn events(&self) -> &[Arc<Event>] {
+    pub fn events(&self) -> &[Arc<Event>] {
         self.shared.get(self.range.clone()).unwrap_or_default()
     }
 }

@@ -16,7 +16,7 @@ use crate::{Committed, Error, Revision, Timestamp, Txn};
 ///   overwrite what others did meanwhile. The caller reads and decides.
 /// - Revisions never go back, over restarts either, and a refused commit leaves no trace.
 /// - Dropping the future of a commit does not undo it.
-pub(crate) trait Log: Send + Sync + fmt::Debug {
+pub trait Log: Send + Sync + fmt::Debug {
     /// Applies a transaction. Commits that wait at the same time may share one disk write but never a revision.
     fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<Committed, Error>>;
 

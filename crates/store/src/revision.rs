@@ -7,14 +7,14 @@ use std::fmt;
 /// Revision 0 is before everything and, in a [`Compare`](crate::Compare), stands for "the key is absent".
 /// Upstream: etcd's `mod_revision`, which the API calls `resourceVersion`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Revision(pub u64);
+pub struct Revision(pub u64);
 
 impl Revision {
     /// Before the first commit.
-    pub(crate) const ZERO: Revision = Revision(0);
+    pub const ZERO: Revision = Revision(0);
 
     /// The revision after this one.
-    pub(crate) fn next(self) -> Revision {
+    pub fn next(self) -> Revision {
         Revision(self.0 + 1)
     }
 }
@@ -27,4 +27,4 @@ impl fmt::Display for Revision {
 
 /// A moment, in milliseconds since the Unix epoch. The store has no clock: the caller says when a key expires and what time it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Timestamp(pub u64);
+pub struct Timestamp(pub u64);

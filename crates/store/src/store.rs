@@ -8,14 +8,14 @@ use crate::{Committed, Error, Log, Revision, Snapshot, Timestamp, Txn, View, Wat
 ///
 /// Cancellation: every future may be dropped at any time. A dropped commit may still happen.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub struct Store {
     view: Arc<View>,
     log: Arc<dyn Log>,
 }
 
 impl Store {
     /// Joins a view and the log that was given its feed. Backends call this; others call e.g. [`crate::embedded::open`].
-    pub(crate) fn new(view: Arc<View>, log: Arc<dyn Log>) -> Store {
+    pub fn new(view: Arc<View>, log: Arc<dyn Log>) -> Store {
         Store { view, log }
     }
 
@@ -23,60 +23,60 @@ impl Store {
     ///
     /// Fails with `KeyNotFound`, `KeyExists`, `Conflict`, `Invalid` or `NoSpace` when nothing was changed, and with `Unreachable` or
     /// `Timeout` when that is unknown. Never retried here.
-    pub(crate) async fn commit(&self, txn: Txn) -> Result<Committed, Error> {
+    pub async fn commit(&self, txn: Txn) -> Result<Committed, Error> {
         self.log.commit(txn).await
     }
 
     /// The newest state the view has. Costs two reference counts; takes no lock.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         self.view.snapshot()
     }
 
     /// The newest revision the view has.
-    pub(crate) fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Revision {
         self.view.revision()
     }
 
     /// A state not older than the log was at the time of the call: shows every commit acknowledged before.
-    pub(crate) async fn consistent(&self) -> Result<Snapshot, Error> {
+    pub async fn consistent(&self) -> Result<Snapshot, Error> {
         let revision = self.log.current_revision().await?;
         self.view.snapshot_at_least(revision).await
     }
 
     /// The newest state once the view has reached `revision`. Waits as long as that takes: put your own limit around it.
-    pub(crate) async fn snapshot_at_least(&self, revision: Revision) -> Result<Snapshot, Error> {
+    pub async fn snapshot_at_least(&self, revision: Revision) -> Result<Snapshot, Error> {
         self.view.snapshot_at_least(revision).await
     }
 
     /// The state exactly at `revision`, if that lies within the window: else `Compacted` or `FutureRevision`.
-    pub(crate) fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Error> {
+    pub fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Error> {
         self.view.snapshot_at(revision)
     }
 
     /// Every change of keys that start with `prefix`, after revision `after`. Fails with `Compacted` or `FutureRevision`.
     ///
     /// A prefix that ends in `/` is cheapest: changes outside of it then cost the watch nothing.
-    pub(crate) fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, Error> {
+    pub fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, Error> {
         self.view.watch(prefix, after)
     }
 
     /// The revision below which history is given up: the oldest `snapshot_at` and the oldest `after` of a watch.
-    pub(crate) fn compacted(&self) -> Revision {
+    pub fn compacted(&self) -> Revision {
         self.view.compacted()
     }
 
     /// Gives up history before `revision`. Fails with `FutureRevision`; compacting again what is compacted does nothing.
-    pub(crate) async fn compact(&self, revision: Revision) -> Result<(), Error> {
+    pub async fn compact(&self, revision: Revision) -> Result<(), Error> {
         self.log.compact(revision).await
     }
 
     /// Tells the store the time: expires keys, and lets history grow old. Call it about once a second.
-    pub(crate) async fn tick(&self, now: Timestamp) -> Result<(), Error> {
+    pub async fn tick(&self, now: Timestamp) -> Result<(), Error> {
         self.log.tick(now).await
     }
 
     /// Finishes what was begun and gives back files and locks. Later commits and idle watches answer `Unreachable`; reads still work.
-    pub(crate) async fn close(&self) -> Result<(), Error> {
+    pub async fn close(&self) -> Result<(), Error> {
         self.log.close().await
     }
 }

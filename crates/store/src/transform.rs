@@ -10,7 +10,7 @@ use crate::Revision;
 ///
 /// Called once when an entry enters the view, on the thread that feeds it: it must be quick and must not panic. The API server writes the
 /// resource version into the object here, so that every later read and watch sends the same bytes.
-pub(crate) trait Transform: Send + Sync + fmt::Debug {
+pub trait Transform: Send + Sync + fmt::Debug {
     /// The bytes to serve for a value stored under `key` at `mod_revision`. Whatever it returns should own no more memory than it needs.
     fn serve(&self, key: &str, stored: Bytes, mod_revision: Revision) -> Bytes;
 
@@ -22,7 +22,7 @@ pub(crate) trait Transform: Send + Sync + fmt::Debug {
 
 /// Serves values as they are stored.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AsStored;
+pub struct AsStored;
 
 impl Transform for AsStored {
     fn serve(&self, _key: &str, stored: Bytes, _mod_revision: Revision) -> Bytes {

@@ -10,7 +10,7 @@ use crate::{Entry, Revision, Timestamp};
 ///
 /// No key may be written twice. Compares may name other keys than the operations do. A transaction with no operation only checks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Txn {
+pub struct Txn {
     /// What must hold.
     pub compare: Vec<Compare>,
     /// What is done.
@@ -19,7 +19,7 @@ pub(crate) struct Txn {
 
 /// A condition on the newest state.
 #[derive(Clone, Debug)]
-pub(crate) enum Compare {
+pub enum Compare {
     /// The key was last written at `revision`; revision 0: the key is absent.
     ///
     /// Fails with `KeyExists` (expected absent), `KeyNotFound` (expected present) or `Conflict` (another revision).
@@ -33,7 +33,7 @@ pub(crate) enum Compare {
 
 /// A change of one key.
 #[derive(Clone, Debug)]
-pub(crate) enum Operation {
+pub enum Operation {
     /// Creates or overwrites. The value is kept as it is handed in: give it a buffer of its own, not a slice of a larger one.
     Put {
         /// The full key.
@@ -52,7 +52,7 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// The key it changes.
-    pub(crate) fn key(&self) -> &Arc<str> {
+    pub fn key(&self) -> &Arc<str> {
         match self {
             Operation::Put { key, .. } | Operation::Delete { key } => key,
         }
@@ -61,12 +61,12 @@ impl Operation {
 
 impl Txn {
     /// Stores `value` under a key that must be absent.
-    pub(crate) fn create(key: impl Into<Arc<str>>, value: impl Into<Bytes>, expires: Option<Timestamp>) -> Txn {
+    pub fn create(key: impl Into<Arc<str>>, value: impl Into<Bytes>, expires: Option<Timestamp>) -> Txn {
         Txn::put_if(key.into(), value.into(), Revision::ZERO, expires)
     }
 
     /// Replaces the value that was written at `revision`.
-    pub(crate) fn update(
+    pub fn update(
         key: impl Into<Arc<str>>,
         value: impl Into<Bytes>,
         revision: Revision,
@@ -76,7 +76,7 @@ impl Txn {
     }
 
     /// Removes the value that was written at `revision`.
-    pub(crate) fn delete(key: impl Into<Arc<str>>, revision: Revision) -> Txn {
+    pub fn delete(key: impl Into<Arc<str>>, revision: Revision) -> Txn {
         let key = key.into();
         Txn {
             compare: vec![Compare::ModRevision { key: key.clone(), revision }],
@@ -94,7 +94,7 @@ impl Txn {
 
 /// What a commit did. It is durable, and the view shows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Committed {
+pub struct Committed {
     /// The revision of the commit; of the state that was checked, if there was no operation.
     pub revision: Revision,
     /// One entry per operation, in order: the new object, or for a deletion what its event carries (the last value at `revision`).

@@ -12,7 +12,7 @@ use super::record::Head;
 use crate::{Error, ErrorKind, Revision};
 
 /// The durable file.
-pub(crate) const FILE: &str = "store.redb";
+pub const FILE: &str = "store.redb";
 const NEW_FILE: &str = "store.redb.new";
 const LOCK: &str = "lock";
 

@@ -35,7 +35,7 @@ const WAITING: usize = 1024;
 
 /// How an embedded store is opened.
 #[derive(Clone, Debug)]
-pub(crate) struct Config {
+pub struct Config {
     /// The directory that belongs to the store; made if absent.
     pub dir: PathBuf,
     /// How much history is kept.
@@ -46,7 +46,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// The defaults for a store in `dir`.
-    pub(crate) fn new(dir: impl Into<PathBuf>) -> Config {
+    pub fn new(dir: impl Into<PathBuf>) -> Config {
         Config { dir: dir.into(), window: Window::default(), transform: Arc::new(AsStored) }
     }
 }
@@ -54,13 +54,13 @@ impl Config {
 /// Opens or creates the store in a directory. Blocks while it reads the file: call it at start, or from `spawn_blocking`.
 ///
 /// Fails with `Locked` if another process has it, with `Corrupt` if the file is damaged, with `NoSpace` or `Unreachable`.
-pub(crate) fn open(config: Config) -> Result<Store, Error> {
+pub fn open(config: Config) -> Result<Store, Error> {
     let (disk, lock) = directory::open(&config.dir)?;
     start(config.window, config.transform, Some((disk, Some(lock))))
 }
 
 /// A store that behaves the same and keeps nothing, for tests.
-pub(crate) fn memory(window: Window, transform: Arc<dyn Transform>) -> Result<Store, Error> {
+pub fn memory(window: Window, transform: Arc<dyn Transform>) -> Result<Store, Error> {
     start(window, transform, None)
 }
 

@@ -19,7 +19,7 @@ const EVENT_OVERHEAD: usize = 256;
 
 /// A committed change, as the log knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
+pub struct Change {
     /// The revision of the commit; all its changes have it.
     pub revision: Revision,
     /// What was done.
@@ -28,7 +28,7 @@ pub(crate) struct Change {
 
 /// An object that is there when the feed begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Loaded {
+pub struct Loaded {
     /// The full key.
     pub key: Arc<str>,
     /// The stored form of the value.
@@ -46,7 +46,7 @@ pub(crate) struct Loaded {
 }
 
 /// The only thing that changes a [`View`]. Dropping it ends all watches with `Unreachable`.
-pub(crate) struct Feed {
+pub struct Feed {
     view: Arc<View>,
     transform: Arc<dyn Transform>,
     window: Window,
@@ -62,7 +62,7 @@ pub(crate) struct Feed {
 /// commit can be answered before.
 #[must_use]
 #[derive(Debug, Default)]
-pub(crate) struct Published {
+pub struct Published {
     /// One for each change, in order.
     pub events: Vec<Arc<Event>>,
     /// Events that have left the window.
@@ -84,7 +84,7 @@ impl Feed {
     }
 
     /// Fills a fresh view with the objects that were live at `revision`. History begins there.
-    pub(crate) fn load(&mut self, objects: impl IntoIterator<Item = Loaded>, revision: Revision) {
+    pub fn load(&mut self, objects: impl IntoIterator<Item = Loaded>, revision: Revision) {
         let serve = |object: Loaded| {
             let value = self.transform.serve(&object.key, object.value, object.mod_revision);
             let mut entry = Entry::new(object.key, value, object.mod_revision, object.index);
@@ -100,28 +100,28 @@ impl Feed {
     }
 
     /// The newest state, as readers see it.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.state.map.clone(), self.state.revision)
     }
 
     /// The newest object under a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Arc<Entry>> {
+    pub fn get(&self, key: &str) -> Option<&Arc<Entry>> {
         self.state.map.get(key)
     }
 
     /// The newest revision.
-    pub(crate) fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Revision {
         self.state.revision
     }
 
     /// The revision below which history is given up.
-    pub(crate) fn compacted(&self) -> Revision {
+    pub fn compacted(&self) -> Revision {
         self.state.compacted
     }
 
     /// Shows committed changes, all at once. Revisions must be newer than all before and must not go back within; the changes of one
     /// revision must come in one call and name no key twice. Deletions of keys that are not there are left out.
-    pub(crate) fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Published {
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Published {
         let mut events = Vec::new();
         let mut index = 0;
         for Change { revision, operation } in changes {
@@ -172,7 +172,7 @@ impl Feed {
     }
 
     /// Says that nothing more will come up to `revision`: a log that is shared with others hears of revisions that change nothing here.
-    pub(crate) fn advance(&mut self, revision: Revision) {
+    pub fn advance(&mut self, revision: Revision) {
         if revision > self.state.revision {
             self.state.revision = revision;
             drop(self.publish(Vec::new(), Vec::new()));
@@ -180,7 +180,7 @@ impl Feed {
     }
 
     /// Gives up history before `revision`.
-    pub(crate) fn compact(&mut self, revision: Revision) -> Result<Published, Error> {
+    pub fn compact(&mut self, revision: Revision) -> Result<Published, Error> {
         if revision > self.state.revision {
             return Err(Error::new(ErrorKind::FutureRevision).at(self.state.revision));
         }
@@ -192,7 +192,7 @@ impl Feed {
     }
 
     /// Gives up history that is too old by now.
-    pub(crate) fn tick(&mut self, now: Timestamp) -> Published {
+    pub fn tick(&mut self, now: Timestamp) -> Published {
         if self.marks.back().is_none_or(|(last, _)| now.0 >= last.0.saturating_add(1000)) {
             self.marks.push_back((now, self.state.revision));
         }
@@ -211,7 +211,7 @@ impl Feed {
     }
 
     /// Ends the feed: watches get `error` once they have returned what was there, and so do those who wait for a revision.
-    pub(crate) fn close(&mut self, error: Error) {
+    pub fn close(&mut self, error: Error) {
         if self.state.closed.is_some() {
             return;
         }

@@ -36,7 +36,7 @@ use snapshot::Map;
 
 /// How much history is kept for watches to resume from and for pages to be read at. Whichever bound is met first counts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
+pub struct Window {
     /// The number of events.
     pub events: usize,
     /// The bytes of their keys and values.
@@ -81,7 +81,7 @@ fn partition_point<T: Clone>(items: &Vector<T>, before: impl Fn(&T) -> bool) -> 
 }
 
 /// The read end. See the module header.
-pub(crate) struct View {
+pub struct View {
     state: ArcSwap<State>,
     buckets: Mutex<Buckets>,
     /// Tells those who wait for a revision; carries it.
@@ -92,7 +92,7 @@ pub(crate) struct View {
 
 impl View {
     /// An empty view at revision 0 and the one feed that fills it.
-    pub(crate) fn new(window: Window, transform: Arc<dyn Transform>) -> (Arc<View>, Feed) {
+    pub fn new(window: Window, transform: Arc<dyn Transform>) -> (Arc<View>, Feed) {
         let state = State {
             revision: Revision::ZERO,
             compacted: Revision::ZERO,
@@ -112,23 +112,23 @@ impl View {
     }
 
     /// The newest state.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let state = self.state.load();
         Snapshot::new(state.map.clone(), state.revision)
     }
 
     /// The newest revision.
-    pub(crate) fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Revision {
         self.state.load().revision
     }
 
     /// The revision below which history is given up.
-    pub(crate) fn compacted(&self) -> Revision {
+    pub fn compacted(&self) -> Revision {
         self.state.load().compacted
     }
 
     /// The newest state once it has reached `revision`; waits without limit. `Unreachable` if the feed ended before.
-    pub(crate) async fn snapshot_at_least(&self, revision: Revision) -> Result<Snapshot, Error> {
+    pub async fn snapshot_at_least(&self, revision: Revision) -> Result<Snapshot, Error> {
         let mut reached = self.reached.subscribe();
         loop {
             reached.borrow_and_update();
@@ -148,7 +148,7 @@ impl View {
     }
 
     /// The state exactly at `revision`. Takes a moment for the first who asks for an older one, nothing for those who follow.
-    pub(crate) fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Error> {
+    pub fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Error> {
         let state = self.state.load_full();
         if revision > state.revision {
             return Err(Error::new(ErrorKind::FutureRevision).at(state.revision));
@@ -172,7 +172,7 @@ impl View {
     }
 
     /// Every change of keys that start with `prefix`, after revision `after`.
-    pub(crate) fn watch(self: &Arc<Self>, prefix: &str, after: Revision) -> Result<Watch, Error> {
+    pub fn watch(self: &Arc<Self>, prefix: &str, after: Revision) -> Result<Watch, Error> {
         // The state is read under the lock, so that nothing is published between it and the bucket's first event.
         let (bucket, state) = {
             let mut buckets = lock(&self.buckets);

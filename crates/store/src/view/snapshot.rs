@@ -16,7 +16,7 @@ pub(super) const REBUILT_KEPT: usize = 8;
 
 /// All objects at one revision. Cloning and holding it is cheap: it shares what has not changed since.
 #[derive(Clone)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     map: Map,
     revision: Revision,
 }
@@ -27,17 +27,17 @@ impl Snapshot {
     }
 
     /// The revision it shows. It may be newer than the newest object.
-    pub(crate) fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Revision {
         self.revision
     }
 
     /// The object under exactly this key.
-    pub(crate) fn get(&self, key: &str) -> Option<Arc<Entry>> {
+    pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
         self.map.get(key).cloned()
     }
 
     /// The objects whose keys start with `prefix`, in key order; only those after the key `start_after`, if one is given.
-    pub(crate) fn range(&self, prefix: &str, start_after: Option<&str>) -> impl Iterator<Item = &Arc<Entry>> {
+    pub fn range(&self, prefix: &str, start_after: Option<&str>) -> impl Iterator<Item = &Arc<Entry>> {
         let end = successor(prefix);
         let lower = match start_after {
             Some(key) if key >= prefix => Bound::Excluded(key),
@@ -51,17 +51,17 @@ impl Snapshot {
     }
 
     /// How many keys start with `prefix`. Walks over them; does not look at them.
-    pub(crate) fn count(&self, prefix: &str) -> usize {
+    pub fn count(&self, prefix: &str) -> usize {
         self.range(prefix, None).count()
     }
 
     /// How many keys there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.map.len()
     }
 
     /// True if there is no key.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
 }

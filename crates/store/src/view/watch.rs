@@ -22,7 +22,7 @@ const SCAN_STEP: usize = 4096;
 ///   bucket of the prefix:               │ ● ● ●         then: read the bucket, sleep at its end
 ///                                 bucket.since
 /// ```
-pub(crate) struct Watch {
+pub struct Watch {
     view: Arc<View>,
     bucket: Arc<Bucket>,
     /// Subscribed before the first look, so that nothing that comes after a look is missed.
@@ -53,7 +53,7 @@ impl Watch {
     /// events were returned.
     ///
     /// Cancel safe: dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Batch, Error> {
+    pub async fn next(&mut self) -> Result<Batch, Error> {
         loop {
             self.wake.borrow_and_update();
             let state = self.view.state.load_full();
@@ -75,7 +75,7 @@ impl Watch {
     }
 
     /// The next events, if some are there now. `None` also while it is still catching up: see [`Watch::next`].
-    pub(crate) fn try_next(&mut self) -> Result<Option<Batch>, Error> {
+    pub fn try_next(&mut self) -> Result<Option<Batch>, Error> {
         self.advance(&self.view.state.load_full())
     }
 
@@ -105,7 +105,7 @@ impl Watch {
     /// A revision up to which nothing is missing: all changes of the prefix up to it have been returned. For bookmarks.
     ///
     /// It is that of the view, also if the prefix has long been quiet, unless there are events still to be returned.
-    pub(crate) fn progress(&self) -> Revision {
+    pub fn progress(&self) -> Revision {
         let state = self.view.state.load_full();
         if self.cursor < self.bucket.since {
             return self.cursor;
