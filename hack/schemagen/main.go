@@ -5,6 +5,8 @@
 //
 //	go run . [--out DIR]      write the tables
 //	go run . --check [...]    compare with what is committed, exit 1 when they differ
+//	go run . --record URL     ask a kube-apiserver of the same version behind `kubectl proxy` (hack/upstream) what it
+//	                          makes of the objects in crates/api/testdata/objects.jsonl, into defaults.jsonl there
 package main
 
 import (
@@ -20,14 +22,15 @@ import (
 func main() {
 	out := flag.String("out", "../../crates/api/data", "folder of the tables")
 	check := flag.Bool("check", false, "compare instead of writing")
+	server := flag.String("record", "", "address of a kube-apiserver behind kubectl proxy")
 	flag.Parse()
-	if err := run(*out, *check); err != nil {
+	if err := run(*out, *check, *server); err != nil {
 		fmt.Fprintln(os.Stderr, "schemagen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string, check bool) error {
+func run(out string, check bool, server string) error {
 	source, err := kubernetesSource()
 	if err != nil {
 		return err
@@ -36,11 +39,16 @@ func run(out string, check bool) error {
 	if err != nil {
 		return err
 	}
+	dataFile := filepath.Join(source, "test", "integration", "etcd", "data.go")
+	if server != "" {
+		testdata := filepath.Join(out, "..", "testdata")
+		return record(server, dataFile, filepath.Join(testdata, "objects.jsonl"), filepath.Join(testdata, "defaults.jsonl"), versions)
+	}
 	models, err := readModels(filepath.Join(source, "api", "openapi-spec", "v3"), versions)
 	if err != nil {
 		return err
 	}
-	storage, err := readStoragePaths(filepath.Join(source, "test", "integration", "etcd", "data.go"))
+	storage, err := readStoragePaths(dataFile)
 	if err != nil {
 		return err
 	}

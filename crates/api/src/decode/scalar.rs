@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Number, Value};
 
 use super::node::Node;
+use crate::quantity::Quantity;
 use crate::schema::Type;
 
 /// The number if it fits the Go type. Integers take no fraction and no exponent, even an integral one.
@@ -88,5 +89,5 @@ pub(super) fn quantity(node: &Node<'_>) -> Result<String, String> {
         Node::String(text) | Node::Number(text) => text.trim(),
         _ => "",
     };
-    Ok(text.to_owned()) // QUANTITY
+    text.parse::<Quantity>().map(|quantity| quantity.to_string()).map_err(|error| error.to_string())
 }

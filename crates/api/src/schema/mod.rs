@@ -227,6 +227,12 @@ pub struct ObjectType {
     pub preserve_unknown: bool,
     /// `x-kubernetes-embedded-resource` (custom resources).
     pub embedded: bool,
+    /// Constants the server fills in, by a path from this type.
+    pub(crate) constants: Vec<crate::default::Constant>,
+    /// The rule for defaults that depend on something.
+    pub(crate) rule: Option<crate::default::Rule>,
+    /// Whether this type or one nested in it has defaults.
+    pub(crate) has_defaults: bool,
     /// Positions in `fields`, sorted by name.
     by_name: Vec<u16>,
 }
@@ -246,6 +252,9 @@ impl ObjectType {
             atomic: false,
             preserve_unknown: false,
             embedded: false,
+            constants: Vec::new(),
+            rule: None,
+            has_defaults: true,
             by_name,
         }
     }
@@ -301,6 +310,10 @@ impl Types {
     /// A handle on a type.
     pub fn schema(&self, id: TypeId) -> Schema<'_> {
         Schema { types: self, id, object: self.get(id) }
+    }
+
+    pub(crate) fn own_mut(&mut self) -> &mut [ObjectType] {
+        &mut self.own
     }
 
     /// All types this set holds itself.

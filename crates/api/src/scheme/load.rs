@@ -2,14 +2,18 @@
 //! part of the binary, and the tests load them.
 
 use super::{GroupVersion, ResourceInfo, Scheme, SubresourceInfo};
+use crate::default;
 use crate::schema::Name;
 use crate::schema::parse::{self, Error, gvk_of};
 
 const TYPES: &str = include_str!("../../data/types.txt");
+const DEFAULTS: &str = include_str!("../../data/defaults.txt");
 const RESOURCES: &str = include_str!("../../data/resources.txt");
 
 pub(super) fn builtin() -> Scheme {
-    let parsed = parse::parse_types(TYPES).expect("the committed table of types is well formed, tests load it");
+    let mut parsed = parse::parse_types(TYPES).expect("the committed table of types is well formed, tests load it");
+    default::attach(&mut parsed.types, &parsed.by_name, DEFAULTS)
+        .expect("the committed table of defaults is well formed, tests load it");
     let mut kinds = parsed.kinds;
     kinds.sort_unstable_by(|(a, _), (b, _)| (&a.kind, &a.group, &a.version).cmp(&(&b.kind, &b.group, &b.version)));
     let (group_versions, resources) =
