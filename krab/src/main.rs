@@ -1,1 +1,13 @@
-fn main() {}
+//! `krab`: Kubernetes in one binary. The first word, or the name it is called by, says which part runs.
+
+mod commands;
+mod server;
+mod signals;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    commands::run(&program, arguments.collect())
+}

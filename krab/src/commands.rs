@@ -1,0 +1,101 @@
+//! The table of commands, and how one is found: by the first word or by the name the binary is called by.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "answers to the user of the command line")]
+
+use std::process::ExitCode;
+
+use component::flags::{Flag, FlagSet};
+
+use crate::server;
+
+/// One command.
+struct Command {
+    name: &'static str,
+    /// Its name as a program, for links named like upstream's.
+    program: &'static str,
+    help: &'static str,
+    flags: &'static [Flag],
+    run: fn(FlagSet) -> anyhow::Result<()>,
+}
+
+const COMMANDS: &[Command] = &[Command {
+    name: "server",
+    program: "krab-server",
+    help: "control plane and node in one process",
+    flags: server::FLAGS,
+    run: server::run,
+}];
+
+/// Runs what `program` and `arguments` ask for.
+pub(crate) fn run(program: &str, mut arguments: Vec<String>) -> ExitCode {
+    let called = program.rsplit('/').next().unwrap_or_default();
+    let command = COMMANDS.iter().find(|command| command.program == called).or_else(|| {
+        let first = arguments.first()?;
+        let found = COMMANDS.iter().find(|command| command.name == first)?;
+        arguments.remove(0);
+        Some(found)
+    });
+    let Some(command) = command else {
+        return match arguments.first().map(String::as_str) {
+            None | Some("help" | "--help" | "-h") => {
+                println!("{}", overview());
+                ExitCode::SUCCESS
+            }
+            Some("version" | "--version") => {
+                println!("Krab v{} (Kubernetes v1.37.0)", env!("CARGO_PKG_VERSION"));
+                ExitCode::SUCCESS
+            }
+            Some(other) => {
+                eprintln!("krab: no command {other:?}\n\n{}", overview());
+                ExitCode::FAILURE
+            }
+        };
+    };
+    let flags = match FlagSet::resolve(command.flags, arguments, |name| std::env::var(name).ok()) {
+        Ok(flags) => flags,
+        Err(error) => {
+            eprintln!("krab {}: {error}", command.name);
+            return ExitCode::FAILURE;
+        }
+    };
+    if flags.is_set("help") {
+        println!("krab {}: {}\n\n{}", command.name, command.help, component::flags::help(command.flags));
+        return ExitCode::SUCCESS;
+    }
+    match (command.run)(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain on one line: what failed, and why.
+            eprintln!("krab {}: {error:#}", command.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn overview() -> String {
+    let mut text = "Kubernetes v1.37 in one binary.\n\nUsage: krab COMMAND [FLAGS]   (COMMAND --help lists its flags)\n\n".to_owned();
+    for command in COMMANDS {
+        text.push_str(&format!("  {:10} {}\n", command.name, command.help));
+    }
+    text.push_str("  version    what this is");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_name_of_its_own_and_help() {
+        for (at, command) in COMMANDS.iter().enumerate() {
+            assert!(!COMMANDS[..at].iter().any(|other| other.name == command.name || other.program == command.program));
+            assert!(command.flags.iter().any(|flag| flag.name == "help"), "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn the_overview_names_every_command() {
+        let text = overview();
+        assert!(COMMANDS.iter().all(|command| text.contains(command.name)));
+    }
+}

@@ -1,0 +1,183 @@
+//! The flags of `krab server`, and what they mean together.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use component::flags::{Flag, FlagSet};
+use ipnet::IpNet;
+
+/// Parts that `--disable` knows.
+pub(crate) const PARTS: [&str; 4] = ["scheduler", "controller-manager", "kube-proxy", "dns"];
+
+/// The table; design §3 is the contract.
+pub(crate) const TABLE: &[Flag] = &[
+    Flag::text("config", "", "YAML file with flag names as keys"),
+    Flag::text("data-dir", "", "everything krab writes lives here (default /var/lib/krab, or $XDG_STATE_HOME/krab for users other than root)"),
+    Flag::text("secure-port", "6443", "port of the API server; 0 takes a free one"),
+    Flag::text("bind-address", "0.0.0.0", "address the API server listens on"),
+    Flag::text("advertise-address", "", "address others reach the API server and this node at (default: that of the default route)"),
+    Flag::text("service-cluster-ip-range", "10.96.0.0/12", "addresses of Services"),
+    Flag::text("service-node-port-range", "30000-32767", "ports of Services of type NodePort"),
+    Flag::text("cluster-cidr", "10.244.0.0/16", "addresses of pods"),
+    Flag::text("cluster-domain", "cluster.local", "DNS domain of the cluster"),
+    Flag::text("token-auth-file", "", "CSV file of static bearer tokens: token,user,uid,\"group1,group2\""),
+    Flag::switch("disable-node", "control plane only: no containers, no root needed"),
+    Flag::list("disable", "", "parts not to start: scheduler, controller-manager, kube-proxy, dns"),
+    Flag::text("node-name", "", "name of this node (default: the machine's name)"),
+    Flag::text("container-runtime-endpoint", "unix:///run/containerd/containerd.sock", "socket of containerd or CRI-O"),
+    Flag::text("kubelet-port", "10250", "port of the kubelet's API"),
+    Flag::text("kubelet-root-dir", "/var/lib/kubelet", "where the volumes of pods are"),
+    Flag::text("pod-logs-dir", "/var/log/pods", "where the logs of pods are"),
+    Flag::text("cgroup-root", "/", "cgroup below which pods' cgroups are made"),
+    Flag::text("cni-conf-dir", "/etc/cni/net.d", "a network configuration is written here if it holds none"),
+    Flag::text("write-kubeconfig", "", "where the administrator's kubeconfig goes (default DATA-DIR/admin.kubeconfig)"),
+    Flag::text("log-format", "text", "text or json"),
+    Flag::text("v", "1", "log verbosity: 1 warnings, 2 information, 4 debug, 6 trace"),
+    Flag::switch("help", "this text"),
+];
+
+/// `krab server`'s settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) advertise: IpAddr,
+    pub(crate) service_cidr: IpNet,
+    pub(crate) node_ports: std::ops::RangeInclusive<u16>,
+    pub(crate) cluster_cidr: IpNet,
+    pub(crate) cluster_domain: String,
+    pub(crate) token_auth_file: Option<PathBuf>,
+    pub(crate) with_node: bool,
+    pub(crate) disabled: Vec<String>,
+    pub(crate) node_name: String,
+    pub(crate) runtime: String,
+    pub(crate) kubelet_port: u16,
+    pub(crate) kubelet_root: PathBuf,
+    pub(crate) pod_logs: PathBuf,
+    pub(crate) cgroup_root: String,
+    pub(crate) cni_conf_dir: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+}
+
+impl Options {
+    pub(crate) fn new(flags: &FlagSet) -> Result<Self> {
+        let data_dir = flags.optional("data-dir").map_or_else(default_data_dir, PathBuf::from);
+        let bind: IpAddr = flags.parse("bind-address")?;
+        let advertise = match flags.optional("advertise-address") {
+            Some(_) => flags.parse("advertise-address")?,
+            None if bind.is_unspecified() => own_address(),
+            None => bind,
+        };
+        let disabled: Vec<String> = flags.list("disable").into_iter().map(str::to_owned).collect();
+        for part in &disabled {
+            ensure!(PARTS.contains(&part.as_str()), "--disable {part}: no such part; there are {}", PARTS.join(", "));
+        }
+        let with_node = !flags.is_set("disable-node");
+        if with_node && !nix::unistd::geteuid().is_root() {
+            bail!("a node needs root (network, cgroups, containers): run as root, or with --disable-node for a control plane alone");
+        }
+        let node_name = match flags.optional("node-name") {
+            Some(name) => name.to_owned(),
+            None => hostname::get().context("cannot read the machine's name; give --node-name")?.to_string_lossy().to_lowercase(),
+        };
+        let kubeconfig =
+            flags.optional("write-kubeconfig").map_or_else(|| data_dir.join("admin.kubeconfig"), PathBuf::from);
+        Ok(Self {
+            listen: SocketAddr::new(bind, flags.parse("secure-port")?),
+            advertise,
+            service_cidr: flags.parse("service-cluster-ip-range")?,
+            node_ports: port_range(flags.text("service-node-port-range"))?,
+            cluster_cidr: flags.parse("cluster-cidr")?,
+            cluster_domain: flags.text("cluster-domain").to_owned(),
+            token_auth_file: flags.optional("token-auth-file").map(PathBuf::from),
+            with_node,
+            disabled,
+            node_name,
+            runtime: flags.text("container-runtime-endpoint").to_owned(),
+            kubelet_port: flags.parse("kubelet-port")?,
+            kubelet_root: flags.text("kubelet-root-dir").into(),
+            pod_logs: flags.text("pod-logs-dir").into(),
+            cgroup_root: flags.text("cgroup-root").to_owned(),
+            cni_conf_dir: flags.text("cni-conf-dir").into(),
+            kubeconfig,
+            data_dir,
+        })
+    }
+
+    pub(crate) fn runs(&self, part: &str) -> bool {
+        !self.disabled.iter().any(|disabled| disabled == part)
+    }
+
+    /// The address of cluster DNS: the tenth of the Service range, as kubeadm has it.
+    pub(crate) fn dns_address(&self) -> Option<IpAddr> {
+        self.service_cidr.hosts().nth(9)
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return "/var/lib/krab".into();
+    }
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    state.or(home).unwrap_or_else(|| "/tmp".into()).join("krab")
+}
+
+/// The address packets to elsewhere would leave from. Nothing is sent: a UDP socket is only pointed at an address.
+fn own_address() -> IpAddr {
+    let probe = || -> std::io::Result<IpAddr> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        // TEST-NET-1: routed like the rest of the world, owned by no one.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    probe().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn port_range(text: &str) -> Result<std::ops::RangeInclusive<u16>> {
+    let parse = || {
+        let (first, last) = text.split_once('-')?;
+        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+        (0 < first && first <= last).then_some(first..=last)
+    };
+    parse().with_context(|| format!("--service-node-port-range {text}: FIRST-LAST is expected, such as 30000-32767"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &[&str]) -> Result<Options> {
+        let line = line.iter().map(|word| (*word).to_owned()).chain(["--disable-node".to_owned()]);
+        Options::new(&FlagSet::resolve(TABLE, line, |_| None)?)
+    }
+
+    #[test]
+    fn defaults_are_the_contract() {
+        let options = options(&["--data-dir", "/d"]).unwrap();
+        assert_eq!(options.listen.to_string(), "0.0.0.0:6443");
+        assert_eq!(options.kubeconfig, PathBuf::from("/d/admin.kubeconfig"));
+        assert_eq!(options.dns_address().unwrap().to_string(), "10.96.0.10");
+        assert_eq!(options.node_ports, 30000..=32767);
+        assert!(options.runs("dns"));
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_to_do() {
+        let refusal = |line: &[&str]| options(line).unwrap_err().to_string();
+        assert!(refusal(&["--disable", "nope"]).contains("no such part; there are scheduler"));
+        assert!(refusal(&["--service-node-port-range", "9"]).contains("FIRST-LAST"));
+        assert!(refusal(&["--cluster-cidr", "nope"]).contains("--cluster-cidr"));
+        assert!(refusal(&["--secure-port", "70000"]).contains("--secure-port"));
+    }
+
+    #[test]
+    fn every_flag_is_named_once() {
+        let mut names: Vec<_> = TABLE.iter().map(|flag| flag.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
