@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ReplicationController;
 
 use crate::engine::Context;
 use crate::{
-    Error, deployment, endpoints, endpointslice, garbage_collector, namespace, replicaset, root_ca, serviceaccount,
+    Error, deployment, endpoints, endpointslice, garbage_collector, job, namespace, replicaset, root_ca, serviceaccount,
 };
 
 /// A controller's main loop.
@@ -45,6 +45,7 @@ pub(crate) const LIST: &[Entry] = &[
     entry!("endpoints-controller", "endpoint", endpoints::run),
     entry!("endpointslice-controller", "endpointslice", endpointslice::run),
     entry!("garbage-collector-controller", "garbagecollector", garbage_collector::run),
+    entry!("job-controller", "job", job::run),
     entry!("namespace-controller", "namespace", namespace::run),
     entry!("serviceaccount-controller", "serviceaccount", serviceaccount::run),
     entry!("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", root_ca::run),

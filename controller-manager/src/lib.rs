@@ -17,6 +17,7 @@ mod discovery;
 mod endpoints;
 mod endpointslice;
 mod garbage_collector;
+mod job;
 mod meta;
 mod namespace;
 mod pods;
@@ -37,7 +38,7 @@ use ipnet::IpNet;
 
 /// Settings, under upstream's flag names where there is a flag.
 #[derive(Debug, Clone)]
-pub(crate) struct Config {
+pub struct Config {
     /// `--controllers`: names, `*` for all that are on by default, `-name` to leave one out.
     pub controllers: Vec<String>,
     /// `--cluster-cidr`: the ranges pod CIDRs are taken from, at most one a family.
@@ -104,14 +105,14 @@ impl Default for Config {
 
 /// Why the controller manager did not start.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// `--controllers` names something that does not exist.
     #[error("\"{0}\" is not in the list of known controllers")]
     UnknownController(String),
 }
 
 /// Runs the selected controllers until `shutdown` is cancelled.
-pub(crate) async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Result<(), Error> {
     let selected = controllers::select(&config.controllers)?;
     let context = engine::Context {
         informers: Informers::new(client.clone(), &shutdown),

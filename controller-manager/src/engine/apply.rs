@@ -13,7 +13,7 @@ use super::operation::{Action, Event, Operation, Plan, Write};
 
 /// Applies operations through one client identity.
 #[derive(Clone)]
-pub(crate) struct Applier {
+pub struct Applier {
     client: kube::Client,
     recorder: EventRecorder,
 }
@@ -26,7 +26,7 @@ impl std::fmt::Debug for Applier {
 
 /// How a slow start ended.
 #[derive(Debug)]
-pub(crate) struct SlowStart {
+pub struct SlowStart {
     /// Writes that succeeded.
     pub succeeded: usize,
     /// The first failure; later batches were not attempted.
@@ -35,17 +35,17 @@ pub(crate) struct SlowStart {
 
 impl Applier {
     /// An applier that writes with `client` and records events with `recorder`.
-    pub(crate) fn new(client: kube::Client, recorder: EventRecorder) -> Self {
+    pub fn new(client: kube::Client, recorder: EventRecorder) -> Self {
         Self { client, recorder }
     }
 
     /// The client, for the reads that must not come from a cache.
-    pub(crate) fn client(&self) -> &kube::Client {
+    pub fn client(&self) -> &kube::Client {
         &self.client
     }
 
     /// Applies a whole plan and returns when it wants to be run again.
-    pub(crate) async fn apply_plan(&self, plan: Plan) -> Result<super::Requeue, Error> {
+    pub async fn apply_plan(&self, plan: Plan) -> Result<super::Requeue, Error> {
         for operation in plan.operations {
             self.apply(operation).await?;
         }
@@ -53,7 +53,7 @@ impl Applier {
     }
 
     /// Applies one step. A delete of what is gone already succeeds.
-    pub(crate) async fn apply(&self, operation: Operation) -> Result<(), Error> {
+    pub async fn apply(&self, operation: Operation) -> Result<(), Error> {
         match operation {
             Operation::Event(event) => {
                 self.record(&event);
@@ -67,7 +67,7 @@ impl Applier {
     }
 
     /// Sends one write and returns the object the server answered with.
-    pub(crate) async fn write(&self, write: &Write) -> Result<Value, Error> {
+    pub async fn write(&self, write: &Write) -> Result<Value, Error> {
         let result = self.send(write).await;
         match &result {
             Ok(object) => {
@@ -95,7 +95,7 @@ impl Applier {
     /// Creates in batches of 1, 2, 4, ... so that a systematic failure (quota, admission) costs few requests.
     ///
     /// Upstream: replicaset.slowStartBatch.
-    pub(crate) async fn slow_start(&self, writes: &[Write]) -> SlowStart {
+    pub async fn slow_start(&self, writes: &[Write]) -> SlowStart {
         let mut succeeded = 0;
         let mut rest = writes;
         let mut size = 1;
@@ -120,7 +120,7 @@ impl Applier {
     }
 
     /// Records an event; never blocks and never fails.
-    pub(crate) fn record(&self, event: &Event) {
+    pub fn record(&self, event: &Event) {
         let kind = if event.warning { EventType::Warning } else { EventType::Normal };
         self.recorder.event(&event.regarding, kind, event.reason, "", &event.message);
     }
@@ -140,7 +140,7 @@ impl Applier {
 }
 
 /// Sends one JSON request and returns the JSON answer.
-pub(crate) async fn request(
+pub async fn request(
     client: &kube::Client,
     method: &'static str,
     path: &str,
@@ -162,7 +162,7 @@ pub(crate) async fn request(
 }
 
 /// Reads one object past any cache.
-pub(crate) async fn get<K: serde::de::DeserializeOwned>(client: &kube::Client, path: &str) -> Result<K, Error> {
+pub async fn get<K: serde::de::DeserializeOwned>(client: &kube::Client, path: &str) -> Result<K, Error> {
     let value = request(client, "GET", path, "application/json", None).await?;
     serde_json::from_value(value).map_err(|source| Error::Decode { path: path.to_owned(), source })
 }

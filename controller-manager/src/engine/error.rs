@@ -2,7 +2,7 @@
 
 /// A reconcile's failure; the worker logs it once and queues the key again with back-off.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The API server refused, or could not be reached.
     #[error("{method} {path}: {}", api_message(source))]
     Request {
@@ -73,32 +73,32 @@ impl Error {
     }
 
     /// The server's message as clients see it, without our own context.
-    pub(crate) fn api_message(&self) -> String {
+    pub fn api_message(&self) -> String {
         self.status().map_or_else(|| self.to_string(), |status| status.message.clone())
     }
 
     /// 404.
-    pub(crate) fn is_not_found(&self) -> bool {
+    pub fn is_not_found(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
     }
 
     /// The object changed since it was read.
-    pub(crate) fn is_conflict(&self) -> bool {
+    pub fn is_conflict(&self) -> bool {
         self.has_reason("Conflict")
     }
 
     /// The name is taken.
-    pub(crate) fn is_already_exists(&self) -> bool {
+    pub fn is_already_exists(&self) -> bool {
         self.has_reason("AlreadyExists")
     }
 
     /// 422.
-    pub(crate) fn is_invalid(&self) -> bool {
+    pub fn is_invalid(&self) -> bool {
         self.has_reason("Invalid")
     }
 
     /// 403.
-    pub(crate) fn is_forbidden(&self) -> bool {
+    pub fn is_forbidden(&self) -> bool {
         self.has_reason("Forbidden")
     }
 
@@ -108,12 +108,12 @@ impl Error {
     }
 
     /// The resource does not support the verb.
-    pub(crate) fn is_method_not_supported(&self) -> bool {
+    pub fn is_method_not_supported(&self) -> bool {
         self.status().is_some_and(|status| status.code == 405)
     }
 
     /// Nothing can be created in this namespace any more.
-    pub(crate) fn is_namespace_terminating(&self) -> bool {
+    pub fn is_namespace_terminating(&self) -> bool {
         self.status()
             .and_then(|status| status.details.as_ref())
             .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))

@@ -25,7 +25,7 @@ struct Expected {
 
 /// Open expectations per controller key. The lock is held for map operations only.
 #[derive(Debug)]
-pub(crate) struct Expectations<Key> {
+pub struct Expectations<Key> {
     open: Mutex<HashMap<Key, Expected>>,
 }
 
@@ -42,7 +42,7 @@ impl<Key: Eq + Hash + Clone> Expectations<Key> {
     }
 
     /// True if nothing is awaited for `key`, so that the cache may be trusted.
-    pub(crate) fn satisfied(&self, key: &Key, now: Timestamp) -> bool {
+    pub fn satisfied(&self, key: &Key, now: Timestamp) -> bool {
         self.with(|open| match open.get(key) {
             None => true,
             Some(expected) => {
@@ -53,25 +53,19 @@ impl<Key: Eq + Hash + Clone> Expectations<Key> {
     }
 
     /// `count` objects are about to be created; replaces what was open.
-    pub(crate) fn expect_creations(&self, key: &Key, count: usize, now: Timestamp) {
+    pub fn expect_creations(&self, key: &Key, count: usize, now: Timestamp) {
         let creations = i64::try_from(count).unwrap_or(i64::MAX);
         self.with(|open| open.insert(key.clone(), Expected { creations, deletions: HashSet::new(), since: now }));
     }
 
     /// These objects are about to be deleted; replaces what was open.
-    pub(crate) fn expect_deletions(&self, key: &Key, objects: impl IntoIterator<Item = String>, now: Timestamp) {
+    pub fn expect_deletions(&self, key: &Key, objects: impl IntoIterator<Item = String>, now: Timestamp) {
         let deletions = objects.into_iter().collect();
         self.with(|open| open.insert(key.clone(), Expected { creations: 0, deletions, since: now }));
     }
 
     /// Adds expectations to those open.
-    pub(crate) fn raise(
-        &self,
-        key: &Key,
-        creations: usize,
-        deletions: impl IntoIterator<Item = String>,
-        now: Timestamp,
-    ) {
+    pub fn raise(&self, key: &Key, creations: usize, deletions: impl IntoIterator<Item = String>, now: Timestamp) {
         self.with(|open| {
             let entry = open.entry(key.clone()).or_insert_with(|| Expected {
                 creations: 0,
@@ -85,7 +79,7 @@ impl<Key: Eq + Hash + Clone> Expectations<Key> {
     }
 
     /// One creation was seen, or will never come.
-    pub(crate) fn creation_observed(&self, key: &Key) {
+    pub fn creation_observed(&self, key: &Key) {
         self.with(|open| {
             if let Some(expected) = open.get_mut(key) {
                 expected.creations -= 1;
@@ -94,7 +88,7 @@ impl<Key: Eq + Hash + Clone> Expectations<Key> {
     }
 
     /// One deletion was seen, or will never come.
-    pub(crate) fn deletion_observed(&self, key: &Key, object: &str) {
+    pub fn deletion_observed(&self, key: &Key, object: &str) {
         self.with(|open| {
             if let Some(expected) = open.get_mut(key) {
                 expected.deletions.remove(object);
@@ -103,7 +97,7 @@ impl<Key: Eq + Hash + Clone> Expectations<Key> {
     }
 
     /// Drops everything about `key`: its owner is gone.
-    pub(crate) fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &Key) {
         self.with(|open| open.remove(key));
     }
 }

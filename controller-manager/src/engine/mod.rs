@@ -34,7 +34,7 @@ pub use operation::{Action, DeleteOptions, Event, Operation, PatchKind, Plan, Re
 
 /// What every controller is given.
 #[derive(Clone)]
-pub(crate) struct Context {
+pub struct Context {
     /// The API.
     pub client: kube::Client,
     /// One shared watch per kind.
@@ -53,14 +53,14 @@ impl Debug for Context {
 
 impl Context {
     /// An applier whose events name `component` as their source.
-    pub(crate) fn applier(&self, component: &str) -> Applier {
+    pub fn applier(&self, component: &str) -> Applier {
         Applier::new(self.client.clone(), EventRecorder::new(self.client.clone(), component, "", &self.shutdown))
     }
 }
 
 /// When to look at a key again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Requeue {
+pub enum Requeue {
     /// On the next change only.
     Done,
     /// After this time.
@@ -70,21 +70,18 @@ pub(crate) enum Requeue {
 }
 
 /// Object types an informer can hold.
-pub(crate) trait Object:
-    kube::Resource + Clone + serde::de::DeserializeOwned + Debug + Send + Sync + 'static
-{
-}
+pub trait Object: kube::Resource + Clone + serde::de::DeserializeOwned + Debug + Send + Sync + 'static {}
 impl<K: kube::Resource + Clone + serde::de::DeserializeOwned + Debug + Send + Sync + 'static> Object for K {}
 
 /// The present moment; the only clock controllers read.
-pub(crate) fn now() -> jiff::Timestamp {
+pub fn now() -> jiff::Timestamp {
     SystemClock.now()
 }
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Builder and run loop of one controller.
-pub(crate) struct Controller<Item> {
+pub struct Controller<Item> {
     name: &'static str,
     queue: WorkQueue<Item>,
     shutdown: CancellationToken,
@@ -100,7 +97,7 @@ impl<Item> Debug for Controller<Item> {
 
 impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     /// A controller under upstream's name.
-    pub(crate) fn new(name: &'static str, context: &Context) -> Self {
+    pub fn new(name: &'static str, context: &Context) -> Self {
         Self {
             name,
             queue: WorkQueue::new(),
@@ -111,12 +108,12 @@ impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     }
 
     /// The queue, for controllers that add keys from elsewhere.
-    pub(crate) fn queue(&self) -> WorkQueue<Item> {
+    pub fn queue(&self) -> WorkQueue<Item> {
         self.queue.clone()
     }
 
     /// Calls `on_change` for every present object and every later change of the kind.
-    pub(crate) fn watch<K>(
+    pub fn watch<K>(
         mut self,
         informer: &Informer<K>,
         on_change: impl Fn(&Change<K>, &WorkQueue<Item>) + Send + Sync + 'static,
@@ -137,7 +134,7 @@ impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     }
 
     /// Waits for `informer` to be filled before the first reconcile, without reacting to its changes.
-    pub(crate) fn needs<K: Object>(mut self, informer: &Informer<K>) -> Self {
+    pub fn needs<K: Object>(mut self, informer: &Informer<K>) -> Self {
         let waits = informer.clone();
         self.synced.push(Box::pin(async move { waits.synced().await }));
         self
@@ -150,7 +147,7 @@ impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     }
 
     /// Runs `workers` workers until shutdown.
-    pub(crate) async fn run<F, Done>(self, workers: usize, reconcile: F)
+    pub async fn run<F, Done>(self, workers: usize, reconcile: F)
     where
         F: Fn(Item) -> Done + Send + Sync + Clone + 'static,
         Done: Future<Output = Result<Requeue, Error>> + Send + 'static,

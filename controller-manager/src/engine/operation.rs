@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// A resource as the API server addresses it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Resource {
+pub struct Resource {
     /// API group, empty for the core group.
     pub group: Cow<'static, str>,
     /// Version within the group.
@@ -28,7 +28,7 @@ pub(crate) struct Resource {
 
 impl Resource {
     /// The resource of a typed kind.
-    pub(crate) const fn of<K: k8s_openapi::Resource>() -> Self {
+    pub const fn of<K: k8s_openapi::Resource>() -> Self {
         Self {
             group: Cow::Borrowed(K::GROUP),
             version: Cow::Borrowed(K::VERSION),
@@ -38,12 +38,12 @@ impl Resource {
     }
 
     /// `group/version`, or the version alone in the core group.
-    pub(crate) fn api_version(&self) -> String {
+    pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// The URL path of the collection (empty `name`) or of one object, below `namespace` unless that is empty.
-    pub(crate) fn path(&self, namespace: &str, name: &str, subresource: &str) -> String {
+    pub fn path(&self, namespace: &str, name: &str, subresource: &str) -> String {
         let mut path = if self.group.is_empty() {
             format!("/api/{}", self.version)
         } else {
@@ -65,7 +65,7 @@ impl Resource {
 
 /// How a patch body is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PatchKind {
+pub enum PatchKind {
     /// `application/strategic-merge-patch+json`
     Strategic,
     /// `application/merge-patch+json`
@@ -76,7 +76,7 @@ pub(crate) enum PatchKind {
 
 impl PatchKind {
     /// The media type sent with the patch.
-    pub(crate) fn content_type(self) -> &'static str {
+    pub fn content_type(self) -> &'static str {
         match self {
             Self::Strategic => "application/strategic-merge-patch+json",
             Self::Merge => "application/merge-patch+json",
@@ -87,7 +87,7 @@ impl PatchKind {
 
 /// `DeleteOptions`, the part controllers use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct DeleteOptions {
+pub struct DeleteOptions {
     /// Delete only the object with this uid.
     pub uid: Option<String>,
     /// Delete only this version of the object.
@@ -100,7 +100,7 @@ pub(crate) struct DeleteOptions {
 
 impl DeleteOptions {
     /// The request body.
-    pub(crate) fn body(&self) -> Value {
+    pub fn body(&self) -> Value {
         let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
         if let Some(seconds) = self.grace_period_seconds {
             body["gracePeriodSeconds"] = json!(seconds);
@@ -120,7 +120,7 @@ impl DeleteOptions {
 
 /// One request that changes state.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Action {
+pub enum Action {
     /// POST.
     Create {
         /// What to create.
@@ -147,7 +147,7 @@ pub(crate) enum Action {
 
 /// An event of the core API, to be recorded about `regarding`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Event {
+pub struct Event {
     /// The object it is about.
     pub regarding: ObjectReference,
     /// `Warning` if true, else `Normal`.
@@ -160,7 +160,7 @@ pub(crate) struct Event {
 
 /// Events that depend on how a write went.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Announce {
+pub struct Announce {
     /// Recorded when the write succeeds.
     pub success: Option<Event>,
     /// Recorded when it fails, unless the namespace is being terminated or the object is already gone.
@@ -169,7 +169,7 @@ pub(crate) struct Announce {
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Operation {
+pub enum Operation {
     /// Change an object.
     Write(Write),
     /// Record an event.
@@ -178,7 +178,7 @@ pub(crate) enum Operation {
 
 /// A change of one object.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Write {
+pub struct Write {
     /// The resource addressed.
     pub resource: Resource,
     /// Its namespace, empty for cluster-scoped ones.
@@ -206,52 +206,48 @@ impl Write {
     }
 
     /// Creates `object`.
-    pub(crate) fn create<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &K) -> Self {
+    pub fn create<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &K) -> Self {
         Self::on::<K>(object.metadata(), "", Action::Create { object: to_value(object) })
     }
 
     /// Replaces `object`.
-    pub(crate) fn update<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &K) -> Self {
+    pub fn update<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &K) -> Self {
         Self::on::<K>(object.metadata(), "", Action::Update { object: to_value(object) })
     }
 
     /// Replaces the status of `object`.
-    pub(crate) fn update_status<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &K) -> Self {
+    pub fn update_status<K: Metadata<Ty = ObjectMeta> + Serialize>(object: &K) -> Self {
         Self::on::<K>(object.metadata(), "status", Action::Update { object: to_value(object) })
     }
 
     /// Patches the object `metadata` names.
-    pub(crate) fn patch<K: Metadata<Ty = ObjectMeta>>(metadata: &ObjectMeta, kind: PatchKind, body: Value) -> Self {
+    pub fn patch<K: Metadata<Ty = ObjectMeta>>(metadata: &ObjectMeta, kind: PatchKind, body: Value) -> Self {
         Self::on::<K>(metadata, "", Action::Patch { kind, body })
     }
 
     /// Patches the status of the object `metadata` names.
-    pub(crate) fn patch_status<K: Metadata<Ty = ObjectMeta>>(
-        metadata: &ObjectMeta,
-        kind: PatchKind,
-        body: Value,
-    ) -> Self {
+    pub fn patch_status<K: Metadata<Ty = ObjectMeta>>(metadata: &ObjectMeta, kind: PatchKind, body: Value) -> Self {
         Self::on::<K>(metadata, "status", Action::Patch { kind, body })
     }
 
     /// Deletes the object `metadata` names, whatever its uid.
-    pub(crate) fn delete<K: Metadata<Ty = ObjectMeta>>(metadata: &ObjectMeta) -> Self {
+    pub fn delete<K: Metadata<Ty = ObjectMeta>>(metadata: &ObjectMeta) -> Self {
         Self::delete_with::<K>(metadata, DeleteOptions::default())
     }
 
     /// Deletes the object `metadata` names under `options`.
-    pub(crate) fn delete_with<K: Metadata<Ty = ObjectMeta>>(metadata: &ObjectMeta, options: DeleteOptions) -> Self {
+    pub fn delete_with<K: Metadata<Ty = ObjectMeta>>(metadata: &ObjectMeta, options: DeleteOptions) -> Self {
         Self::on::<K>(metadata, "", Action::Delete { options })
     }
 
     /// Records `event` once the write succeeded.
-    pub(crate) fn announce_success(mut self, event: Event) -> Self {
+    pub fn announce_success(mut self, event: Event) -> Self {
         self.announce.success = Some(event);
         self
     }
 
     /// Records `event` if the write fails.
-    pub(crate) fn announce_failure(mut self, event: Event) -> Self {
+    pub fn announce_failure(mut self, event: Event) -> Self {
         self.announce.failure = Some(event);
         self
     }
@@ -271,7 +267,7 @@ impl From<Event> for Operation {
 
 /// What `plan` returns.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// Steps, in order; the first that fails ends the plan.
     pub operations: Vec<Operation>,
     /// Look again after this time even if nothing changes.
@@ -280,17 +276,17 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Adds a step.
-    pub(crate) fn push(&mut self, operation: impl Into<Operation>) {
+    pub fn push(&mut self, operation: impl Into<Operation>) {
         self.operations.push(operation.into());
     }
 
     /// Asks to be run again after `duration`, or sooner if already asked for.
-    pub(crate) fn requeue_after(&mut self, duration: Duration) {
+    pub fn requeue_after(&mut self, duration: Duration) {
         self.requeue_after = Some(self.requeue_after.map_or(duration, |earlier| earlier.min(duration)));
     }
 }
 
 /// A typed object as JSON.
-pub(crate) fn to_value<T: Serialize>(object: &T) -> Value {
+pub fn to_value<T: Serialize>(object: &T) -> Value {
     serde_json::to_value(object).expect("API types have string keys and serialise to JSON")
 }

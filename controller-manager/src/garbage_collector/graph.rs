@@ -109,7 +109,6 @@ pub(super) enum Next {
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub identity: Identity,
-    pub owners: Vec<Owner>,
     pub is_virtual: bool,
     pub being_deleted: bool,
     pub deleting_dependents: bool,
@@ -177,7 +176,6 @@ impl Graph {
             });
         Some(View {
             identity: node.identity.clone(),
-            owners: node.owners.clone(),
             is_virtual: node.is_virtual,
             being_deleted: node.being_deleted,
             deleting_dependents: node.deleting_dependents,
