@@ -97,8 +97,8 @@ impl Draft<'_> {
         bytes.extend(self.meta.version.to_le_bytes());
         bytes.extend(self.superseded.revision.0.to_le_bytes());
         bytes.extend(self.superseded.index.to_le_bytes());
-        // An expiry of 0 is none: the epoch has passed.
-        bytes.extend(self.expires.map_or(0, |at| at.0.max(1)).to_le_bytes());
+        // 0 is none, everything else is one more than it means.
+        bytes.extend(self.expires.map_or(0, |at| at.0.saturating_add(1)).to_le_bytes());
         let key_len =
             u32::try_from(self.key.len()).expect("keys are checked to be shorter when a transaction is planned");
         bytes.extend(key_len.to_le_bytes());
@@ -136,7 +136,7 @@ impl Record {
         let create_revision = Revision(read.u64()?);
         let version = read.u64()?;
         let superseded = Place { revision: Revision(read.u64()?), index: read.u32()? };
-        let expires = Some(read.u64()?).filter(|at| *at != 0).map(Timestamp);
+        let expires = read.u64()?.checked_sub(1).map(Timestamp);
         let key_len = usize::try_from(read.u32()?).map_err(|_| Damage::Short(place))?;
         let key = std::str::from_utf8(read.take(key_len)?).map_err(|_| Damage::Key(place))?.into();
         let value = (kind == PUT).then(|| Bytes::copy_from_slice(read.rest));

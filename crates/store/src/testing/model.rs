@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use super::*;
 use crate::Compare;
@@ -63,8 +63,10 @@ pub(crate) fn behaves_like_the_model<B: Backend>(cases: u32, durable: bool, back
         runtime.block_on(run(&backend(), Window { events, ..WIDE }, durable, steps));
         Ok(())
     });
-    if let Err(failure) = run {
-        panic!("{failure}");
+    match run {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, least)) => panic!("{reason}\nleast run that fails: {least:?}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
     }
 }
 
@@ -111,7 +113,7 @@ async fn run(backend: &impl Backend, window: Window, durable: bool, steps: Vec<S
             }
             Step::Read(which) if !watches.is_empty() => {
                 let which = usize::from(which) % watches.len();
-                if !read(&store, &model, &mut watches[which]).await {
+                if !read(&store, &model, &mut watches[which]) {
                     watches.swap_remove(which);
                 }
             }
@@ -141,7 +143,7 @@ async fn run(backend: &impl Backend, window: Window, durable: bool, steps: Vec<S
         assert_eq!(&objects(&store.snapshot()), model.newest());
     }
     for mut watching in watches {
-        read(&store, &model, &mut watching).await;
+        read(&store, &model, &mut watching);
     }
     store.close().await.unwrap();
 }
@@ -186,11 +188,15 @@ async fn commit(
 }
 
 /// Reads all there is. False if the watch is over.
-async fn read(store: &Store, model: &Model, watching: &mut Watching) -> bool {
+fn read(store: &Store, model: &Model, watching: &mut Watching) -> bool {
     let mut seen = Vec::new();
-    while watching.watch.progress() < store.revision() {
-        match soon(watching.watch.next()).await {
-            Ok(batch) => seen.extend(show_batch(&batch)),
+    loop {
+        match watching.watch.try_next() {
+            Ok(Some(batch)) => seen.extend(show_batch(&batch)),
+            Ok(None) => {
+                assert_eq!(watching.watch.progress(), store.revision());
+                break;
+            }
             Err(error) => {
                 assert_eq!(error.kind, ErrorKind::Compacted);
                 assert!(watching.seen < store.compacted().0);
@@ -254,7 +260,7 @@ impl Model {
                         create: before.map_or(revision, |before| before.create),
                         modified: revision,
                         version: before.map_or(1, |before| before.version + 1),
-                        expires: expires.map(|at| at.0.max(1)),
+                        expires: expires.map(|at| at.0),
                     };
                     events.push((revision, key, format!("+{key}={}@{revision}", object.value)));
                     next.insert(key, object);
@@ -291,7 +297,7 @@ fn objects(snapshot: &Snapshot) -> Objects {
             create: entry.create_revision.0,
             modified: entry.mod_revision.0,
             version: entry.version,
-            expires: entry.expires.map(|at| at.0.max(1)),
+            expires: entry.expires.map(|at| at.0),
         };
         (KEYS.into_iter().find(|key| **key == *entry.key).unwrap(), object)
     };

@@ -42,6 +42,13 @@ enum Next {
     Lost,
 }
 
+/// What a step of scanning found.
+struct Scan {
+    found: Vec<Arc<Event>>,
+    /// All events up to and with this revision were looked at.
+    reached: Revision,
+}
+
 impl Watch {
     pub(super) fn new(view: Arc<View>, bucket: Arc<Bucket>, prefix: &str, after: Revision) -> Watch {
         let wake = bucket.wake.subscribe();
@@ -81,12 +88,18 @@ impl Watch {
 
     /// Returns what there is up to the revision of `state`; of a catching-up watch, what one step of scanning finds.
     fn advance(&mut self, state: &State) -> Result<Option<Batch>, Error> {
+        let compacted = || Error::new(ErrorKind::Compacted).at(state.compacted);
         if self.cursor < self.bucket.since {
-            return self.scan(state);
+            if self.cursor < state.compacted {
+                return Err(compacted());
+            }
+            let Scan { found, reached } = self.scan(state, self.cursor);
+            self.cursor = reached;
+            return Ok((!found.is_empty()).then(|| whole(found.into(), reached)));
         }
         loop {
-            match self.look(state) {
-                Next::Lost => return Err(Error::new(ErrorKind::Compacted).at(state.compacted)),
+            match self.look(state, self.cursor) {
+                Next::Lost => return Err(compacted()),
                 Next::Idle => return Ok(None),
                 Next::Found(batch) => {
                     self.cursor = batch.revision;
@@ -108,11 +121,17 @@ impl Watch {
     pub fn progress(&self) -> Revision {
         let state = self.view.state.load_full();
         if self.cursor < self.bucket.since {
-            return self.cursor;
+            let scan = self.scan(&state, self.cursor);
+            let missing = !scan.found.is_empty() || self.cursor < state.compacted;
+            return if missing { self.cursor } else { scan.reached };
         }
-        match self.look(&state) {
-            Next::Idle => state.revision.max(self.cursor),
-            Next::Found(_) | Next::Lost => self.cursor,
+        let mut reached = self.cursor;
+        loop {
+            match self.look(&state, reached) {
+                Next::Idle => return state.revision.max(reached),
+                Next::Found(batch) if !batch.events().iter().any(|event| self.wants(event)) => reached = batch.revision,
+                Next::Found(_) | Next::Lost => return reached,
+            }
         }
     }
 
@@ -120,37 +139,32 @@ impl Watch {
         event.entry.key.starts_with(&*self.prefix)
     }
 
-    /// Reads on in the view's history, a step at most.
-    fn scan(&mut self, state: &State) -> Result<Option<Batch>, Error> {
-        if self.cursor < state.compacted {
-            return Err(Error::new(ErrorKind::Compacted).at(state.compacted));
-        }
-        let start = state.history_after(self.cursor);
-        let mut found = Vec::new();
-        let mut reached = self.cursor;
+    /// Reads the view's history from `cursor` on, a step at most.
+    fn scan(&self, state: &State, cursor: Revision) -> Scan {
+        let mut scan = Scan { found: Vec::new(), reached: cursor };
+        let start = state.history_after(cursor);
         for (scanned, event) in state.history.focus().narrow(start..).into_iter().enumerate() {
-            if scanned >= SCAN_STEP && event.revision > reached {
-                self.cursor = reached;
-                return Ok((!found.is_empty()).then(|| whole(found.into(), reached)));
+            if scanned >= SCAN_STEP && event.revision > scan.reached {
+                return scan;
             }
-            reached = event.revision;
+            scan.reached = event.revision;
             if self.wants(event) {
-                found.push(event.clone());
+                scan.found.push(event.clone());
             }
         }
-        self.cursor = state.revision;
-        Ok((!found.is_empty()).then(|| whole(found.into(), self.cursor)))
+        scan.reached = state.revision.max(cursor);
+        scan
     }
 
-    /// Looks for the next chunk of the bucket that the view already shows.
-    fn look(&self, state: &State) -> Next {
+    /// Looks for the first chunk of the bucket after `cursor` that the view already shows.
+    fn look(&self, state: &State, cursor: Revision) -> Next {
         let recent = self.bucket.recent.load();
-        if self.cursor < recent.lost {
+        if cursor < recent.lost {
             return Next::Lost;
         }
-        match recent.after(self.cursor) {
+        match recent.after(cursor) {
             Some(chunk) if last_revision(chunk) <= state.revision => {
-                let start = chunk.partition_point(|event| event.revision <= self.cursor);
+                let start = chunk.partition_point(|event| event.revision <= cursor);
                 Next::Found(Batch { shared: chunk.clone(), range: start..chunk.len(), revision: last_revision(chunk) })
             }
             _ => Next::Idle,
