@@ -17,6 +17,11 @@ pub trait Objects: Send + Sync {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
     /// All objects of a resource, of one namespace unless `namespace` is "".
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>>;
+    /// When a raw key of the store was last written; zero if it is not there. For allocations, which are keys and no objects.
+    fn key_revision(&self, key: &str) -> store::Revision {
+        let _ = key;
+        store::Revision::ZERO
+    }
 }
 
 /// One request, as strategies and admission see it.
@@ -64,6 +69,17 @@ impl RequestContext {
             field_manager: String::new(),
             objects,
             warnings: Mutex::default(),
+        }
+    }
+
+    /// The same request about one object of a collection; warnings are its own.
+    pub(crate) fn for_object(&self, namespace: &str, name: &str) -> RequestContext {
+        let target = Target { namespace: namespace.to_string(), name: name.to_string(), ..self.target.clone() };
+        RequestContext {
+            now: self.now,
+            dry_run: self.dry_run,
+            field_manager: self.field_manager.clone(),
+            ..RequestContext::new(self.user.clone(), target, Arc::clone(&self.objects))
         }
     }
 

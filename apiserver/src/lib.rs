@@ -12,5 +12,15 @@ pub mod admission;
 pub mod authentication;
 pub mod authorization;
 pub mod context;
+pub mod discovery;
+pub mod endpoints;
+pub mod filters;
+pub mod openapi;
 pub mod pki;
 pub mod registry;
+pub mod server;
+pub mod streaming;
+
+pub use registry::encode::transform;
+pub use registry::store::Engine;
+pub use server::{ApiServer, Config};

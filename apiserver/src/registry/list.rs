@@ -47,3 +47,47 @@ const COUNTS_GENERATION: &[(&str, &str)] = &[
 pub fn counts_generation(group: &str, resource: &str) -> bool {
     COUNTS_GENERATION.contains(&(group, resource))
 }
+
+/// Resources whose delete answers with the object, gone or not; the others answer with a Status once it is gone.
+/// Upstream: ReturnDeletedObject.
+const RETURNS_DELETED: &[(&str, &str)] = &[
+    ("", "namespaces"),
+    ("", "persistentvolumeclaims"),
+    ("", "persistentvolumes"),
+    ("", "pods"),
+    ("", "podtemplates"),
+    ("", "resourcequotas"),
+    ("", "serviceaccounts"),
+    ("", "services"),
+    ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "resourceclaims"),
+    ("resource.k8s.io", "resourceclaimtemplates"),
+    ("resource.k8s.io", "resourceslices"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storage.k8s.io", "volumeattributesclasses"),
+];
+
+/// Does a delete answer with the deleted object?
+pub(crate) fn returns_deleted_object(group: &str, resource: &str) -> bool {
+    RETURNS_DELETED.contains(&(group, resource))
+}
+
+/// Events disappear this long after their last write. Upstream: --event-ttl.
+const EVENT_TTL: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// How long objects of a resource live after their last write; None for ever.
+pub(crate) fn time_to_live(group: &str, resource: &str) -> Option<std::time::Duration> {
+    is_event(group, resource).then_some(EVENT_TTL)
+}
+
+/// Events own nothing: propagation policies mean nothing to them. Upstream: rest.Unsupported.
+pub(crate) fn collects_garbage(group: &str, resource: &str) -> bool {
+    !is_event(group, resource)
+}
+
+fn is_event(group: &str, resource: &str) -> bool {
+    resource == "events" && matches!(group, "" | "events.k8s.io")
+}

@@ -12,6 +12,7 @@
 //! Upstream: rest.RESTCreateStrategy, rest.RESTUpdateStrategy, rest.RESTDeleteStrategy.
 
 use api::field::ErrorList;
+use api::names::NameRule;
 use api::status::Status;
 use serde_json::{Map, Value};
 
@@ -28,6 +29,11 @@ pub struct Extra {
 
 /// The semantics of one resource.
 pub trait Strategy: Send + Sync {
+    /// How objects may be named; the engine checks it on create. Default: a DNS subdomain.
+    fn name_rule(&self) -> NameRule {
+        api::names::name_is_dns_subdomain
+    }
+
     /// Defaults that depend on other fields, after the schema's constant ones. Must be idempotent.
     fn default(&self, new: &mut Value) {
         let _ = new;
@@ -121,21 +127,16 @@ pub trait Strategy: Send + Sync {
         Ok(())
     }
 
+    /// Called on the object as a delete marks it (deletionTimestamp is set) because it cannot go at once: namespaces set
+    /// their phase here.
+    fn prepare_for_deletion(&self, ctx: &RequestContext, new: &mut Value) {
+        let _ = (ctx, new);
+    }
+
     /// May the object go now that its `metadata.finalizers` are empty? Namespaces look at `spec.finalizers`.
     fn is_removable(&self, object: &Value) -> bool {
         let _ = object;
         true
-    }
-
-    /// Field selector keys beyond metadata.name and metadata.namespace, with this object's values.
-    fn selectable_fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        let _ = object;
-        Vec::new()
-    }
-
-    /// The keys of [`Strategy::selectable_fields`]: a selector on another one is a 400.
-    fn selectable_field_names(&self) -> &'static [&'static str] {
-        &[]
     }
 
     /// Reserves for a new object: may set fields, returns the keys to write with it. Not called on a dry run's commit, but

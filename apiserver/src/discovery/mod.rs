@@ -1,0 +1,265 @@
+//! Which groups, versions and resources there are: `/api`, `/apis` and below, one by one or aggregated.
+//!
+//! The documents are made from the schema table on first use and kept as bytes.
+//! Upstream: k8s.io/apiserver/pkg/endpoints/discovery.
+
+use std::sync::OnceLock;
+
+use api::scheme::{GroupVersion, ResourceInfo, Scheme};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha512};
+
+use crate::endpoints::negotiation::Output;
+use crate::endpoints::respond;
+use crate::server::body::Body;
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// Discovery of the built-in groups.
+#[derive(Debug)]
+pub struct Discovery {
+    scheme: &'static Scheme,
+    server_address: String,
+    aggregated_core: OnceLock<Aggregated>,
+    aggregated_groups: OnceLock<Aggregated>,
+}
+
+#[derive(Debug)]
+struct Aggregated {
+    bytes: Bytes,
+    etag: HeaderValue,
+}
+
+impl Discovery {
+    /// `server_address` is told to clients that ask `/api`.
+    pub fn new(scheme: &'static Scheme, server_address: String) -> Discovery {
+        Discovery { scheme, server_address, aggregated_core: OnceLock::new(), aggregated_groups: OnceLock::new() }
+    }
+
+    /// Answers a path below `/api` or `/apis`; None for those that are no discovery.
+    pub(crate) fn serve(&self, path: &str, headers: &HeaderMap, output: &Output) -> Option<Response<Body>> {
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let document = match parts.as_slice() {
+            ["api"] if wants_aggregated(headers) => return Some(self.aggregated(headers, true)),
+            ["apis"] if wants_aggregated(headers) => return Some(self.aggregated(headers, false)),
+            ["api"] => self.versions(),
+            ["apis"] => self.groups(),
+            ["api", "v1"] => self.resources("", "v1")?,
+            ["apis", group] => self.group(group)?,
+            ["apis", group, version] => self.resources(group, version)?,
+            _ => return None,
+        };
+        Some(respond::value(200, &document, output))
+    }
+
+    /// All paths `GET /` lists.
+    pub fn paths(&self) -> Vec<String> {
+        let mut paths = vec!["/api".to_string(), "/api/v1".to_string(), "/apis".to_string(), "/apis/".to_string()];
+        for version in self.scheme.group_versions().iter().filter(|version| !version.group.is_empty()) {
+            let group = format!("/apis/{}", version.group);
+            if !paths.contains(&group) {
+                paths.push(group);
+            }
+            paths.push(format!("/apis/{}/{}", version.group, version.version));
+        }
+        paths
+    }
+
+    fn versions(&self) -> Value {
+        json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": self.server_address}],
+        })
+    }
+
+    fn group_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for GroupVersion { group, .. } in self.scheme.group_versions() {
+            if !group.is_empty() && !names.contains(&group.as_ref()) {
+                names.push(group);
+            }
+        }
+        names
+    }
+
+    fn groups(&self) -> Value {
+        let groups: Vec<Value> = self.group_names().into_iter().filter_map(|name| self.group_fields(name)).collect();
+        json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+    }
+
+    fn group(&self, name: &str) -> Option<Value> {
+        let mut document = Map::new();
+        document.insert("kind".to_string(), "APIGroup".into());
+        document.insert("apiVersion".to_string(), "v1".into());
+        document.extend(self.group_fields(name)?.as_object()?.clone());
+        Some(Value::Object(document))
+    }
+
+    fn group_fields(&self, name: &str) -> Option<Value> {
+        let versions: Vec<Value> = self
+            .scheme
+            .versions(name)
+            .filter(|_| !name.is_empty())
+            .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
+            .collect();
+        let preferred = versions.first()?.clone();
+        Some(json!({"name": name, "versions": versions, "preferredVersion": preferred}))
+    }
+
+    fn resources(&self, group: &str, version: &str) -> Option<Value> {
+        if !self.scheme.versions(group).any(|own| own == version) {
+            return None;
+        }
+        let mut resources = Vec::new();
+        for resource in self.scheme.resources(group, version) {
+            if !resource.verbs.is_empty() {
+                resources.push(legacy_resource(resource));
+            }
+            resources.extend(resource.subresources.iter().map(|subresource| {
+                let mut fields = Map::new();
+                fields.insert("name".to_string(), format!("{}/{}", resource.plural, subresource.name).into());
+                fields.insert("singularName".to_string(), "".into());
+                fields.insert("namespaced".to_string(), resource.namespaced.into());
+                if (&subresource.group, &subresource.version) != (&resource.group, &resource.version) {
+                    fields.insert("group".to_string(), subresource.group.as_ref().into());
+                    fields.insert("version".to_string(), subresource.version.as_ref().into());
+                }
+                fields.insert("kind".to_string(), subresource.kind.as_ref().into());
+                fields.insert("verbs".to_string(), names(&subresource.verbs));
+                Value::Object(fields)
+            }));
+        }
+        let mut document = Map::new();
+        document.insert("kind".to_string(), "APIResourceList".into());
+        if !group.is_empty() {
+            document.insert("apiVersion".to_string(), "v1".into());
+        }
+        let group_version = if group.is_empty() { version.to_string() } else { format!("{group}/{version}") };
+        document.insert("groupVersion".to_string(), group_version.into());
+        document.insert("resources".to_string(), resources.into());
+        Some(Value::Object(document))
+    }
+
+    fn aggregated(&self, headers: &HeaderMap, core: bool) -> Response<Body> {
+        let cell = if core { &self.aggregated_core } else { &self.aggregated_groups };
+        let document = cell.get_or_init(|| {
+            let names = if core { vec![""] } else { self.group_names() };
+            let items: Vec<Value> = names.into_iter().map(|name| self.aggregated_group(name)).collect();
+            let document = json!({
+                "kind": "APIGroupDiscoveryList",
+                "apiVersion": "apidiscovery.k8s.io/v2",
+                "metadata": {},
+                "items": items,
+            });
+            let bytes = Bytes::from(document.to_string());
+            let etag = HeaderValue::from_str(&etag(&bytes)).unwrap_or(HeaderValue::from_static("\"\""));
+            Aggregated { bytes, etag }
+        });
+        let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&document.etag) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            respond::bytes_with_type(200, document.bytes.clone(), AGGREGATED, false)
+        };
+        let answer = response.headers_mut();
+        answer.insert(header::ETAG, document.etag.clone());
+        answer.insert(header::VARY, HeaderValue::from_static("Accept"));
+        answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+        response
+    }
+
+    fn aggregated_group(&self, name: &str) -> Value {
+        let versions: Vec<Value> = self
+            .scheme
+            .versions(name)
+            .map(|version| {
+                let resources: Vec<Value> =
+                    self.scheme.resources(name, version).iter().map(aggregated_resource).collect();
+                json!({"version": version, "resources": resources, "freshness": "Current"})
+            })
+            .collect();
+        let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
+        json!({"metadata": metadata, "versions": versions})
+    }
+}
+
+/// A strong validator of a document's bytes, quoted. Upstream: SHA-512, upper case.
+pub fn etag(bytes: &[u8]) -> String {
+    format!("\"{}\"", hash(bytes))
+}
+
+/// SHA-512 in upper-case hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha512::digest(bytes).iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn wants_aggregated(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accept.flat_map(|value| value.split(',')).any(|clause| {
+        let mut params = clause.split(';').map(str::trim);
+        matches!(params.next(), Some("application/json" | "application/*"))
+            && ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
+                .iter()
+                .all(|wanted| clause.split(';').any(|param| param.trim() == *wanted))
+    })
+}
+
+fn names(names: &[api::schema::Name]) -> Value {
+    names.iter().map(AsRef::as_ref).collect::<Vec<&str>>().into()
+}
+
+fn legacy_resource(resource: &ResourceInfo) -> Value {
+    let mut fields = Map::new();
+    fields.insert("name".to_string(), resource.plural.as_ref().into());
+    fields.insert("singularName".to_string(), resource.singular.as_ref().into());
+    fields.insert("namespaced".to_string(), resource.namespaced.into());
+    fields.insert("kind".to_string(), resource.kind.as_ref().into());
+    fields.insert("verbs".to_string(), names(&resource.verbs));
+    for (key, values) in [("shortNames", &resource.short_names), ("categories", &resource.categories)] {
+        if !values.is_empty() {
+            fields.insert(key.to_string(), names(values));
+        }
+    }
+    if !resource.storage_version_hash.is_empty() {
+        fields.insert("storageVersionHash".to_string(), resource.storage_version_hash.as_ref().into());
+    }
+    Value::Object(fields)
+}
+
+fn aggregated_resource(resource: &ResourceInfo) -> Value {
+    let own = |kind: &str| json!({"group": "", "version": "", "kind": kind});
+    let mut fields = Map::new();
+    fields.insert("resource".to_string(), resource.plural.as_ref().into());
+    if !resource.verbs.is_empty() {
+        fields.insert("responseKind".to_string(), own(&resource.kind));
+    }
+    fields.insert("scope".to_string(), if resource.namespaced { "Namespaced" } else { "Cluster" }.into());
+    fields.insert("singularResource".to_string(), resource.singular.as_ref().into());
+    fields.insert("verbs".to_string(), names(&resource.verbs));
+    for (key, values) in [("shortNames", &resource.short_names), ("categories", &resource.categories)] {
+        if !values.is_empty() {
+            fields.insert(key.to_string(), names(values));
+        }
+    }
+    let subresources: Vec<Value> = resource
+        .subresources
+        .iter()
+        .map(|subresource| {
+            let same = (&subresource.group, &subresource.version) == (&resource.group, &resource.version);
+            let kind = if same {
+                own(&subresource.kind)
+            } else {
+                json!({"group": subresource.group, "version": subresource.version, "kind": subresource.kind})
+            };
+            json!({"subresource": subresource.name, "responseKind": kind, "verbs": names(&subresource.verbs)})
+        })
+        .collect();
+    if !subresources.is_empty() {
+        fields.insert("subresources".to_string(), subresources.into());
+    }
+    Value::Object(fields)
+}

@@ -1,0 +1,185 @@
+//! POST of a new object, and of what only looks like one (reviews, tokens, bindings, evictions).
+
+use std::sync::Arc;
+
+use api::decode::Target;
+use api::meta;
+use api::scheme::Scheme;
+use api::status::Status;
+use http::Response;
+use serde_json::{Value, json};
+
+use super::options::{DeleteOptions, WriteOptions};
+use super::{Call, Request, body, negotiation, respond, send};
+use crate::admission::{Attributes, Operation};
+use crate::registry::computed::Computed;
+use crate::registry::metadata;
+use crate::registry::store::{Mode, Update};
+use crate::server::body::Body;
+
+/// Upstream: handlers.CreateResource.
+pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
+    let target = &call.ctx.target;
+    let computed = call.state.computed.get(&target.group, &target.resource, "").cloned();
+    if computed.is_some() {
+        return self::computed(call, request, computed).await;
+    }
+    if target.group.is_empty() && target.resource == "bindings" {
+        return binding(call, request).await;
+    }
+    if !call.resource.is_stored() {
+        return Err(respond::method_not_allowed());
+    }
+    let output = request.output()?;
+    let syntax = negotiation::input(&request.parts.headers)?;
+    let options = WriteOptions::decode(&request.query, "CreateOptions")?;
+    call.apply(&options, &request);
+    let bytes = body::read(request.body).await?;
+    let schema = call.resource.decode_target().ok_or_else(respond::no_such_resource)?;
+    let object = body::decode(&call.ctx, &bytes, syntax, schema, options.field_validation)?;
+    let engine = call.engine().clone();
+    let served = engine.create(call.resource, &mut call.ctx, object, &options).await?;
+    send(call, 201, &served, &output)
+}
+
+/// A body that is answered, not stored.
+pub(super) async fn computed(
+    call: &mut Call<'_>,
+    request: Request,
+    computed: Option<Arc<dyn Computed>>,
+) -> Result<Response<Body>, Status> {
+    let computed = computed.ok_or_else(respond::method_not_allowed)?;
+    let output = request.output()?;
+    let (object, _) = decode_other(call, request).await?;
+    let object = computed.create(&call.ctx, object).await?;
+    Ok(respond::value(201, &object, &output))
+}
+
+/// Decodes, defaults and admits a body that is not the resource's own kind.
+async fn decode_other(call: &mut Call<'_>, request: Request) -> Result<(Value, WriteOptions), Status> {
+    let syntax = negotiation::input(&request.parts.headers)?;
+    let options = WriteOptions::decode(&request.query, "CreateOptions")?;
+    call.apply(&options, &request);
+    let bytes = body::read(request.body).await?;
+    let resource = call.resource;
+    let (group, version, kind) = match resource.subresource(&call.ctx.target.subresource) {
+        Some(own) => (own.group.as_ref(), own.version.as_ref(), own.kind.as_ref()),
+        None => (resource.info.group.as_ref(), resource.info.version.as_ref(), resource.info.kind.as_ref()),
+    };
+    let schema = Scheme::builtin().kind(group, version, kind).ok_or_else(respond::no_such_resource)?;
+    let target = Target { group, version, kind, schema };
+    let mut object = body::decode(&call.ctx, &bytes, syntax, target, options.field_validation)?;
+    api::default::apply(&mut object, schema);
+    if resource.info.namespaced {
+        metadata::ensure_namespace(&mut object, &call.ctx.target.namespace)?;
+    }
+    let shown = options.to_value();
+    let attributes = Attributes { ctx: &call.ctx, operation: Operation::Create, kind, options: &shown, old: None };
+    let admission = &call.engine().admission;
+    admission.admit(attributes, &mut object).await?;
+    admission.validate(attributes, &object).await?;
+    Ok((object, options))
+}
+
+/// POST pods/NAME/binding and bindings: gives a pod its node. Upstream: pod/storage.BindingREST.
+pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
+    let output = request.output()?;
+    let (binding, options) = decode_other(call, request).await?;
+    let pods = call.engine().resources.get("", "v1", "pods").cloned().ok_or_else(respond::no_such_resource)?;
+    if call.ctx.target.name.is_empty() {
+        call.ctx.target.name = meta::name(&binding).to_string();
+    }
+    let name = call.ctx.target.name.clone();
+    let fault = |field: &'static str, detail: &str| {
+        let path = api::field::Path::new("target").child(field);
+        let error = api::field::Error::invalid(&path, binding["target"][field].clone(), detail);
+        let mut errors = api::field::ErrorList::new();
+        errors.push(error);
+        Status::invalid(&meta::GroupKind::new("", "Binding"), &name, &errors)
+    };
+    let node = binding["target"]["name"].as_str().unwrap_or_default().to_string();
+    if node.is_empty() {
+        let mut errors = api::field::ErrorList::new();
+        errors.push(api::field::Error::required(&api::field::Path::new("target").child("name"), ""));
+        return Err(Status::invalid(&meta::GroupKind::new("", "Binding"), &name, &errors));
+    }
+    if !matches!(binding["target"]["kind"].as_str().unwrap_or_default(), "" | "Node") {
+        return Err(fault("kind", "must be empty or Node"));
+    }
+    let group_resource = pods.group_resource();
+    let bound = call.ctx.timestamp();
+    let mut change = |pod: Value| bind(pod, &binding, &node, &bound, &group_resource);
+    let update = Update {
+        resource: &pods,
+        mode: Mode::Direct,
+        options: &options,
+        change: &mut change,
+        authorize_create: &|| Ok(()),
+    };
+    let engine = call.engine().clone();
+    engine.update(&mut call.ctx, update).await?;
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(respond::value(201, &status, &output))
+}
+
+fn bind(mut pod: Value, binding: &Value, node: &str, now: &str, pods: &meta::GroupResource) -> Result<Value, Status> {
+    let name = meta::name(&pod).to_string();
+    let conflict = |why: String| Err(Status::conflict(pods, &name, &why));
+    let uid = meta::uid(binding);
+    if !uid.is_empty() && uid != meta::uid(&pod) {
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(&pod)
+        ));
+    }
+    if meta::is_being_deleted(&pod) {
+        return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
+    }
+    if let Some(present) = pod["spec"]["nodeName"].as_str().filter(|present| !present.is_empty()) {
+        return conflict(format!("pod {name} is already assigned to node {}", api::go_text::quote(present)));
+    }
+    if pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+        return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
+    }
+    pod["spec"]["nodeName"] = node.into();
+    for (from, set) in
+        [("annotations", meta::set_annotation as fn(&mut Value, &str, &str)), ("labels", meta::set_label)]
+    {
+        for (key, value) in binding["metadata"][from].as_object().into_iter().flatten() {
+            set(&mut pod, key, value.as_str().unwrap_or_default());
+        }
+    }
+    let scheduled = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+    if !pod["status"].is_object() {
+        pod["status"] = json!({});
+    }
+    if !pod["status"]["conditions"].is_array() {
+        pod["status"]["conditions"] = json!([]);
+    }
+    if let Some(conditions) = pod["status"]["conditions"].as_array_mut() {
+        match conditions.iter_mut().find(|condition| condition["type"] == "PodScheduled") {
+            Some(own) if own["status"] == "True" => {}
+            Some(own) => *own = scheduled,
+            None => conditions.push(scheduled),
+        }
+    }
+    Ok(pod)
+}
+
+/// POST pods/NAME/eviction: a delete that asks the disruption budgets first. Upstream: pod/storage.EvictionREST.
+pub(super) async fn eviction(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
+    let output = request.output()?;
+    let (eviction, options) = decode_other(call, request).await?;
+    let name = meta::name(&eviction);
+    if !name.is_empty() && name != call.ctx.target.name {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+    }
+    let mut delete = DeleteOptions::from_value(eviction.get("deleteOptions").unwrap_or(&Value::Null))?;
+    delete.dry_run |= options.dry_run;
+    call.ctx.dry_run = delete.dry_run;
+    let engine = call.engine().clone();
+    super::delete::ask_budgets(&engine, call, &delete).await?;
+    engine.delete(call.resource, &call.ctx, &delete).await?;
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(respond::value(201, &status, &output))
+}

@@ -1,0 +1,163 @@
+//! DELETE of one object.
+
+use std::sync::Arc;
+
+use api::decode::{FieldValidation, Target};
+use api::meta;
+use api::scheme::Scheme;
+use api::selector::label;
+use api::status::Status;
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use serde_json::Value;
+
+use super::options::DeleteOptions;
+use super::query::Query;
+use super::{Call, Request, body, negotiation, respond, send};
+use crate::registry::list;
+use crate::registry::store::Engine;
+use crate::server::body::Body;
+
+/// Upstream: handlers.DeleteResource.
+pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
+    let output = request.output()?;
+    let bytes = body::read(request.body).await?;
+    let options = options(call, &request.parts.headers, &request.query, &bytes)?;
+    call.ctx.dry_run = options.dry_run;
+    let engine = call.engine().clone();
+    let deleted = engine.delete(call.resource, &call.ctx, &options).await?;
+    let info = &call.resource.info;
+    if deleted.gone && !list::returns_deleted_object(&info.group, &info.plural) {
+        let object = deleted.served.to_value()?;
+        let status = Status::success(&call.resource.group_resource(), &call.ctx.target.name, meta::uid(&object));
+        return Ok(respond::value(200, &status.to_value(), &output));
+    }
+    let accepted = !deleted.gone && options.orphan_dependents == Some(false);
+    send(call, if accepted { 202 } else { 200 }, &deleted.served, &output)
+}
+
+/// DeleteOptions of the body, or of the query when there is no body.
+pub(super) fn options(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    query: &Query,
+    bytes: &Bytes,
+) -> Result<DeleteOptions, Status> {
+    if bytes.is_empty() {
+        return DeleteOptions::from_query(query);
+    }
+    let syntax = negotiation::input(headers)?;
+    let schema = Scheme::builtin()
+        .type_named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
+        .ok_or_else(respond::no_such_resource)?;
+    // Clients send it as their own group's kind or as v1: both are the same.
+    let (group, version) = match call.resource.info.group.as_ref() {
+        "" => ("", "v1"),
+        group => (group, call.resource.info.version.as_ref()),
+    };
+    let own = Target { group, version, kind: "DeleteOptions", schema };
+    let result = api::decode::decode(bytes, syntax, own, FieldValidation::Ignore)
+        .or_else(|first| {
+            let others = [("", "v1"), ("meta.k8s.io", "v1")];
+            others
+                .into_iter()
+                .find_map(|(group, version)| {
+                    let target = Target { group, version, kind: "DeleteOptions", schema };
+                    api::decode::decode(bytes, syntax, target, FieldValidation::Ignore).ok()
+                })
+                .ok_or(first)
+        })
+        .map_err(|error| Status::bad_request(bare(&error)))?;
+    DeleteOptions::from_value(&result.object)
+}
+
+/// Upstream decodes DeleteOptions apart from objects: its message is the reason alone.
+fn bare(error: &api::decode::Error) -> String {
+    match error {
+        api::decode::Error::Malformed { reason, .. } | api::decode::Error::Unrecognized { reason, .. } => {
+            reason.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Refuses an eviction no disruption budget has room for. The controller keeps `status.disruptionsAllowed`.
+pub(super) async fn ask_budgets(engine: &Arc<Engine>, call: &Call<'_>, options: &DeleteOptions) -> Result<(), Status> {
+    let target = &call.ctx.target;
+    let entry = engine.get(call.resource, &target.namespace, &target.name).await?;
+    let pod = crate::registry::store::decode(&entry)?;
+    if meta::is_being_deleted(&pod)
+        || matches!(pod["status"]["phase"].as_str(), Some("Pending" | "Succeeded" | "Failed"))
+    {
+        return Ok(());
+    }
+    let budgets = call.ctx.objects.list("policy", "poddisruptionbudgets", &target.namespace);
+    let covering: Vec<&Arc<Value>> = budgets
+        .iter()
+        .filter(|budget| {
+            label::Selector::from_object(budget["spec"].get("selector"))
+                .is_ok_and(|selector| selector.matches_object(&pod))
+        })
+        .collect();
+    match covering.as_slice() {
+        [] => Ok(()),
+        [budget] => take_disruption(engine, call, budget, options).await,
+        _ => Err(Status::internal_error(
+            &"This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        )),
+    }
+}
+
+/// Takes one of the disruptions a budget allows. Upstream: EvictionREST.checkAndDecrement.
+async fn take_disruption(
+    engine: &Arc<Engine>,
+    call: &Call<'_>,
+    budget: &Value,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
+    let name = meta::name(budget);
+    let refused = |cause: String, retry: u32| {
+        let text = "Cannot evict pod as it would violate the pod's disruption budget.";
+        Err(Status::too_many_requests(text, retry).with_cause("DisruptionBudget", cause, ""))
+    };
+    let status = &budget["status"];
+    if status["observedGeneration"].as_i64().unwrap_or(0) < meta::generation(budget) {
+        return refused(format!("The disruption budget {name} is still being processed by the server."), 10);
+    }
+    let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
+    if allowed <= 0 {
+        let healthy = status["currentHealthy"].as_i64().unwrap_or(0);
+        let desired = status["desiredHealthy"].as_i64().unwrap_or(0);
+        return refused(
+            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"),
+            0,
+        );
+    }
+    if options.dry_run {
+        return Ok(());
+    }
+    let Some(budgets) = engine.resources.get("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
+    let pod = call.ctx.target.name.clone();
+    let now = call.ctx.timestamp();
+    let mut ctx = call.ctx.for_object(&call.ctx.target.namespace, name);
+    let mut change = |mut budget: Value| {
+        let left = budget["status"]["disruptionsAllowed"].as_i64().unwrap_or(0) - 1;
+        if left < 0 {
+            return Err(Status::too_many_requests(
+                "Cannot evict pod as it would violate the pod's disruption budget.",
+                0,
+            ));
+        }
+        budget["status"]["disruptionsAllowed"] = left.into();
+        budget["status"]["disruptedPods"][pod.as_str()] = now.as_str().into();
+        Ok(budget)
+    };
+    let update = crate::registry::store::Update {
+        resource: budgets,
+        mode: crate::registry::store::Mode::Direct,
+        options: &Default::default(),
+        change: &mut change,
+        authorize_create: &|| Ok(()),
+    };
+    engine.update(&mut ctx, update).await.map(|_| ())
+}

@@ -1,0 +1,321 @@
+//! GET of a collection: the right snapshot, the selected entries, and a body made of the bytes they already have.
+//!
+//! Upstream: handlers.ListResource, storage/cacher and etcd3 GetList; the resourceVersion rules are those of
+//! kubernetes.io/docs/reference/using-api/api-concepts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::status::Status;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::BytesMut;
+use futures::stream;
+use http::{HeaderValue, Response, header};
+use serde_json::{Map, Value, json};
+use store::{Entry, ErrorKind, Revision, Snapshot};
+
+use super::negotiation::{Output, Shape};
+use super::options::{ListOptions, VersionMatch};
+use super::{Call, Request, respond, shape};
+use crate::registry::encode;
+use crate::registry::resource::Resource;
+use crate::registry::selection::Selection;
+use crate::registry::store::{Engine, decode, parse_resource_version, storage_error};
+use crate::server::body::Body;
+
+/// Bodies up to this size are one piece.
+const ONE_PIECE: usize = 64 << 10;
+/// Larger ones are copied together in pieces of this size as the client reads.
+const PIECE: usize = 128 << 10;
+/// How long a request waits for a revision the view has not reached. Upstream: blockTimeout of the watch cache.
+const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
+
+const TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
+const TOO_OLD_WITH_TOKEN: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+
+/// One page of a collection.
+struct Page {
+    entries: Vec<Arc<Entry>>,
+    revision: Revision,
+    continue_token: Option<String>,
+    remaining: Option<usize>,
+}
+
+/// Serves a list.
+pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Response<Body>, Status> {
+    let output = request.output()?;
+    if output.shape == Shape::PartialObjectMetadata {
+        let kind = &call.resource.info.kind;
+        let message = format!("you requested PartialObjectMetadata, but the requested object is a list (*{kind}List)");
+        return Err(Status::failure(406, api::status::Reason::NotAcceptable, message));
+    }
+    let options = ListOptions::decode(&request.query, false)?;
+    let selection = Selection::new(call.resource, &options, "")?;
+    let target = &call.ctx.target;
+    if let Some(computed) = call.state.computed.get(&target.group, &target.resource, "") {
+        let items = computed.list(&call.ctx).await?;
+        return render(call, request, items, &Page::computed(), &output);
+    }
+    let page = match page(call, &options, &selection).await? {
+        Ok(page) => page,
+        Err(expired) => return Ok(*expired),
+    };
+    if output.is_plain() && call.resource.conversion.is_none() {
+        return Ok(plain(call.resource, page, &output));
+    }
+    let mut items = Vec::with_capacity(page.entries.len());
+    for entry in &page.entries {
+        let mut object = decode(entry)?;
+        Engine::from_storage(call.resource, &mut object);
+        items.push(object);
+    }
+    render(call, request, items, &page, &output)
+}
+
+impl Page {
+    fn computed() -> Page {
+        Page { entries: Vec::new(), revision: Revision(0), continue_token: None, remaining: None }
+    }
+
+    fn metadata(&self) -> Map<String, Value> {
+        let mut metadata = Map::new();
+        if self.revision.0 > 0 {
+            metadata.insert("resourceVersion".to_string(), self.revision.0.to_string().into());
+        }
+        if let Some(token) = &self.continue_token {
+            metadata.insert("continue".to_string(), token.as_str().into());
+        }
+        if let Some(remaining) = self.remaining {
+            metadata.insert("remainingItemCount".to_string(), remaining.into());
+        }
+        metadata
+    }
+}
+
+/// Finds the page, or the 410 that holds a token to go on with.
+async fn page(
+    call: &Call<'_>,
+    options: &ListOptions,
+    selection: &Selection,
+) -> Result<Result<Page, Box<Response<Body>>>, Status> {
+    let engine = call.engine();
+    let resource = call.resource;
+    let prefix = resource.list_prefix(&call.ctx.target.namespace);
+    let limit = usize::try_from(options.limit).unwrap_or(0);
+    if !options.continue_token.is_empty() {
+        if !matches!(options.resource_version.as_str(), "" | "0") {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
+        let (revision, start) = decode_token(&options.continue_token)?;
+        let snapshot = match revision {
+            None => engine.consistent(resource).await?,
+            Some(revision) => match engine.store.snapshot_at(revision) {
+                Ok(snapshot) => snapshot,
+                Err(error) if error.kind == ErrorKind::Compacted => return Ok(Err(Box::new(expired(&start)))),
+                Err(error) => return Err(revision_error(engine, resource, revision, &error)),
+            },
+        };
+        let revision = revision.unwrap_or(snapshot.revision());
+        return Ok(Ok(take(resource, &snapshot, revision, &prefix, Some(&start), limit, selection)));
+    }
+    let revision = parse_resource_version(&options.resource_version)
+        .map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))?;
+    // A page of a list at a revision is exact, as it was before resourceVersionMatch.
+    let exact = options.resource_version_match == Some(VersionMatch::Exact)
+        || (options.resource_version_match.is_none() && limit > 0 && revision.0 > 0);
+    let snapshot = if options.resource_version.is_empty() {
+        engine.consistent(resource).await?
+    } else if exact && revision.0 > 0 {
+        match engine.store.snapshot_at(revision) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Err(revision_error(engine, resource, revision, &error)),
+        }
+    } else {
+        at_least(engine, resource, revision).await?
+    };
+    let shown = if exact { revision } else { snapshot.revision() };
+    Ok(Ok(take(resource, &snapshot, shown, &prefix, None, limit, selection)))
+}
+
+/// The newest snapshot, once it has reached `revision`.
+pub(super) async fn at_least(engine: &Engine, resource: &Resource, revision: Revision) -> Result<Snapshot, Status> {
+    match tokio::time::timeout(WAIT_FOR_REVISION, engine.store.snapshot_at_least(revision)).await {
+        Ok(result) => result.map_err(|error| storage_error(resource, "", "list", &error)),
+        Err(_) => Err(Status::too_large_resource_version(revision.0, engine.store.revision().0, 1)),
+    }
+}
+
+fn revision_error(engine: &Engine, resource: &Resource, revision: Revision, error: &store::Error) -> Status {
+    match error.kind {
+        ErrorKind::FutureRevision => Status::too_large_resource_version(revision.0, engine.store.revision().0, 1),
+        ErrorKind::Compacted => Status::resource_expired("The resourceVersion for the provided list is too old."),
+        _ => storage_error(resource, "", "list", error),
+    }
+}
+
+/// Walks a snapshot from `start` on until the page is full.
+fn take(
+    resource: &Resource,
+    snapshot: &Snapshot,
+    revision: Revision,
+    prefix: &str,
+    start: Option<&str>,
+    limit: usize,
+    selection: &Selection,
+) -> Page {
+    let mut page = Page { entries: Vec::new(), revision, continue_token: None, remaining: None };
+    if let Some(name) = selection.name()
+        && (!resource.info.namespaced || prefix.len() > resource.prefix.len())
+        && start.is_none()
+    {
+        let found = snapshot.get(&format!("{prefix}{name}"));
+        page.entries.extend(found.filter(|entry| selection.matches(resource, entry)));
+        return page;
+    }
+    let start = start.map(|start| format!("{prefix}{start}"));
+    // Tokens end in a zero byte: the smallest key behind the last one sent.
+    let after = start.as_deref().map(|key| key.strip_suffix('\0').unwrap_or(key));
+    let everything = selection.is_everything();
+    let inclusive = start.as_deref().filter(|key| !key.ends_with('\0')).and_then(|key| snapshot.get(key));
+    let mut entries = inclusive
+        .iter()
+        .chain(snapshot.range(prefix, after))
+        .filter(|entry| everything || selection.matches(resource, entry));
+    if limit == 0 {
+        page.entries.extend(entries.cloned());
+        return page;
+    }
+    page.entries.extend(entries.by_ref().take(limit).cloned());
+    if let Some(last) = page.entries.last().filter(|_| page.entries.len() == limit)
+        && entries.next().is_some()
+    {
+        let key = last.key.get(prefix.len()..).unwrap_or_default();
+        page.continue_token = Some(encode_token(revision.0.try_into().unwrap_or(i64::MAX), &format!("{key}\0")));
+        page.remaining = everything.then(|| snapshot.range(prefix, Some(&last.key)).count());
+    }
+    page
+}
+
+/// A body assembled from the entries' bytes; large ones while the client reads.
+fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
+    let mut head = BytesMut::with_capacity(256);
+    head.extend_from_slice(&resource.list_head);
+    head.extend_from_slice(page.revision.0.to_string().as_bytes());
+    head.extend_from_slice(b"\"");
+    if let Some(token) = &page.continue_token {
+        head.extend_from_slice(format!(",\"continue\":\"{token}\"").as_bytes());
+    }
+    if let Some(remaining) = page.remaining {
+        head.extend_from_slice(format!(",\"remainingItemCount\":{remaining}").as_bytes());
+    }
+    head.extend_from_slice(b"},\"items\":[");
+    const TAIL: &[u8] = b"]}\n";
+    // Items of custom resources name their type, those of built-in kinds do not.
+    let total = head.len()
+        + TAIL.len()
+        + page.entries.iter().map(|entry| item(entry).0.len() + item(entry).1.len()).sum::<usize>()
+        + page.entries.len().saturating_sub(1);
+    let write = |out: &mut BytesMut, entry: &Entry, first: bool| {
+        if !first {
+            out.extend_from_slice(b",");
+        }
+        let (open, rest) = item(entry);
+        out.extend_from_slice(open);
+        out.extend_from_slice(rest);
+    };
+    let gzip = output.gzip && total >= respond::GZIP_THRESHOLD;
+    if total <= ONE_PIECE || gzip {
+        head.reserve(total - head.len());
+        for (index, entry) in page.entries.iter().enumerate() {
+            write(&mut head, entry, index == 0);
+        }
+        head.extend_from_slice(TAIL);
+        return respond::bytes_with_type(200, head.freeze(), output.format.media_type(), gzip);
+    }
+    let entries = page.entries;
+    let pieces = stream::unfold((Some(head), 0usize, entries), move |(head, mut next, entries)| async move {
+        if next > entries.len() {
+            return None;
+        }
+        let mut piece = BytesMut::with_capacity(PIECE + (PIECE >> 3));
+        if let Some(head) = head {
+            piece.extend_from_slice(&head);
+        }
+        while next < entries.len() && piece.len() < PIECE {
+            write(&mut piece, &entries[next], next == 0);
+            next += 1;
+        }
+        if next == entries.len() && piece.len() < PIECE {
+            piece.extend_from_slice(TAIL);
+            next += 1;
+        }
+        Some((Ok(piece.freeze()), (None, next, entries)))
+    });
+    let mut response = Response::new(Body::stream(pieces));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(output.format.media_type()));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(total));
+    response
+}
+
+/// An entry as a list item, in two pieces.
+fn item(entry: &Entry) -> (&'static [u8], &[u8]) {
+    match encode::without_type(&entry.value) {
+        Some(rest) => (b"{", rest),
+        None => (b"", &entry.value),
+    }
+}
+
+fn render(
+    call: &Call<'_>,
+    request: &Request,
+    items: Vec<Value>,
+    page: &Page,
+    output: &Output,
+) -> Result<Response<Body>, Status> {
+    let options = shape::TableOptions::of(&request.query)?;
+    let list = shape::list(call.resource, items, page.metadata(), output, &options)?;
+    Ok(respond::value(200, &list, output))
+}
+
+/// Revision (None: whatever is newest) and start key, relative to the list's prefix. Upstream: storage.DecodeContinue.
+fn decode_token(token: &str) -> Result<(Option<Revision>, String), Status> {
+    let bad = |why: String| Status::bad_request(format!("invalid continue token: {why}"));
+    let generic = |why: &dyn std::fmt::Display| bad(format!("continue key is not valid: {why}"));
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| generic(&error))?;
+    let object: Value = serde_json::from_slice(&bytes).map_err(|error| generic(&error))?;
+    let version = object["v"].as_str().unwrap_or_default();
+    if version != "meta.k8s.io/v1" {
+        return Err(bad(format!(
+            "continue key is not valid: server does not recognize this encoded version {version}"
+        )));
+    }
+    let revision = object["rv"].as_i64().unwrap_or(0);
+    if revision == 0 {
+        return Err(bad(
+            "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_string()
+        ));
+    }
+    let start = object["start"].as_str().unwrap_or_default();
+    if start.is_empty() {
+        return Err(bad("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)".to_string()));
+    }
+    let relative = start.strip_prefix('/').unwrap_or(start);
+    if relative.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(generic(&start));
+    }
+    Ok((u64::try_from(revision).ok().map(Revision), relative.to_string()))
+}
+
+fn encode_token(revision: i64, start: &str) -> String {
+    URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": revision, "start": start}).to_string())
+}
+
+/// 410 with a token that goes on from the same key at whatever is newest.
+fn expired(start: &str) -> Response<Body> {
+    let message = if start.is_empty() { TOO_OLD } else { TOO_OLD_WITH_TOKEN };
+    let mut status = Status::resource_expired(message).to_value();
+    status["metadata"] = json!({"continue": encode_token(-1, start)});
+    respond::value(410, &status, &Output::plain())
+}

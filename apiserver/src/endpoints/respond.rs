@@ -1,0 +1,104 @@
+//! Answers: objects and errors into HTTP responses. Every error a client sees is rendered here.
+//! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/responsewriters.
+
+use std::io::Write;
+
+use api::status::Status;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::Value;
+
+use super::negotiation::{Format, Output};
+use crate::server::body::Body;
+
+/// Bodies from this size on are gzipped where the client asks for it. Upstream: defaultGzipThresholdBytes.
+pub(crate) const GZIP_THRESHOLD: usize = 128 * 1024;
+
+/// An error, as the client sees it.
+pub(crate) fn status(status: &Status, output: &Output) -> Response<Body> {
+    value_with_code(&status.to_value(), status.code, output, status.retry_after_seconds())
+}
+
+/// A computed object.
+pub(crate) fn value(code: u16, object: &Value, output: &Output) -> Response<Body> {
+    value_with_code(object, code, output, None)
+}
+
+fn value_with_code(object: &Value, code: u16, output: &Output, retry_after: Option<u32>) -> Response<Body> {
+    let bytes = encode(object, output);
+    let mut response = bytes_with_type(code, bytes, output.format.media_type(), output.gzip);
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// JSON bytes as the store holds them: sent as they are, or re-rendered when the client wants them otherwise.
+pub(crate) fn object_bytes(code: u16, json: Bytes, output: &Output) -> Response<Body> {
+    if output.format == Format::Json && !output.pretty {
+        return bytes_with_type(code, json, output.format.media_type(), output.gzip);
+    }
+    match serde_json::from_slice::<Value>(&json) {
+        Ok(object) => value(code, &object, output),
+        Err(error) => self::status(&Status::internal_error(&error), &Output { format: Format::Json, ..*output }),
+    }
+}
+
+fn encode(object: &Value, output: &Output) -> Bytes {
+    match output.format {
+        Format::Json if output.pretty => serde_json::to_vec_pretty(object).unwrap_or_default().into(),
+        Format::Json => {
+            let mut bytes = serde_json::to_vec(object).unwrap_or_default();
+            bytes.push(b'\n');
+            bytes.into()
+        }
+        Format::Yaml => serde_saphyr::to_string(object).unwrap_or_default().into(),
+    }
+}
+
+/// A response of known bytes.
+pub(crate) fn bytes_with_type(code: u16, bytes: Bytes, media_type: &'static str, gzip: bool) -> Response<Body> {
+    let (bytes, zipped) =
+        if gzip && bytes.len() >= GZIP_THRESHOLD { (self::gzip(&bytes), true) } else { (bytes, false) };
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if zipped {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    response
+}
+
+/// Gzips at the lowest level, as upstream does.
+fn gzip(bytes: &Bytes) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::fast());
+    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
+        Ok(zipped) => zipped.into(),
+        Err(_) => bytes.clone(),
+    }
+}
+
+/// Plain text.
+pub(crate) fn text(code: u16, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = bytes_with_type(code, text.into(), "text/plain; charset=utf-8", false);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What Go's router says to unknown paths.
+pub(crate) fn page_not_found() -> Response<Body> {
+    text(404, "404 page not found\n")
+}
+
+/// The API's 404 for a path that is no resource.
+pub(crate) fn no_such_resource() -> Status {
+    Status::generic(404, "", &Default::default(), "", "")
+}
+
+/// The API's 405.
+pub(crate) fn method_not_allowed() -> Status {
+    Status::generic(405, "", &Default::default(), "", "")
+}

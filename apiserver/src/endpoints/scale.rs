@@ -1,0 +1,140 @@
+//! The scale subresource: a view of a few fields of an object as autoscaling/v1 Scale, by one table of where they are.
+//! Upstream: pkg/registry/{apps,core}/*/storage.ScaleREST.
+
+use api::decode::Target;
+use api::meta;
+use api::scheme::Scheme;
+use api::selector::label;
+use api::status::Status;
+use http::{Method, Response};
+use serde_json::{Value, json};
+
+use super::options::WriteOptions;
+use super::patch::{Patch, media_type};
+use super::update::check_name;
+use super::{Call, Request, body, negotiation, respond};
+use crate::registry::metadata;
+use crate::registry::resource::Resource;
+use crate::registry::store::{Engine, Mode, Update};
+use crate::server::body::Body;
+
+/// What the selector of a scale is made of.
+enum SelectorKind {
+    /// A metav1.LabelSelector.
+    Selector,
+    /// A plain map.
+    Map,
+}
+
+/// Resource, how it selects. `spec.replicas` and `status.replicas` are the same for all.
+const SCALED: [(&str, SelectorKind); 4] = [
+    ("deployments", SelectorKind::Selector),
+    ("replicasets", SelectorKind::Selector),
+    ("statefulsets", SelectorKind::Selector),
+    ("replicationcontrollers", SelectorKind::Map),
+];
+
+/// Serves GET, PUT and PATCH of a scale.
+pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
+    let output = request.output()?;
+    let target = call.ctx.target.clone();
+    if request.parts.method == Method::GET {
+        let entry = call.engine().get(call.resource, &target.namespace, &target.name).await?;
+        let object = crate::registry::store::decode(&entry)?;
+        return Ok(respond::value(200, &scale_of(call.resource, &object), &output));
+    }
+    let patching = request.parts.method == Method::PATCH;
+    let kind = if patching { "PatchOptions" } else { "UpdateOptions" };
+    let patch_type = if patching { Some(media_type(&request)?) } else { None };
+    let options = WriteOptions::decode(&request.query, kind)?;
+    let syntax = negotiation::input(&request.parts.headers);
+    call.apply(&options, &request);
+    let bytes = body::read(request.body).await?;
+    let schema = Scheme::builtin().kind("autoscaling", "v1", "Scale").ok_or_else(respond::no_such_resource)?;
+    let scale_target = Target { group: "autoscaling", version: "v1", kind: "Scale", schema };
+    let patch = match patch_type {
+        Some(patch_type) => Some(Patch::decode(patch_type, &bytes, options.field_validation, &call.ctx)?),
+        None => None,
+    };
+    let sent = match &patch {
+        Some(_) => Value::Null,
+        None => body::decode(&call.ctx, &bytes, syntax?, scale_target, options.field_validation)?,
+    };
+    let resource = call.resource;
+    let mut change = |present: Value| {
+        if present.is_null() {
+            return Err(Status::not_found(&resource.group_resource(), &target.name));
+        }
+        let scale = match &patch {
+            Some(Patch::Strategic(patch)) => {
+                api::patch::strategic::apply(scale_of(resource, &present), patch.clone(), schema)?
+            }
+            Some(patch) => patch.apply(scale_of(resource, &present), resource, options.field_validation)?,
+            None => sent.clone(),
+        };
+        apply_scale(present, scale, &target.namespace, &target.name)
+    };
+    let update =
+        Update { resource, mode: Mode::Main, options: &options, change: &mut change, authorize_create: &|| Ok(()) };
+    let engine = call.engine().clone();
+    let written = engine.update(&mut call.ctx, update).await?;
+    let mut object = written.served.to_value()?;
+    Engine::from_storage(resource, &mut object);
+    Ok(respond::value(200, &scale_of(resource, &object), &output))
+}
+
+/// The scale of an object.
+fn scale_of(resource: &Resource, object: &Value) -> Value {
+    let kind = SCALED.iter().find(|(plural, _)| *plural == resource.info.plural).map(|(_, kind)| kind);
+    let selector = &object["spec"]["selector"];
+    let selector = match kind {
+        Some(SelectorKind::Map) => {
+            let pairs = selector.as_object().into_iter().flatten();
+            label::Selector::from_map(pairs.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default())))
+        }
+        _ => label::Selector::from_object(Some(selector)).unwrap_or_default(),
+    };
+    let mut own = serde_json::Map::new();
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object["metadata"].get(field) {
+            own.insert(field.to_string(), value.clone());
+        }
+    }
+    let mut spec = serde_json::Map::new();
+    if let Some(replicas) = object["spec"]["replicas"].as_i64().filter(|replicas| *replicas != 0) {
+        spec.insert("replicas".to_string(), replicas.into());
+    }
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": own,
+        "spec": spec,
+        "status": {
+            "replicas": object["status"]["replicas"].as_i64().unwrap_or(0),
+            "selector": selector.to_string(),
+        },
+    })
+}
+
+/// The object with the replicas of a scale.
+fn apply_scale(mut object: Value, mut scale: Value, namespace: &str, name: &str) -> Result<Value, Status> {
+    metadata::ensure_namespace(&mut scale, namespace)?;
+    check_name(&scale, name)?;
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas < 0 {
+        let mut errors = api::field::ErrorList::new();
+        let path = api::field::Path::new("spec").child("replicas");
+        errors.push(api::field::Error::invalid(&path, replicas, "must be greater than or equal to 0"));
+        return Err(Status::invalid(&meta::GroupKind::new("autoscaling", "Scale"), name, &errors));
+    }
+    object["spec"]["replicas"] = replicas.into();
+    let version = meta::resource_version(&scale).to_string();
+    if !version.is_empty() {
+        meta::set_resource_version(&mut object, &version);
+    }
+    let uid = meta::uid(&scale).to_string();
+    if !uid.is_empty() {
+        meta::set_uid(&mut object, &uid);
+    }
+    Ok(object)
+}

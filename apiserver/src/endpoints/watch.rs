@@ -1,0 +1,333 @@
+//! Watches: a snapshot first if asked for, then the store's cursor, as JSON frames.
+//!
+//! Nothing is queued for a slow watcher: it holds a cursor into the store's window and copies the bytes every object has
+//! anyway when its connection takes more. One that falls out of the window is told 410 and ends.
+//! Upstream: handlers.serveWatchHandler, storage/cacher.cacheWatcher.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::status::Status;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::stream;
+use http::{HeaderValue, Response, header};
+use rand::RngExt;
+use serde_json::{Value, json};
+use store::{Entry, ErrorKind, Event, EventKind, Revision, Snapshot, Watch};
+use tokio::time::Instant;
+
+use super::negotiation::{Format, Output};
+use super::options::ListOptions;
+use super::{Call, Request, list, shape};
+use crate::registry::resource::Resource;
+use crate::registry::selection::Selection;
+use crate::registry::store::{Engine, parse_resource_version, storage_error};
+use crate::server::body::Body;
+use crate::server::state::State;
+
+/// Watches without a time of their own last this long, or up to twice that. Upstream: --min-request-timeout.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1800);
+/// How often an idle watcher is told how far the world is. Upstream: bookmarkFrequency.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// The last bookmark comes this long before the end. Upstream: cacher's newTimeBudget and bookmark heap.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
+/// Frames are gathered up to this size before they are handed to the connection.
+const PIECE: usize = 64 << 10;
+
+/// Serves a watch; `named` when the path names one object (`/watch/.../NAME`).
+pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -> Result<Response<Body>, Status> {
+    let output = request.output()?;
+    let options = ListOptions::decode(&request.query, true)?;
+    let name = if named { request.info.name.as_str() } else { "" };
+    let selection = Selection::new(call.resource, &options, name)?;
+    let revision = parse_resource_version(&options.resource_version).map_err(|why| Status::unknown(500, why))?;
+    let table = shape::TableOptions::of(&request.query)?;
+    let prefix = call.resource.list_prefix(&call.ctx.target.namespace);
+    let state = call.state;
+    let start = start(call, &options, revision, &prefix).await?;
+    let now = Instant::now();
+    let timeout = match options.timeout_seconds {
+        Some(seconds) if seconds > 0 => Duration::from_secs(seconds.min(u64::from(u32::MAX))),
+        _ => MIN_TIMEOUT.mul_f64(1.0 + rand::rng().random::<f64>()),
+    };
+    let watcher = match start {
+        Ok((watch, initial)) => Watcher {
+            state: Arc::clone(state),
+            resource: Arc::clone(call.resource),
+            selection,
+            output,
+            table,
+            watch,
+            skip: revision,
+            initial: initial.map(|snapshot| Initial { snapshot, prefix, last: None }),
+            ends_initial: options.send_initial_events == Some(true) && options.allow_watch_bookmarks,
+            bookmarks: options.allow_watch_bookmarks,
+            bookmark_at: bookmark_time(now, now + timeout),
+            deadline: now + timeout,
+            over: false,
+        },
+        Err(expired) => {
+            let mut frame = BytesMut::new();
+            write_frame(&mut frame, "ERROR", &serde_json::to_vec(&expired.to_value()).unwrap_or_default());
+            return Ok(response(Body::from(frame.freeze()), output.format));
+        }
+    };
+    let chunks = stream::unfold(watcher, |mut watcher| async move {
+        let chunk = watcher.next().await?;
+        Some((Ok(chunk), watcher))
+    });
+    Ok(response(Body::stream(chunks), output.format))
+}
+
+fn response(body: Body, format: Format) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    response
+}
+
+/// The cursor, and the snapshot to begin with. The inner error is sent as an event.
+async fn start(
+    call: &Call<'_>,
+    options: &ListOptions,
+    revision: Revision,
+    prefix: &str,
+) -> Result<Result<(Watch, Option<Snapshot>), Status>, Status> {
+    let engine = call.engine();
+    let resource = call.resource;
+    let from_now = match options.send_initial_events {
+        Some(initial) => Some(initial),
+        None if revision.0 == 0 => Some(true),
+        None => None,
+    };
+    let (after, initial) = match from_now {
+        Some(true) => {
+            let snapshot = if options.resource_version.is_empty() {
+                engine.consistent(resource).await?
+            } else {
+                list::at_least(engine, resource, revision).await?
+            };
+            (snapshot.revision(), Some(snapshot))
+        }
+        Some(false) if revision.0 == 0 => (engine.consistent(resource).await?.revision(), None),
+        _ => (revision, None),
+    };
+    match engine.store.watch(prefix, after) {
+        Ok(watch) => Ok(Ok((watch, initial))),
+        // What has not happened yet cannot be missed: begin now, and skip up to there.
+        Err(error) if error.kind == ErrorKind::FutureRevision => {
+            let now = engine.store.revision();
+            let watch =
+                engine.store.watch(prefix, now).map_err(|error| storage_error(resource, "", "watch", &error))?;
+            Ok(Ok((watch, None)))
+        }
+        Err(error) if error.kind == ErrorKind::Compacted => Ok(Err(too_old(after, error.revision))),
+        Err(error) => Err(storage_error(resource, "", "watch", &error)),
+    }
+}
+
+fn too_old(wanted: Revision, oldest: Revision) -> Status {
+    Status::resource_expired(format!("too old resource version: {} ({})", wanted.0, oldest.0))
+}
+
+fn bookmark_time(now: Instant, deadline: Instant) -> Instant {
+    let last = deadline.checked_sub(BOOKMARK_BEFORE_END).filter(|last| *last > now);
+    last.map_or(now + BOOKMARK_EVERY, |last| last.min(now + BOOKMARK_EVERY))
+}
+
+/// The state of one watch connection.
+struct Watcher {
+    state: Arc<State>,
+    resource: Arc<Resource>,
+    selection: Selection,
+    output: Output,
+    table: shape::TableOptions,
+    watch: Watch,
+    /// Events up to this revision are not sent: it lay in the future when the watch began.
+    skip: Revision,
+    initial: Option<Initial>,
+    ends_initial: bool,
+    bookmarks: bool,
+    bookmark_at: Instant,
+    deadline: Instant,
+    over: bool,
+}
+
+/// Objects still to be sent as they were when the watch began.
+struct Initial {
+    snapshot: Snapshot,
+    prefix: String,
+    last: Option<Arc<str>>,
+}
+
+impl Watcher {
+    /// The next frames; None at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        let mut frames = BytesMut::new();
+        if self.initial.is_some() {
+            self.write_initial(&mut frames);
+            if !frames.is_empty() {
+                return Some(frames.freeze());
+            }
+        }
+        loop {
+            let wake = if self.bookmarks { self.bookmark_at.min(self.deadline) } else { self.deadline };
+            let batch = tokio::select! {
+                biased;
+                batch = self.watch.next() => batch,
+                () = self.state.shutdown.cancelled() => return None,
+                () = tokio::time::sleep_until(wake) => {
+                    let now = Instant::now();
+                    if now >= self.deadline {
+                        return None;
+                    }
+                    self.bookmark_at = bookmark_time(now, self.deadline);
+                    if self.bookmark_at <= now {
+                        self.bookmark_at = self.deadline + BOOKMARK_EVERY;
+                    }
+                    let progress = self.watch.progress();
+                    self.write_bookmark(&mut frames, progress, false);
+                    return Some(frames.freeze());
+                }
+            };
+            let mut next = batch.map(Some);
+            while let Ok(Some(batch)) = &next {
+                for event in batch.events() {
+                    self.write_event(&mut frames, event);
+                }
+                if frames.len() >= PIECE {
+                    return Some(frames.freeze());
+                }
+                next = self.watch.try_next();
+            }
+            if let Err(error) = next {
+                self.over = true;
+                if error.kind == ErrorKind::Compacted {
+                    let status = too_old(self.watch.progress(), error.revision);
+                    write_frame(&mut frames, "ERROR", &serde_json::to_vec(&status.to_value()).unwrap_or_default());
+                }
+                return (!frames.is_empty()).then(|| frames.freeze());
+            }
+            if !frames.is_empty() {
+                return Some(frames.freeze());
+            }
+        }
+    }
+
+    /// Up to one piece of the objects there were; behind the last of them the bookmark that says so.
+    fn write_initial(&mut self, frames: &mut BytesMut) {
+        let Some(mut initial) = self.initial.take() else { return };
+        let snapshot = initial.snapshot.clone();
+        let start = initial.last.take();
+        let mut last = None;
+        for entry in snapshot.range(&initial.prefix, start.as_deref()) {
+            if self.selection.matches(&self.resource, entry) {
+                self.write_object(frames, "ADDED", entry);
+            }
+            if frames.len() >= PIECE {
+                last = Some(entry.key.clone());
+                break;
+            }
+        }
+        if last.is_some() {
+            initial.last = last;
+            self.initial = Some(initial);
+            return;
+        }
+        if self.ends_initial {
+            self.write_bookmark(frames, snapshot.revision(), true);
+        }
+    }
+
+    /// What an event means to somebody who sees selected objects only. Upstream: cacheWatcher.convertToWatchEvent.
+    fn write_event(&mut self, frames: &mut BytesMut, event: &Event) {
+        if event.revision <= self.skip {
+            return;
+        }
+        let matches = |entry: &Arc<Entry>| self.selection.matches(&self.resource, entry);
+        let now = event.kind == EventKind::Put && matches(&event.entry);
+        let before = event.prev.as_ref().is_some_and(matches);
+        match (before, now) {
+            (false, true) => self.write_object(frames, "ADDED", &event.entry),
+            (true, true) => self.write_object(frames, "MODIFIED", &event.entry),
+            (true, false) if event.kind == EventKind::Delete => self.write_object(frames, "DELETED", &event.entry),
+            // It is not deleted, but gone from this watcher's sight: the last state seen, at the revision of now.
+            (true, false) => {
+                if let Some(prev) = &event.prev {
+                    let bytes = crate::registry::encode::at_revision(&prev.value, event.revision);
+                    self.write_bytes(frames, "DELETED", &bytes);
+                }
+            }
+            (false, false) => {}
+        }
+    }
+
+    fn write_object(&mut self, frames: &mut BytesMut, kind: &str, entry: &Entry) {
+        self.write_bytes(frames, kind, &entry.value);
+    }
+
+    fn write_bytes(&mut self, frames: &mut BytesMut, kind: &str, bytes: &[u8]) {
+        if self.output.format == Format::Json && self.output.shape == super::negotiation::Shape::Object {
+            if self.resource.conversion.is_none() {
+                return write_frame(frames, kind, bytes);
+            }
+            if let Ok(mut object) = serde_json::from_slice::<Value>(bytes) {
+                Engine::from_storage(&self.resource, &mut object);
+                write_frame(frames, kind, &serde_json::to_vec(&object).unwrap_or_default());
+            }
+            return;
+        }
+        let Ok(mut object) = serde_json::from_slice::<Value>(bytes) else {
+            tracing::error!(resource = %self.resource.group_resource(), "an object that cannot be decoded was not sent to a watcher");
+            return;
+        };
+        Engine::from_storage(&self.resource, &mut object);
+        match shape::object(&self.resource, object, &self.output, &self.table) {
+            Ok(shaped) => {
+                // Columns are described once a watch.
+                self.table.without_columns = true;
+                self.write_value(frames, kind, &shaped);
+            }
+            Err(status) => self.write_value(frames, "ERROR", &status.to_value()),
+        }
+    }
+
+    fn write_value(&self, frames: &mut BytesMut, kind: &str, object: &Value) {
+        match self.output.format {
+            Format::Json => write_frame(frames, kind, &serde_json::to_vec(object).unwrap_or_default()),
+            Format::Yaml => {
+                let event = json!({"type": kind, "object": object});
+                frames.put_slice(serde_saphyr::to_string(&event).unwrap_or_default().as_bytes());
+                frames.put_slice(b"---\n");
+            }
+        }
+    }
+
+    /// An object with nothing but a revision. Upstream: the cacher's bookmark events.
+    fn write_bookmark(&mut self, frames: &mut BytesMut, revision: Revision, ends_initial: bool) {
+        let info = &self.resource.info;
+        let mut object = json!({
+            "kind": info.kind.as_ref(),
+            "apiVersion": self.resource.api_version,
+            "metadata": {"resourceVersion": revision.0.to_string()},
+        });
+        if ends_initial {
+            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        match shape::object(&self.resource, object, &self.output, &self.table) {
+            Ok(object) => self.write_value(frames, "BOOKMARK", &object),
+            Err(status) => self.write_value(frames, "ERROR", &status.to_value()),
+        }
+    }
+}
+
+fn write_frame(frames: &mut BytesMut, kind: &str, object: &[u8]) {
+    frames.reserve(object.len() + kind.len() + 24);
+    frames.put_slice(b"{\"type\":\"");
+    frames.put_slice(kind.as_bytes());
+    frames.put_slice(b"\",\"object\":");
+    frames.put_slice(object);
+    frames.put_slice(b"}\n");
+}

@@ -1,0 +1,10 @@
+//! What happens to every request before its endpoint, one file a filter, in this order. Each is a plain function that
+//! returns what it found or the `Status` that ends the request; `server::service` calls them.
+//! Upstream: k8s.io/apiserver/pkg/endpoints/filters and DefaultBuildHandlerChain.
+
+pub(crate) mod audit_id;
+pub(crate) mod authorization;
+pub(crate) mod deadline;
+pub(crate) mod impersonation;
+pub mod request_info;
+pub(crate) mod warnings;

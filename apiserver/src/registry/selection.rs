@@ -1,0 +1,122 @@
+//! Which objects of a resource a list, watch or deletecollection is about.
+//!
+//! Labels and selectable fields are read from an entry's bytes once and kept in its slots, so the cost of a selective list
+//! or of a watcher is a comparison per object, not a decode.
+//! Upstream: storage.SelectionPredicate.
+
+use api::selector::field::{self, Supported};
+use api::selector::label;
+use api::status::Status;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use store::Entry;
+
+use super::resource::Resource;
+use crate::endpoints::options::ListOptions;
+
+/// A label and a field selector, checked against the resource.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    labels: label::Selector,
+    fields: field::Selector,
+    /// Set when a field selector asks for one name.
+    name: Option<String>,
+    /// Some field beyond name and namespace is compared.
+    looks_inside: bool,
+}
+
+/// Slot: the labels of an entry.
+struct Labels(BTreeMap<String, String>);
+
+/// Slot: the selectable fields of an entry.
+struct Fields(Vec<(&'static str, String)>);
+
+impl Selection {
+    /// Of a request; `name` is that of the path (`/watch/` of one object).
+    pub fn new(resource: &Resource, options: &ListOptions, name: &str) -> Result<Selection, Status> {
+        let info = &resource.info;
+        let supported = Supported::of(&info.group, &info.version, &info.kind);
+        let fields = options
+            .field_selector
+            .clone()
+            .convert(&supported)
+            .map_err(|error| Status::bad_request(error.to_string()))?;
+        let fields = if name.is_empty() {
+            fields
+        } else if fields.is_everything() {
+            field::Selector::equal("metadata.name", name)
+        } else if fields.requires_exact_match("metadata.name") == Some(name) {
+            fields
+        } else {
+            return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+        };
+        Ok(Selection {
+            name: fields.requires_exact_match("metadata.name").map(str::to_string),
+            looks_inside: fields
+                .terms()
+                .iter()
+                .any(|term| !matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")),
+            labels: options.label_selector.clone(),
+            fields,
+        })
+    }
+
+    /// Does it select everything?
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// The one name it asks for.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Is this entry selected?
+    pub fn matches(&self, resource: &Resource, entry: &Entry) -> bool {
+        self.matches_fields(resource, entry) && self.matches_labels(entry)
+    }
+
+    fn matches_labels(&self, entry: &Entry) -> bool {
+        self.labels.is_everything() || self.labels.matches(&entry.slot(read_labels).0)
+    }
+
+    fn matches_fields(&self, resource: &Resource, entry: &Entry) -> bool {
+        if self.fields.is_everything() {
+            return true;
+        }
+        let (namespace, name) = split_key(resource, &entry.key);
+        if self.name.as_deref().is_some_and(|wanted| wanted != name) {
+            return false;
+        }
+        if !self.looks_inside {
+            return self.fields.matches_fields(&[("metadata.name", name), ("metadata.namespace", namespace)]);
+        }
+        self.fields.matches_fields(&entry.slot(|entry| read_fields(resource, entry)).0)
+    }
+}
+
+/// Namespace ("" if none) and name in a key of the resource.
+pub fn split_key<'a>(resource: &Resource, key: &'a str) -> (&'a str, &'a str) {
+    let rest = key.get(resource.prefix.len()..).unwrap_or_default();
+    if resource.info.namespaced { rest.split_once('/').unwrap_or(("", rest)) } else { ("", rest) }
+}
+
+fn read_labels(entry: &Entry) -> Labels {
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        #[serde(default)]
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let object = serde_json::from_slice::<Object>(&entry.value);
+    Labels(object.ok().and_then(|object| object.metadata.labels).unwrap_or_default())
+}
+
+fn read_fields(resource: &Resource, entry: &Entry) -> Fields {
+    let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+    Fields(field::fields_of(&resource.info.storage_group, &resource.info.kind, &object))
+}

@@ -1,0 +1,210 @@
+//! The one generic engine: every verb on every resource, on `store::Store` and the schema table.
+//!
+//! [`Engine`] reads ([`Engine::get`], [`Engine::snapshot`]) and writes (`create.rs`, `update.rs`, `delete.rs`). A write is
+//! read, decide, compare-and-set: when another writer came between, it begins anew on what is there now. Nothing is locked,
+//! nothing is held across an await but the request's own data; a request dropped midway has either committed or not.
+//! Upstream: k8s.io/apiserver/pkg/registry/generic/registry.Store.
+
+mod create;
+mod delete;
+mod update;
+
+pub use delete::Deleted;
+pub use update::{Mode, Update};
+
+use std::sync::Arc;
+
+use api::meta;
+use api::status::Status;
+use bytes::Bytes;
+use serde_json::Value;
+use store::{Entry, ErrorKind, Revision, Snapshot, Store, Timestamp};
+
+use super::list;
+use super::resource::{Resource, Resources};
+use crate::admission::Chain;
+use crate::context::{Objects, RequestContext};
+
+/// Upstream: genericregistry.OptimisticLockErrorMsg.
+pub const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+/// How often a write begins anew because others wrote in between.
+const ATTEMPTS: usize = 64;
+
+/// See the module header.
+#[derive(Debug)]
+pub struct Engine {
+    /// Where everything is.
+    pub store: Arc<Store>,
+    /// What is served.
+    pub resources: Resources,
+    /// Admission plugins.
+    pub admission: Chain,
+}
+
+/// An object to be sent, in its storage version.
+#[derive(Debug, Clone)]
+pub enum Served {
+    /// From the store: its bytes are sent as they are.
+    Entry(Arc<Entry>),
+    /// Not in the store: of a dry run, or computed.
+    Object(Value),
+}
+
+impl Served {
+    /// The JSON bytes of the object, storage version.
+    pub fn bytes(&self) -> Bytes {
+        match self {
+            Served::Entry(entry) => entry.value.clone(),
+            Served::Object(object) => super::encode::encode_served(object),
+        }
+    }
+
+    /// The decoded object, storage version.
+    pub fn to_value(&self) -> Result<Value, Status> {
+        match self {
+            Served::Entry(entry) => decode(entry),
+            Served::Object(object) => Ok(object.clone()),
+        }
+    }
+}
+
+/// What a write did.
+#[derive(Debug)]
+pub struct Written {
+    /// The object afterwards.
+    pub served: Served,
+    /// Is it new?
+    pub created: bool,
+}
+
+impl Engine {
+    /// The newest object under a name, not older than every acknowledged write.
+    pub async fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Arc<Entry>, Status> {
+        let key = resource.key(namespace, name);
+        let snapshot = self.consistent(resource).await?;
+        snapshot.get(&key).ok_or_else(|| Status::not_found(&resource.group_resource(), name))
+    }
+
+    /// A snapshot that shows every write acknowledged before the call.
+    pub async fn consistent(&self, resource: &Resource) -> Result<Snapshot, Status> {
+        self.store.consistent().await.map_err(|error| storage_error(resource, "", "get", &error))
+    }
+
+    /// The stored form of an object of the served version.
+    pub fn to_storage(resource: &Resource, object: &mut Value) {
+        if let Some(conversion) = &resource.conversion {
+            (conversion.to_storage)(object);
+            set_api_version(object, &resource.storage_api_version);
+        }
+    }
+
+    /// The served form of a stored object.
+    pub fn from_storage(resource: &Resource, object: &mut Value) {
+        if let Some(conversion) = &resource.conversion {
+            (conversion.from_storage)(object);
+            set_api_version(object, &resource.api_version);
+        }
+    }
+
+    /// Constant defaults, then those that depend on other fields.
+    fn apply_defaults(resource: &Resource, object: &mut Value) {
+        if let Some(schema) = resource.storage_schema() {
+            api::default::apply(object, schema);
+        }
+        resource.strategy.default(object);
+    }
+
+    /// When an object written now disappears.
+    fn expires(resource: &Resource, ctx: &RequestContext) -> Option<Timestamp> {
+        let ttl = list::time_to_live(&resource.info.group, &resource.info.plural)?;
+        let now = u64::try_from(ctx.now.as_millisecond()).unwrap_or_default();
+        Some(Timestamp(now + u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+fn set_api_version(object: &mut Value, api_version: &str) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("apiVersion".to_string(), api_version.into());
+    }
+}
+
+/// The object of an entry, its resourceVersion included. What cannot be read is reported by its key, never dropped.
+pub fn decode(entry: &Entry) -> Result<Value, Status> {
+    serde_json::from_slice(&entry.value).map_err(|error| {
+        let mut status = Status::internal_error(&format!("unable to decode the stored object {}: {error}", entry.key));
+        status.reason = api::status::Reason::StorageReadError;
+        status
+    })
+}
+
+/// What the store says, as clients hear it. Upstream: storage/errors.Interpret*Error.
+pub fn storage_error(resource: &Resource, name: &str, operation: &str, error: &store::Error) -> Status {
+    let group_resource = resource.group_resource();
+    match error.kind {
+        ErrorKind::KeyNotFound => Status::not_found(&group_resource, name),
+        ErrorKind::KeyExists => Status::already_exists(&group_resource, name),
+        ErrorKind::Conflict => Status::conflict(&group_resource, name, &MODIFIED),
+        ErrorKind::Compacted => Status::resource_expired(format!("too old resource version: {}", error.revision.0)),
+        ErrorKind::FutureRevision => Status::timeout("Too large resource version", 1),
+        ErrorKind::Unreachable | ErrorKind::Timeout => {
+            tracing::warn!(%error, operation, resource = %group_resource, "the store does not answer");
+            Status::server_timeout(&group_resource, operation, 2)
+        }
+        ErrorKind::Invalid | ErrorKind::Corrupt | ErrorKind::Locked | ErrorKind::NoSpace => {
+            tracing::error!(%error, operation, resource = %group_resource, "the store refuses");
+            Status::internal_error(error)
+        }
+    }
+}
+
+/// Slot: the decoded object, for those that admission and authorization look at again and again.
+struct Decoded(Option<Arc<Value>>);
+
+fn decoded(entry: &Entry) -> Option<Arc<Value>> {
+    entry.slot(|entry| Decoded(serde_json::from_slice(&entry.value).ok().map(Arc::new))).0.clone()
+}
+
+impl Objects for Engine {
+    fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let resource = self.resources.stored(group, resource)?;
+        decoded(&*self.store.snapshot().get(&resource.key(namespace, name))?)
+    }
+
+    fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>> {
+        let Some(resource) = self.resources.stored(group, resource) else { return Vec::new() };
+        let prefix = resource.list_prefix(namespace);
+        self.store.snapshot().range(&prefix, None).filter_map(|entry| decoded(entry)).collect()
+    }
+
+    fn key_revision(&self, key: &str) -> Revision {
+        self.store.snapshot().get(key).map_or(Revision::ZERO, |entry| entry.mod_revision)
+    }
+}
+
+/// Is anything but metadata and status different?
+fn content_differs(new: &Value, old: &Value) -> bool {
+    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new != old };
+    let counted = |key: &&String| !matches!(key.as_str(), "metadata" | "status");
+    new.keys().filter(counted).count() != old.keys().filter(counted).count()
+        || new.iter().filter(|(key, _)| counted(key)).any(|(key, value)| old.get(key) != Some(value))
+}
+
+/// The revision in an object's metadata: None when it is absent or empty.
+fn resource_version(object: &Value) -> Option<&str> {
+    Some(meta::resource_version(object)).filter(|version| !version.is_empty())
+}
+
+/// Revisions as clients write them.
+pub fn parse_resource_version(text: &str) -> Result<Revision, String> {
+    if text.is_empty() {
+        return Ok(Revision(0));
+    }
+    text.parse::<u64>().map(Revision).map_err(|error| {
+        let overflow = matches!(error.kind(), std::num::IntErrorKind::PosOverflow);
+        let why = if overflow { "value out of range" } else { "invalid syntax" };
+        let quoted = api::go_text::quote(text);
+        format!("resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: {why}")
+    })
+}

@@ -1,0 +1,148 @@
+//! POST of a new object.
+//! Upstream: registry.Store.create, rest.BeforeCreate.
+
+use api::meta;
+use api::status::Status;
+use serde_json::Value;
+use store::{ErrorKind, Txn};
+
+use super::{ATTEMPTS, Engine, Served, storage_error};
+use crate::admission::{Attributes, Operation};
+use crate::context::RequestContext;
+use crate::endpoints::options::WriteOptions;
+use crate::registry::resource::Resource;
+use crate::registry::{encode, metadata, name};
+
+impl Engine {
+    /// Creates `object`, decoded from the request in the served version.
+    pub async fn create(
+        &self,
+        resource: &Resource,
+        ctx: &mut RequestContext,
+        mut object: Value,
+        options: &WriteOptions,
+    ) -> Result<Served, Status> {
+        metadata::wipe_system_fields(&mut object);
+        let namespace = if resource.info.namespaced { ctx.target.namespace.as_str() } else { "" };
+        metadata::ensure_namespace(&mut object, namespace)?;
+        ctx.target.name = meta::name(&object).to_string();
+        warn_of_duplicate_owners(ctx, &mut object);
+        Engine::to_storage(resource, &mut object);
+        Engine::apply_defaults(resource, &mut object);
+        let options = options.to_value();
+        self.admission.admit(creation(ctx, resource, &options), &mut object).await?;
+        Engine::apply_defaults(resource, &mut object);
+        if !meta::resource_version(&object).is_empty() {
+            return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
+        }
+        metadata::fill_system_fields(&mut object, ctx);
+        let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let mut object = object.clone();
+            if generated {
+                let name = name::generate(meta::generate_name(&object));
+                meta::set_name(&mut object, &name);
+                ctx.target.name = name;
+            }
+            self.prepare_new(resource, ctx, &mut object)?;
+            self.admission.validate(creation(ctx, resource, &options), &object).await?;
+            match self.commit_new(resource, ctx, object).await {
+                Err(status) if generated && status.is_already_exists() => {
+                    if attempt == name::ATTEMPTS {
+                        let name = &ctx.target.name;
+                        return Err(Status::generate_name_conflict(&resource.group_resource(), name, 1));
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Everything between admission's two halves.
+    pub(super) fn prepare_new(
+        &self,
+        resource: &Resource,
+        ctx: &RequestContext,
+        object: &mut Value,
+    ) -> Result<(), Status> {
+        let strategy = resource.strategy;
+        if resource.has_status()
+            && strategy.reset_status_on_create()
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.shift_remove("status");
+        }
+        if resource.counts_generation {
+            meta::set_generation(object, 1);
+        }
+        strategy.prepare_for_create(ctx, object);
+        let mut errors = metadata::validate(object, resource.info.namespaced, strategy.name_rule());
+        errors.extend(strategy.validate(ctx, object));
+        if !errors.is_empty() {
+            return Err(Status::invalid(&resource.group_kind(), meta::name(object), &errors));
+        }
+        for warning in strategy.warnings_on_create(ctx, object) {
+            ctx.warn(warning);
+        }
+        Ok(())
+    }
+
+    /// Writes a prepared object, with what it allocates.
+    pub(super) async fn commit_new(
+        &self,
+        resource: &Resource,
+        ctx: &RequestContext,
+        object: Value,
+    ) -> Result<Served, Status> {
+        let name = meta::name(&object).to_string();
+        let key = resource.key(meta::namespace(&object), &name);
+        for _ in 0..ATTEMPTS {
+            let mut object = object.clone();
+            let extra = resource.strategy.allocate_on_create(ctx, &mut object)?;
+            if ctx.dry_run {
+                if self.store.snapshot().get(&key).is_some() {
+                    return Err(Status::already_exists(&resource.group_resource(), &name));
+                }
+                return Ok(Served::Object(object));
+            }
+            let mut txn = Txn::create(key.as_str(), encode::encode(&object), Engine::expires(resource, ctx));
+            txn.compare.extend(extra.compare);
+            txn.operations.extend(extra.operations);
+            match self.store.commit(txn).await {
+                Ok(committed) => {
+                    return committed
+                        .entries
+                        .into_iter()
+                        .next()
+                        .map(Served::Entry)
+                        .ok_or_else(|| Status::internal_error(&"the store answered a write without an entry"));
+                }
+                // Somebody else took what was to be allocated: choose again.
+                Err(error) if error.is_compare_failed() && error.key.as_deref() != Some(key.as_str()) => {}
+                Err(error) if error.kind == ErrorKind::KeyExists => {
+                    return Err(Status::already_exists(&resource.group_resource(), &name));
+                }
+                Err(error) => return Err(storage_error(resource, &name, "create", &error)),
+            }
+        }
+        Err(Status::server_timeout(&resource.group_resource(), "create", 1))
+    }
+}
+
+fn creation<'a>(ctx: &'a RequestContext, resource: &'a Resource, options: &'a Value) -> Attributes<'a> {
+    Attributes { ctx, operation: Operation::Create, kind: &resource.info.kind, options, old: None }
+}
+
+/// Drops repeated owners and says so.
+pub(super) fn warn_of_duplicate_owners(ctx: &RequestContext, object: &mut Value) {
+    let duplicates = metadata::deduplicate_owners(object);
+    if !duplicates.is_empty() {
+        ctx.warn(format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+             reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            duplicates.join(", ")
+        ));
+    }
+}

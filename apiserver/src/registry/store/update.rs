@@ -1,0 +1,264 @@
+//! PUT and PATCH, of objects and of their subresources.
+//! Upstream: registry.Store.Update, rest.BeforeUpdate, storage.GuaranteedUpdate.
+
+use std::sync::Arc;
+
+use api::field::{Error as FieldError, ErrorList, Path};
+use api::meta::{self, GroupKind};
+use api::status::Status;
+use serde_json::Value;
+use store::{Entry, Txn};
+
+use super::create::warn_of_duplicate_owners;
+use super::{ATTEMPTS, Engine, MODIFIED, Served, Written, content_differs, decode, resource_version, storage_error};
+use crate::admission::{Attributes, Operation};
+use crate::context::RequestContext;
+use crate::endpoints::options::WriteOptions;
+use crate::registry::resource::Resource;
+use crate::registry::{encode, metadata};
+
+/// Which rules an update follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode<'a> {
+    /// The object itself: status is kept.
+    Main,
+    /// A subresource that shows the whole object.
+    Subresource(&'a str),
+    /// A change the server itself makes (binding): no strategy, no validation.
+    Direct,
+}
+
+/// What makes the new object of the present one. Called again when others wrote in between; gets and gives the served version.
+pub type Change<'a> = &'a mut (dyn FnMut(Value) -> Result<Value, Status> + Send + Sync);
+
+/// One update.
+pub struct Update<'a> {
+    /// Of which resource.
+    pub resource: &'a Resource,
+    /// Under which rules.
+    pub mode: Mode<'a>,
+    /// Options of the request.
+    pub options: &'a WriteOptions,
+    /// Makes the new object.
+    pub change: Change<'a>,
+    /// May the object be created when it is not there? Asked for the permission to.
+    pub authorize_create: &'a (dyn Fn() -> Result<(), Status> + Sync),
+}
+
+/// What one look at the present object led to.
+enum Step {
+    Done(Written),
+    Retry,
+}
+
+impl Engine {
+    /// Updates the object named in `ctx.target`.
+    pub async fn update(&self, ctx: &mut RequestContext, mut update: Update<'_>) -> Result<Written, Status> {
+        let resource = update.resource;
+        let key = resource.key(&ctx.target.namespace, &ctx.target.name);
+        // The view may lag behind a log shared with others: a refusal counts only on a consistent look.
+        let mut fresh = false;
+        for _ in 0..ATTEMPTS {
+            let snapshot = if fresh { self.consistent(resource).await? } else { self.store.snapshot() };
+            let step = match snapshot.get(&key) {
+                Some(entry) => self.update_once(ctx, &mut update, &entry).await,
+                None if fresh => return self.create_on_update(ctx, update).await,
+                None => Ok(Step::Retry),
+            };
+            match step {
+                Ok(Step::Done(written)) => return Ok(written),
+                Err(status) if fresh => return Err(status),
+                Ok(Step::Retry) | Err(_) => fresh = true,
+            }
+        }
+        Err(Status::conflict(&resource.group_resource(), &ctx.target.name, &MODIFIED))
+    }
+
+    async fn update_once(
+        &self,
+        ctx: &RequestContext,
+        update: &mut Update<'_>,
+        entry: &Arc<Entry>,
+    ) -> Result<Step, Status> {
+        let resource = update.resource;
+        let old = decode(entry)?;
+        let mut served = old.clone();
+        Engine::from_storage(resource, &mut served);
+        let mut new = (update.change)(served)?;
+        check_versions(resource, ctx, &mut new, &old)?;
+        metadata::ensure_namespace(&mut new, meta::namespace(&old))?;
+        Engine::to_storage(resource, &mut new);
+        if update.mode != Mode::Direct {
+            self.admit_and_validate(ctx, update, &mut new, &old).await?;
+        }
+        let removed = meta::is_being_deleted(&old)
+            && meta::finalizers(&new).next().is_none()
+            && meta::deletion_grace_period_seconds(&old).unwrap_or(0) == 0
+            && resource.strategy.is_removable(&new);
+        if removed {
+            return self.remove_on_update(ctx, resource, entry, new).await;
+        }
+        if new == old {
+            return Ok(Step::Done(Written { served: Served::Entry(entry.clone()), created: false }));
+        }
+        let extra = resource.strategy.allocate_on_update(ctx, &mut new, &old)?;
+        if ctx.dry_run {
+            return Ok(Step::Done(Written { served: Served::Object(new), created: false }));
+        }
+        let expires = Engine::expires(resource, ctx);
+        let mut txn = Txn::update(entry.key.clone(), encode::encode(&new), entry.mod_revision, expires);
+        txn.compare.extend(extra.compare);
+        txn.operations.extend(extra.operations);
+        match self.store.commit(txn).await {
+            Ok(committed) => {
+                let entry = committed.entries.into_iter().next();
+                let served = entry.map_or(Served::Object(new), Served::Entry);
+                Ok(Step::Done(Written { served, created: false }))
+            }
+            Err(error) if error.is_compare_failed() => Ok(Step::Retry),
+            Err(error) => Err(storage_error(resource, &ctx.target.name, "update", &error)),
+        }
+    }
+
+    /// Admission, defaults, strategy and validation around one another in upstream's order.
+    async fn admit_and_validate(
+        &self,
+        ctx: &RequestContext,
+        update: &Update<'_>,
+        new: &mut Value,
+        old: &Value,
+    ) -> Result<(), Status> {
+        let (resource, strategy) = (update.resource, update.resource.strategy);
+        Engine::apply_defaults(resource, new);
+        let options = update.options.to_value();
+        let attributes = Attributes {
+            ctx,
+            operation: Operation::Update,
+            kind: &resource.info.kind,
+            options: &options,
+            old: Some(old),
+        };
+        self.admission.admit(attributes, new).await?;
+        Engine::apply_defaults(resource, new);
+        warn_of_duplicate_owners(ctx, new);
+        let generation = meta::generation(old);
+        if generation != 0 || meta::generation(new) != 0 {
+            meta::set_generation(new, generation);
+        }
+        match update.mode {
+            Mode::Subresource(subresource) => strategy.prepare_for_subresource_update(ctx, subresource, new, old),
+            _ => {
+                if resource.has_status() {
+                    keep_status(new, old);
+                }
+                strategy.prepare_for_update(ctx, new, old);
+            }
+        }
+        if resource.counts_generation && meta::generation(new) == generation && content_differs(new, old) {
+            meta::set_generation(new, generation + 1);
+        }
+        metadata::keep_system_fields(new, old);
+        let mut errors = metadata::validate_update(new, old);
+        errors.extend(match update.mode {
+            Mode::Subresource(subresource) => strategy.validate_subresource_update(ctx, subresource, new, old),
+            _ => strategy.validate_update(ctx, new, old),
+        });
+        if !errors.is_empty() {
+            return Err(Status::invalid(&resource.group_kind(), meta::name(new), &errors));
+        }
+        if update.mode == Mode::Main {
+            for warning in strategy.warnings_on_update(ctx, new, old) {
+                ctx.warn(warning);
+            }
+        }
+        self.admission.validate(attributes, new).await
+    }
+
+    /// The last finalizer of a deleted object is gone: so goes the object.
+    async fn remove_on_update(
+        &self,
+        ctx: &RequestContext,
+        resource: &Resource,
+        entry: &Arc<Entry>,
+        new: Value,
+    ) -> Result<Step, Status> {
+        if !ctx.dry_run {
+            let extra = resource.strategy.release_on_delete(ctx, &new);
+            let mut txn = Txn::delete(entry.key.clone(), entry.mod_revision);
+            txn.compare.extend(extra.compare);
+            txn.operations.extend(extra.operations);
+            match self.store.commit(txn).await {
+                Ok(_) => {}
+                Err(error) if error.is_compare_failed() => return Ok(Step::Retry),
+                Err(error) => return Err(storage_error(resource, &ctx.target.name, "delete", &error)),
+            }
+        }
+        Ok(Step::Done(Written { served: Served::Object(new), created: false }))
+    }
+
+    /// PUT of an object that is not there.
+    async fn create_on_update(&self, ctx: &mut RequestContext, update: Update<'_>) -> Result<Written, Status> {
+        let resource = update.resource;
+        if !resource.strategy.allow_create_on_update() || update.mode != Mode::Main {
+            return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
+        }
+        let object = (update.change)(Value::Null)?;
+        let uid = meta::uid(&object);
+        if !uid.is_empty() {
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            return Err(Status::conflict(&resource.group_resource(), &ctx.target.name, &why));
+        }
+        if resource_version(&object).is_some() {
+            return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
+        }
+        (update.authorize_create)()?;
+        let mut object = object;
+        if let Some(metadata) = meta::metadata_mut(&mut object) {
+            metadata.shift_remove("resourceVersion");
+        }
+        let options = WriteOptions { kind: "CreateOptions", ..update.options.clone() };
+        let served = Box::pin(self.create(resource, ctx, object, &options)).await?;
+        Ok(Written { served, created: true })
+    }
+}
+
+/// The uid and resourceVersion a client sent must be those of the object; absent ones are filled in.
+fn check_versions(resource: &Resource, ctx: &RequestContext, new: &mut Value, old: &Value) -> Result<(), Status> {
+    let name = &ctx.target.name;
+    let (uid, old_uid) = (meta::uid(new), meta::uid(old));
+    if !uid.is_empty() && uid != old_uid {
+        let key = resource.key(meta::namespace(old), name);
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+             UID in precondition: {uid}, UID in object meta: {old_uid}"
+        );
+        return Err(Status::conflict(&resource.group_resource(), name, &why));
+    }
+    match resource_version(new).filter(|version| *version != "0") {
+        Some(version) if version != meta::resource_version(old) => {
+            Err(Status::conflict(&resource.group_resource(), name, &MODIFIED))
+        }
+        Some(_) => Ok(()),
+        None if resource.strategy.allow_unconditional_update() => {
+            let version = meta::resource_version(old).to_string();
+            meta::set_resource_version(new, &version);
+            Ok(())
+        }
+        None => {
+            let mut errors = ErrorList::new();
+            let path = Path::new("metadata").child("resourceVersion");
+            errors.push(FieldError::invalid(&path, 0, "must be specified for an update"));
+            let kind = GroupKind::new(resource.info.group.as_ref(), resource.info.plural.as_ref());
+            Err(Status::invalid(&kind, name, &errors))
+        }
+    }
+}
+
+fn keep_status(new: &mut Value, old: &Value) {
+    let Some(fields) = new.as_object_mut() else { return };
+    match old.get("status") {
+        Some(status) => fields.insert("status".to_string(), status.clone()),
+        None => fields.shift_remove("status"),
+    };
+}

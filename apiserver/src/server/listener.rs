@@ -1,0 +1,148 @@
+//! The TLS listener: accepts, limits, serves HTTP/1.1 and HTTP/2, drains.
+//!
+//! Everything here happens before anybody is authenticated, so everything has a bound: handshake time, header time and size,
+//! streams and resets per connection. After shutdown no connection is accepted, open ones finish the requests they have
+//! (long-running ones are ended by the same token) and are closed when the grace is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::ApiServer;
+use super::body::{BoxError, RequestBody};
+use super::service::Caller;
+use crate::authentication::PeerCertificates;
+
+/// A handshake slower than this is dropped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Request headers slower than this end the connection (HTTP/1).
+const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+/// Upstream: http2.Server MaxConcurrentStreams of the secure serving options.
+const MAX_CONCURRENT_STREAMS: u32 = 250;
+/// Resets a peer may have pending before the connection is ended (CVE-2023-39325, CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 50;
+const MAX_HEADER_LIST_SIZE: u32 = 1 << 20;
+/// Receive windows as upstream's: enough for one body of the largest size without a stall.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 25 << 20;
+/// How much of one stream's answer waits in memory for a slow reader.
+const MAX_SEND_BUFFER: usize = 256 << 10;
+/// Dead peers are found by a ping.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Open requests get this long to finish after shutdown.
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown`, then drains.
+pub(super) async fn serve(
+    server: &ApiServer,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    shutdown: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let builder = Arc::new(http_builder());
+    let connections = TaskTracker::new();
+    loop {
+        let stream = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors or a peer that left already: the listener itself is fine.
+                    tracing::warn!(%error, "accept");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    continue;
+                }
+            },
+        };
+        let task = connection(server.clone(), stream, acceptor.clone(), Arc::clone(&builder), shutdown.clone());
+        component::spawn("apiserver connection", connections.track_future(task));
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+        tracing::info!(open = connections.len(), "closing connections still open after the drain");
+    }
+}
+
+fn http_builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_PENDING_RESETS)
+        .max_header_list_size(MAX_HEADER_LIST_SIZE)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(Duration::from_secs(15));
+    builder
+}
+
+async fn connection(
+    server: ApiServer,
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    shutdown: CancellationToken,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "set_nodelay");
+    }
+    let peer = stream.peer_addr().ok();
+    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(?peer, %error, "TLS handshake");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(?peer, "TLS handshake timed out");
+            return;
+        }
+    };
+    let certificates: PeerCertificates = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .map_or_else(|| Arc::from([]), |chain| chain.iter().map(|der| der.clone().into_owned()).collect());
+    let caller = Caller::Remote { certificates, address: peer };
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let server = server.clone();
+        let caller = caller.clone();
+        async move {
+            let request = request.map(|body| -> RequestBody { body.map_err(BoxError::from).boxed() });
+            Ok::<_, std::convert::Infallible>(server.handle(request, caller).await)
+        }
+    });
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            match tokio::time::timeout(DRAIN, serving).await {
+                Ok(result) => result,
+                Err(_) => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(?peer, %error, "connection ended");
+    }
+}

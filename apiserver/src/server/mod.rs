@@ -1,0 +1,130 @@
+//! The server: one service behind a TLS listener and behind an in-process client.
+//!
+//! [`ApiServer`] is cheap to clone. [`ApiServer::serve`] runs a listener until shutdown; [`ApiServer::client`] gives a
+//! `kube::Client` whose requests are direct calls of the same service, through the same filters, as a user that need not
+//! prove itself. No thread, task or buffer is kept per resource.
+
+pub mod body;
+pub mod health;
+mod listener;
+pub(crate) mod service;
+pub(crate) mod state;
+pub mod tls;
+mod version;
+
+use std::sync::Arc;
+
+use api::scheme::Scheme;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::body::{Body, BoxError, RequestBody};
+use self::health::Health;
+use self::service::Caller;
+use self::state::State;
+use crate::authentication::{Authenticator, UserInfo};
+use crate::authorization::Authorizer;
+use crate::discovery::Discovery;
+use crate::openapi::OpenApi;
+use crate::registry::computed::Computations;
+use crate::registry::store::Engine;
+use crate::streaming::Kubelets;
+
+/// A document at a fixed path: its bytes and media type.
+pub type Documents = Box<dyn Fn(&str) -> Option<(bytes::Bytes, &'static str)> + Send + Sync>;
+
+/// What an API server is made of. The engine comes first: authenticators and authorizers read from it.
+pub struct Config {
+    /// Who asks.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// May they.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Reviews, tokens and the like.
+    pub computed: Computations,
+    /// `HOST:PORT` told to clients in `/api`.
+    pub advertise_address: String,
+    /// How kubelets are reached.
+    pub kubelets: Kubelets,
+    /// Checks besides `ping`, `log`, `etcd` (the store) and `shutdown`.
+    pub health: Health,
+    /// `/openid/v1/jwks` and `/.well-known/openid-configuration`.
+    pub documents: Documents,
+    /// Text of `/metrics`.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// See the module header.
+#[derive(Clone)]
+pub struct ApiServer {
+    state: Arc<State>,
+}
+
+impl ApiServer {
+    /// Serves what is in the engine's store until `shutdown`.
+    pub fn new(config: Config, engine: Arc<Engine>, shutdown: CancellationToken) -> ApiServer {
+        let mut health = Health::default();
+        health.add("ping", Arc::new(|| None));
+        health.add("log", Arc::new(|| None));
+        health.add("etcd", Arc::new(|| None));
+        let mut health = health.joined(config.health);
+        let stopping = shutdown.clone();
+        health.add_ready(
+            "shutdown",
+            Arc::new(move || stopping.is_cancelled().then(|| "process is shutting down".into())),
+        );
+        let scheme = Scheme::builtin();
+        ApiServer {
+            state: Arc::new(State {
+                engine,
+                authenticator: config.authenticator,
+                authorizer: config.authorizer,
+                computed: config.computed,
+                discovery: Discovery::new(scheme, config.advertise_address),
+                openapi: OpenApi::default(),
+                health,
+                kubelets: config.kubelets,
+                documents: config.documents,
+                metrics: config.metrics,
+                shutdown,
+            }),
+        }
+    }
+
+    /// Serves TLS connections of a listener until shutdown, then lets open requests finish.
+    pub async fn serve(&self, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
+        listener::serve(self, listener, tls, self.state.shutdown.clone()).await;
+    }
+
+    /// A client in this process that is `user`.
+    pub fn client(&self, user: UserInfo) -> kube::Client {
+        let server = self.clone();
+        let caller = Caller::InProcess(Arc::new(user));
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let server = server.clone();
+            let caller = caller.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body: RequestBody = Full::new(body.collect_bytes().await?).map_err(|never| match never {}).boxed();
+                Ok::<_, BoxError>(server.handle(Request::from_parts(parts, body), caller).await)
+            }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    /// The engine behind it.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.state.engine
+    }
+
+    pub(crate) async fn handle(&self, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
+        service::handle(Arc::clone(&self.state), request, caller).await
+    }
+}
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiServer")
+    }
+}

@@ -1,0 +1,148 @@
+//! The walk of one request through the filters to its endpoint, and of its answer back.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use api::status::Status;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{HeaderValue, Method, Request, Response, header};
+use serde_json::json;
+
+use super::body::{Body, RequestBody};
+use super::state::State;
+use super::version;
+use crate::authentication::{PeerCertificates, UserInfo};
+use crate::authorization::{Attributes, Decision};
+use crate::endpoints::negotiation::Output;
+use crate::endpoints::query::Query;
+use crate::endpoints::{self, respond};
+use crate::filters::request_info::RequestInfo;
+use crate::filters::{audit_id, authorization, deadline, impersonation};
+
+/// Who is at the other end.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// A connection.
+    Remote {
+        /// What it showed in the handshake.
+        certificates: PeerCertificates,
+        /// Where it comes from.
+        address: Option<SocketAddr>,
+    },
+    /// A part of this process, trusted to be this user.
+    InProcess(Arc<UserInfo>),
+}
+
+impl Caller {
+    /// Compression costs more than it saves where no wire is.
+    fn may_gzip(&self) -> bool {
+        match self {
+            Caller::Remote { address, .. } => address.is_none_or(|address| !address.ip().is_loopback()),
+            Caller::InProcess(_) => false,
+        }
+    }
+}
+
+/// Serves one request. Never fails, never panics: a panic below becomes a 500.
+pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
+    let audit = audit_id::of(request.headers());
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let fallback = Output::fallback(request.headers(), &query);
+    let guarded = AssertUnwindSafe(walk(&state, request, query, caller)).catch_unwind();
+    let mut response = match guarded.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(status)) => respond::status(&status, &fallback),
+        Err(_) => {
+            tracing::error!(audit_id = ?audit, "a request panicked");
+            let why = "This request caused apiserver to panic. Look in the logs for details.";
+            respond::status(&Status::generic(500, "", &Default::default(), "", why), &fallback)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(audit_id::HEADER, audit);
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    }
+    response
+}
+
+async fn walk(
+    state: &Arc<State>,
+    request: Request<RequestBody>,
+    query: Query,
+    caller: Caller,
+) -> Result<Response<Body>, Status> {
+    let (mut parts, body) = request.into_parts();
+    let info = match RequestInfo::parse(&parts.method, &parts.uri, &query) {
+        Ok(info) => info,
+        Err(error) => return Ok(respond::text(500, format!("{error}\n"))),
+    };
+    let limit = deadline::of(&info, &query)?;
+    let user = match &caller {
+        Caller::InProcess(user) => UserInfo::clone(user),
+        Caller::Remote { certificates, .. } => {
+            let found = state.authenticator.authenticate(&parts, certificates).await?;
+            found.ok_or_else(|| Status::unauthorized("Unauthorized"))?
+        }
+    };
+    parts.headers.remove(header::AUTHORIZATION);
+    let user = match impersonation::apply(&mut parts.headers, &user, state.authorizer.as_ref())? {
+        Some(impersonated) => impersonated,
+        None => user,
+    };
+    authorize(state, &info.attributes(&user))?;
+    let may_gzip = caller.may_gzip();
+    let request = endpoints::Request { info, query, user, parts, body, may_gzip };
+    let answer: BoxFuture<'static, _> = Box::pin(route(Arc::clone(state), request));
+    let Some(limit) = limit else { return answer.await };
+    tokio::time::timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| Err(Status::timeout("request did not complete within the allotted timeout", 0)))
+}
+
+fn authorize(state: &State, attributes: &Attributes) -> Result<(), Status> {
+    match state.authorizer.authorize(attributes) {
+        Decision::Allow => Ok(()),
+        Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(authorization::forbidden(attributes, &reason)),
+    }
+}
+
+async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Response<Body>, Status> {
+    if request.info.is_resource_request {
+        return endpoints::serve(&state, request).await;
+    }
+    let path = request.info.path.as_str();
+    if let Some(response) = state.health.serve(path, &request.query) {
+        return Ok(response);
+    }
+    let reading = matches!(request.parts.method, Method::GET | Method::HEAD);
+    if !reading {
+        return Ok(respond::page_not_found());
+    }
+    let output = Output::fallback(&request.parts.headers, &request.query);
+    match path {
+        "/" => {
+            let mut paths = state.discovery.paths();
+            paths.extend(state.health.paths());
+            paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_string));
+            paths.sort();
+            Ok(respond::value(200, &json!({"paths": paths}), &Output { pretty: true, ..output }))
+        }
+        "/version" | "/version/" => Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output })),
+        "/metrics" => Ok(respond::text(200, (state.metrics)())),
+        _ => {
+            if let Some(response) = state.discovery.serve(path, &request.parts.headers, &output) {
+                return Ok(response);
+            }
+            if let Some(response) = state.openapi.serve(path, &request.parts.headers, &request.query) {
+                return Ok(response);
+            }
+            if let Some((bytes, media_type)) = (state.documents)(path) {
+                return Ok(respond::bytes_with_type(200, bytes, media_type, false));
+            }
+            Ok(respond::page_not_found())
+        }
+    }
+}

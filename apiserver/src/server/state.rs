@@ -1,0 +1,30 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::health::Health;
+use crate::authentication::Authenticator;
+use crate::authorization::Authorizer;
+use crate::discovery::Discovery;
+use crate::openapi::OpenApi;
+use crate::registry::computed::Computations;
+use crate::registry::store::Engine;
+use crate::streaming::Kubelets;
+
+pub(crate) struct State {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) computed: Computations,
+    pub(crate) discovery: Discovery,
+    pub(crate) openapi: OpenApi,
+    pub(crate) health: Health,
+    pub(crate) kubelets: Kubelets,
+    /// Small documents at fixed paths (`/openid/v1/jwks`): bytes and media type.
+    pub(crate) documents: Box<dyn Fn(&str) -> Option<(bytes::Bytes, &'static str)> + Send + Sync>,
+    /// The text of `/metrics`.
+    pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
+    pub(crate) shutdown: CancellationToken,
+}
