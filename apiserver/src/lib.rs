@@ -12,6 +12,7 @@ pub mod admission;
 pub mod authentication;
 pub mod authorization;
 pub mod context;
+pub mod controlplane;
 pub mod discovery;
 pub mod endpoints;
 pub mod filters;
@@ -23,4 +24,5 @@ pub mod streaming;
 
 pub use registry::encode::transform;
 pub use registry::store::Engine;
+pub use controlplane::{ControlPlane, Options};
 pub use server::{ApiServer, Config};

@@ -120,3 +120,8 @@ impl std::fmt::Debug for Chain {
             .finish()
     }
 }
+
+/// The plugins that are on, in upstream's order.
+pub fn chain() -> Chain {
+    Chain::default()
+}
