@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::ReplicationController;
 
 use crate::engine::Context;
 use crate::{
-    Error, deployment, endpoints, endpointslice, garbage_collector, job, namespace, replicaset, root_ca, serviceaccount,
+    Error, deployment, endpoints, endpointslice, garbage_collector, job, namespace, node_ipam, node_lifecycle, pod_gc,
+    replicaset, root_ca, serviceaccount, taint_eviction, ttl_after_finished,
 };
 
 /// A controller's main loop.
@@ -46,6 +47,11 @@ pub(crate) const LIST: &[Entry] = &[
     entry!("endpointslice-controller", "endpointslice", endpointslice::run),
     entry!("garbage-collector-controller", "garbagecollector", garbage_collector::run),
     entry!("job-controller", "job", job::run),
+    entry!("ttl-after-finished-controller", "ttl-after-finished", ttl_after_finished::run),
+    entry!("pod-garbage-collector-controller", "podgc", pod_gc::run),
+    entry!("node-ipam-controller", "nodeipam", node_ipam::run),
+    entry!("node-lifecycle-controller", "nodelifecycle", node_lifecycle::run),
+    entry!("taint-eviction-controller", "taint-eviction", taint_eviction::run),
     entry!("namespace-controller", "namespace", namespace::run),
     entry!("serviceaccount-controller", "serviceaccount", serviceaccount::run),
     entry!("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", root_ca::run),

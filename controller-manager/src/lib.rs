@@ -14,20 +14,26 @@ pub mod engine;
 mod claim;
 mod deployment;
 mod discovery;
+mod disruption_marks;
 mod endpoints;
 mod endpointslice;
 mod garbage_collector;
 mod job;
 mod meta;
 mod namespace;
+mod node_ipam;
+mod node_lifecycle;
+mod pod_gc;
 mod pods;
 mod replicaset;
 mod root_ca;
 mod serviceaccount;
 mod services;
+mod taint_eviction;
 mod template_hash;
 #[cfg(test)]
 mod test_support;
+mod ttl_after_finished;
 
 use std::sync::Arc;
 use std::time::Duration;
