@@ -5,6 +5,8 @@
 //! [`cell::Cell`] expressions in `columns/`; only cells no expression can say are functions. The caller passes the present
 //! in, since ages are relative to it.
 //!
+//! Objects come in their storage version (autoscaling/v2 above all); events may be in either of theirs.
+//!
 //! Column descriptions are left empty: upstream's are API documentation, and clients do not read them.
 //!
 //! Upstream: pkg/printers/internalversion, apiextensions' tableconvertor, endpoints/handlers/response.go.
