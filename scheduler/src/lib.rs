@@ -18,6 +18,8 @@
 mod cache;
 mod config;
 mod events;
+#[cfg(test)]
+mod fake_api;
 mod framework;
 mod objects;
 mod plugins;

@@ -135,3 +135,6 @@ impl Scheduler {
         self.binding < self.config.max_bindings_in_flight.max(1) && self.queue.is_ready()
     }
 }
+
+#[cfg(test)]
+mod tests;

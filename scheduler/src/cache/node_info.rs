@@ -32,6 +32,7 @@ pub(crate) struct NodeInfo {
 
 impl NodeInfo {
     /// A node without pods.
+    #[cfg(test)]
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self { node, known: true, ..Self::default() }
     }

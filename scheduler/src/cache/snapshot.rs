@@ -23,6 +23,7 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// A snapshot of these nodes.
+    #[cfg(test)]
     pub(crate) fn of(nodes: impl IntoIterator<Item = NodeInfo>) -> Self {
         let nodes: Vec<Arc<NodeInfo>> = nodes.into_iter().map(Arc::new).collect();
         let mut images: HashMap<Arc<str>, usize> = HashMap::new();

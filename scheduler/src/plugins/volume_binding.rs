@@ -153,6 +153,3 @@ impl Plugin for VolumeBinding {
         Ok(Some(Box::new(bind::Bindings::new(client, self.reserved.clone(), node.name(), plan))))
     }
 }
-
-#[cfg(test)]
-mod tests;

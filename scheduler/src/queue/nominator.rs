@@ -56,6 +56,7 @@ impl Nominator {
     }
 
     /// True when nothing is promised.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
