@@ -25,7 +25,8 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use k8s_openapi::api::core::v1::Pod;
 
-pub(crate) use listener::Listener;
+pub use listener::Error as ServerError;
+pub(crate) use listener::{Listener, Tls};
 pub(crate) use logs::LogOptions;
 
 /// What the server asks of the kubelet.

@@ -1,0 +1,160 @@
+//! Notices what containers do: the runtime's events where it has them, else a list each second. Upstream: `pleg`.
+//!
+//! Only tells workers that something about their pod changed; they look themselves. The kubelet's own actions need no notice: a worker
+//! looks again after each. The same loop keeps an eye on the runtime's health.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time::Instant;
+
+use crate::kubelet::{Kubelet, RuntimeState};
+use crate::kuberuntime::labels::POD_UID;
+
+/// Without events. Upstream's generic PLEG does the same.
+const RELIST: Duration = Duration::from_secs(1);
+/// With events a list only finds what an event would have missed.
+const RELIST_WITH_EVENTS: Duration = Duration::from_secs(30);
+/// How often the runtime is asked how it is, once it is well.
+const HEALTH: Duration = Duration::from_secs(5);
+/// And before, at first; each look that finds it unwell doubles the pause.
+const HEALTH_AT_START: Duration = Duration::from_millis(50);
+
+/// Pod uid to a digest of what it has.
+type Seen = HashMap<String, u64>;
+
+/// Runs until shutdown.
+pub(crate) async fn run(kubelet: Arc<Kubelet>) {
+    let health = watch_health(kubelet.clone());
+    let changes = watch_changes(kubelet);
+    tokio::join!(health, changes);
+}
+
+async fn watch_changes(kubelet: Arc<Kubelet>) {
+    let mut seen = Seen::new();
+    let mut first = true;
+    loop {
+        let mut events = kubelet.cri.container_events().await.ok();
+        let pause = if events.is_some() { RELIST_WITH_EVENTS } else { RELIST };
+        let mut last_try = Instant::now();
+        loop {
+            match relist(&kubelet, &mut seen, first).await {
+                Ok(()) => first = false,
+                Err(error) => tracing::debug!(%error, "containers are not listed"),
+            }
+            let Some(stream) = &mut events else {
+                tokio::time::sleep(pause).await;
+                // A runtime that was replaced by a newer one may have events now.
+                if last_try.elapsed() > RELIST_WITH_EVENTS * 10 {
+                    break;
+                }
+                continue;
+            };
+            let until = Instant::now() + pause;
+            let mut lost = false;
+            while Instant::now() < until {
+                match tokio::time::timeout_at(until, stream.next()).await {
+                    Ok(Some(Ok(event))) => {
+                        if let Some(uid) = event.pod_sandbox_status.and_then(|s| s.metadata).map(|m| m.uid) {
+                            kubelet.workers.wake(&uid);
+                        }
+                    }
+                    Ok(_) => {
+                        lost = true;
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            if lost {
+                break;
+            }
+            last_try = Instant::now();
+        }
+        tokio::time::sleep(RELIST).await;
+    }
+}
+
+/// Lists everything and wakes the workers whose pods look different.
+async fn relist(kubelet: &Arc<Kubelet>, seen: &mut Seen, first: bool) -> Result<(), cri::Error> {
+    let (sandboxes, containers) =
+        tokio::try_join!(kubelet.cri.list_pod_sandbox(None), kubelet.cri.list_containers(None))?;
+    let mut digests: HashMap<String, Vec<(String, i32)>> = HashMap::new();
+    for sandbox in sandboxes {
+        if let Some(uid) = sandbox.labels.get(POD_UID) {
+            digests.entry(uid.clone()).or_default().push((sandbox.id, sandbox.state));
+        }
+    }
+    for container in containers {
+        if let Some(uid) = container.labels.get(POD_UID) {
+            digests.entry(uid.clone()).or_default().push((container.id, container.state + 10));
+        }
+    }
+    let mut now = Seen::with_capacity(digests.len());
+    for (uid, mut parts) in digests {
+        parts.sort();
+        let mut hasher = std::hash::DefaultHasher::new();
+        parts.hash(&mut hasher);
+        now.insert(uid, hasher.finish());
+    }
+    for (uid, digest) in &now {
+        if seen.get(uid) != Some(digest) && !kubelet.workers.wake(uid) {
+            kubelet.orphan(uid, first);
+        }
+    }
+    for uid in seen.keys().filter(|uid| !now.contains_key(*uid)) {
+        kubelet.workers.wake(uid);
+    }
+    *seen = now;
+    Ok(())
+}
+
+async fn watch_health(kubelet: Arc<Kubelet>) {
+    let mut said = false;
+    let mut unwell = HEALTH_AT_START;
+    loop {
+        let state = match kubelet.cri.status(false).await {
+            Ok(answer) => {
+                let conditions = answer.status.unwrap_or_default().conditions;
+                let problem = |name: &str| match conditions.iter().find(|condition| condition.r#type == name) {
+                    Some(condition) if condition.status => None,
+                    Some(condition) => {
+                        Some(format!("{name}=false reason:{} message:{}", condition.reason, condition.message))
+                    }
+                    None => Some(format!("{name} is not reported")),
+                };
+                if said {
+                    tracing::info!("container runtime answers again");
+                    said = false;
+                }
+                RuntimeState { unreachable: None, runtime: problem("RuntimeReady"), network: problem("NetworkReady") }
+            }
+            Err(error) => {
+                if !said {
+                    tracing::error!(%error, "container runtime does not answer: start it, or set its endpoint; waiting");
+                    said = true;
+                }
+                let text = error.to_string();
+                RuntimeState { unreachable: Some(text.clone()), runtime: Some(text.clone()), network: Some(text) }
+            }
+        };
+        let well = state.is_ready();
+        let changed = kubelet.runtime_state.send_if_modified(|before| {
+            let differs = *before != state;
+            *before = state;
+            differs
+        });
+        if changed {
+            kubelet.workers.wake_all();
+        }
+        let pause = if well { HEALTH } else { unwell };
+        unwell = if well { HEALTH_AT_START } else { (unwell * 2).min(HEALTH) };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = kubelet.look_at_runtime.notified() => unwell = HEALTH_AT_START,
+        }
+    }
+}
