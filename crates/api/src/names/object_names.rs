@@ -70,12 +70,12 @@ pub fn name_is_dns_subdomain(name: &str, prefix: bool) -> Vec<String> {
     if prefix { is_dns1123_subdomain(&mask_trailing_dash(name)) } else { is_dns1123_subdomain(name) }
 }
 
-/// Names of namespaces and others that become one label. Upstream: validation.NameIsDNSLabel.
+/// Names of namespaces, services and others that become one label. Upstream: validation.NameIsDNSLabel.
 pub fn name_is_dns_label(name: &str, prefix: bool) -> Vec<String> {
     if prefix { is_dns1123_label(&mask_trailing_dash(name)) } else { is_dns1123_label(name) }
 }
 
-/// Names of services. Upstream: validation.NameIsDNS1035Label.
+/// Names that must be labels of the older kind; services no longer. Upstream: validation.NameIsDNS1035Label.
 pub fn name_is_dns1035_label(name: &str, prefix: bool) -> Vec<String> {
     if prefix { is_dns1035_label(&mask_trailing_dash(name)) } else { is_dns1035_label(name) }
 }

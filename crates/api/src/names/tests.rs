@@ -1,5 +1,5 @@
 use super::*;
-use crate::field::Path;
+use crate::field::{Error, Path};
 
 const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN_MESSAGE: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -93,4 +93,34 @@ fn domains_need_their_segments() {
     assert!(is_domain_prefixed_path(&p, "acme.io/foo").is_empty());
     assert!(!is_domain_prefixed_path(&p, "acme.io").is_empty());
     assert!(!is_domain_prefixed_key(&p, "foo").is_empty());
+}
+
+/// The whole 422 answers of a running kube-apiserver v1.37 to objects with bad names and labels (testdata/names.json).
+#[test]
+fn bad_names_and_labels_are_answered_as_recorded() {
+    use crate::{field::ErrorList, meta::GroupKind, selector::label, status::Status};
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../testdata/names.json")).expect("golden is JSON");
+    for row in golden.as_array().expect("rows") {
+        let kind = row["kind"].as_str().expect("a kind");
+        let rule: NameRule = match kind {
+            "Service" | "Namespace" => name_is_dns_label,
+            "Role" => name_is_path_segment,
+            _ => name_is_dns_subdomain,
+        };
+        let name = row["metadata"]["name"].as_str().expect("a name");
+        let metadata = Path::new("metadata");
+        let mut errors: ErrorList =
+            rule(name, false).into_iter().map(|e| Error::invalid(&metadata.child("name"), name, e)).collect();
+        if kind == "Namespace" {
+            // Its name becomes a label.
+            let label = |e| Error::invalid(&metadata.child("labels"), name, e);
+            errors.extend(is_valid_label_value(name).into_iter().map(label));
+        }
+        if let Some(labels) = row["metadata"]["labels"].as_object() {
+            errors.extend(label::validate_labels(labels, &metadata.child("labels")));
+        }
+        let kind = GroupKind::new(row["group"].as_str().expect("a group"), kind);
+        assert_eq!(Status::invalid(&kind, name, &errors).to_value(), row["status"]);
+    }
 }

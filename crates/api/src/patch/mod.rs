@@ -44,3 +44,6 @@ impl From<Error> for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
