@@ -1,11 +1,13 @@
 //! Bodies of requests: read within a limit, decoded by schema.
 
-use api::decode::{self, FieldValidation, Syntax, Target};
+use api::decode::{self, FieldValidation, Target};
+use api::protobuf;
 use api::status::Status;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
+use super::negotiation::Input;
 use crate::context::RequestContext;
 use crate::server::body::RequestBody;
 
@@ -41,14 +43,35 @@ pub(crate) async fn read(mut body: RequestBody) -> Result<Bytes, Status> {
 pub(crate) fn decode(
     ctx: &RequestContext,
     bytes: &[u8],
-    syntax: Syntax,
+    input: Input,
     target: Target<'_>,
     validation: FieldValidation,
 ) -> Result<Value, Status> {
-    let decoded =
-        decode::decode(bytes, syntax, target, validation).map_err(|error| Status::bad_request(error.to_string()))?;
+    let decoded = match input {
+        Input::Text(syntax) => decode::decode(bytes, syntax, target, validation),
+        Input::Protobuf => decode::normalize(&from_protobuf(bytes, target)?, target, validation),
+    };
+    let decoded = decoded.map_err(|error| Status::bad_request(error.to_string()))?;
     for warning in decoded.warnings {
         ctx.warn(warning);
     }
     Ok(decoded.object)
+}
+
+/// The object in a protobuf body, typed as its envelope says.
+pub(crate) fn from_protobuf(bytes: &[u8], target: Target<'_>) -> Result<Value, Status> {
+    let refused = |error: protobuf::Error| {
+        let kind = target.kind;
+        Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {error}"))
+    };
+    let envelope = protobuf::Envelope::read(bytes).map_err(refused)?;
+    let mut object = protobuf::decode(envelope.raw, target.schema).map_err(refused)?;
+    if let Some(fields) = object.as_object_mut() {
+        for (key, value) in [("apiVersion", envelope.api_version), ("kind", envelope.kind)] {
+            if !value.is_empty() {
+                fields.insert(key.to_string(), value.into());
+            }
+        }
+    }
+    Ok(object)
 }

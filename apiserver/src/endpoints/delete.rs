@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::decode::{FieldValidation, Target};
+use api::decode::{self, FieldValidation, Target};
 use api::meta;
 use api::scheme::Scheme;
 use api::selector::label;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde_json::Value;
 
+use super::negotiation::Input;
 use super::options::DeleteOptions;
 use super::query::Query;
 use super::{Call, Request, body, negotiation, respond, send};
@@ -46,29 +47,31 @@ pub(super) fn options(
     if bytes.is_empty() {
         return DeleteOptions::from_query(query);
     }
-    let syntax = negotiation::input(headers)?;
+    let input = negotiation::input(headers)?;
     let schema = Scheme::builtin()
         .type_named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
         .ok_or_else(respond::no_such_resource)?;
-    // Clients send it as their own group's kind or as v1: both are the same.
-    let (group, version) = match call.resource.info.group.as_ref() {
-        "" => ("", "v1"),
-        group => (group, call.resource.info.version.as_ref()),
+    // Clients send it as their own group's kind, as v1 or as meta.k8s.io/v1: all are the same.
+    let info = &call.resource.info;
+    let targets = [(info.group.as_ref(), info.version.as_ref()), ("", "v1"), ("meta.k8s.io", "v1")];
+    let targets = targets.map(|(group, version)| Target { group, version, kind: "DeleteOptions", schema });
+    let decode = |target: Target<'_>| match input {
+        Input::Text(syntax) => {
+            decode::decode(bytes, syntax, target, FieldValidation::Ignore).map_err(|error| bare(&error))
+        }
+        Input::Protobuf => {
+            let object = body::from_protobuf(bytes, target).map_err(|status| status.message)?;
+            decode::normalize(&object, target, FieldValidation::Ignore).map_err(|error| bare(&error))
+        }
     };
-    let own = Target { group, version, kind: "DeleteOptions", schema };
-    let result = api::decode::decode(bytes, syntax, own, FieldValidation::Ignore)
-        .or_else(|first| {
-            let others = [("", "v1"), ("meta.k8s.io", "v1")];
-            others
-                .into_iter()
-                .find_map(|(group, version)| {
-                    let target = Target { group, version, kind: "DeleteOptions", schema };
-                    api::decode::decode(bytes, syntax, target, FieldValidation::Ignore).ok()
-                })
-                .ok_or(first)
-        })
-        .map_err(|error| Status::bad_request(bare(&error)))?;
-    DeleteOptions::from_value(&result.object)
+    let mut refused = None;
+    for target in targets {
+        match decode(target) {
+            Ok(decoded) => return DeleteOptions::from_value(&decoded.object),
+            Err(why) => refused = refused.or(Some(why)),
+        }
+    }
+    Err(Status::bad_request(refused.unwrap_or_default()))
 }
 
 /// Upstream decodes DeleteOptions apart from objects: its message is the reason alone.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::decode::{FieldValidation, Syntax};
 use api::status::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -284,7 +285,8 @@ fn decode_token(token: &str) -> Result<(Option<Revision>, String), Status> {
     let bad = |why: String| Status::bad_request(format!("invalid continue token: {why}"));
     let generic = |why: &dyn std::fmt::Display| bad(format!("continue key is not valid: {why}"));
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| generic(&error))?;
-    let object: Value = serde_json::from_slice(&bytes).map_err(|error| generic(&error))?;
+    let object =
+        api::decode::decode_untyped(&bytes, Syntax::Json, FieldValidation::Ignore).map_err(|why| generic(&why))?.object;
     let version = object["v"].as_str().unwrap_or_default();
     if version != "meta.k8s.io/v1" {
         return Err(bad(format!(

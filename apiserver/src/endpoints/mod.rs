@@ -56,6 +56,11 @@ impl Request {
         Ok(Output { gzip: output.gzip && self.may_gzip, ..output })
     }
 
+    /// Shall a large answer be gzipped?
+    pub(crate) fn gzip(&self) -> bool {
+        self.may_gzip && negotiation::accepts_gzip(&self.parts.headers)
+    }
+
     fn is(&self, method: &Method) -> bool {
         self.parts.method == *method
     }
@@ -139,6 +144,9 @@ fn check_path(info: &RequestInfo, resource: &Resource) -> Result<(), Status> {
             return no_such();
         }
     } else if !info.namespace.is_empty() && !namespaces {
+        return no_such();
+    }
+    if !info.subresource.is_empty() && resource.subresource(&info.subresource).is_none() {
         return no_such();
     }
     if in_path && let Err(why) = crate::registry::name::is_path_segment(&info.parts[1]) {

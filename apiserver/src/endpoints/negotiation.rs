@@ -26,12 +26,18 @@ impl Format {
     }
 }
 
-/// The table: media types offered, in order of preference. Protobuf joins it with issue 5.
+/// The table: media types offered, in order of preference. Protobuf is read, and written with issue 5: then it joins here.
 const FORMATS: [(&str, &str, Format); 2] =
     [("application", "json", Format::Json), ("application", "yaml", Format::Yaml)];
 /// What 406 and 415 name.
-pub const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
-const STREAM_MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/json;stream=watch"];
+pub const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const STREAM_MEDIA_TYPES: [&str; 5] = [
+    MEDIA_TYPES[0],
+    MEDIA_TYPES[1],
+    MEDIA_TYPES[2],
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
 
 /// The shape of what is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,12 +111,22 @@ impl Output {
     }
 }
 
-/// The syntax of a request's body; JSON when nothing is said.
-pub fn input(headers: &HeaderMap) -> Result<Syntax, Status> {
+/// Encodings of bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// JSON or YAML.
+    Text(Syntax),
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
+}
+
+/// The encoding of a request's body; JSON when nothing is said.
+pub fn input(headers: &HeaderMap) -> Result<Input, Status> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match media_type(given).as_str() {
-        "" | "application/json" => Ok(Syntax::Json),
-        "application/yaml" => Ok(Syntax::Yaml),
+        "" | "application/json" => Ok(Input::Text(Syntax::Json)),
+        "application/yaml" => Ok(Input::Text(Syntax::Yaml)),
+        "application/vnd.kubernetes.protobuf" => Ok(Input::Protobuf),
         _ => Err(Status::unsupported_media_type(&MEDIA_TYPES)),
     }
 }
@@ -120,7 +136,7 @@ pub fn media_type(text: &str) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT_ENCODING)
         .iter()

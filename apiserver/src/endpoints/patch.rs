@@ -2,7 +2,7 @@
 //! Server-side apply needs field ownership and is refused by its media type until it is there.
 //! Upstream: handlers.PatchResource.
 
-use api::decode::{self, FieldValidation};
+use api::decode::{self, FieldValidation, Syntax};
 use api::field::{Error as FieldError, ErrorList, Path};
 use api::meta::GroupKind;
 use api::patch::{json as json_patch, merge, strategic};
@@ -101,7 +101,12 @@ impl Patch {
         ctx: &RequestContext,
     ) -> Result<Patch, Status> {
         let strict = validation != FieldValidation::Ignore;
-        let parsed: Result<Value, _> = serde_json::from_slice(bytes);
+        let parsed = decode::decode_untyped(bytes, Syntax::Json, validation).map(|decoded| {
+            for warning in decoded.warnings {
+                ctx.warn(warning);
+            }
+            decoded.object
+        });
         match media_type {
             MediaType::Json => {
                 let value = parsed.map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;

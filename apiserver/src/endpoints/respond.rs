@@ -18,21 +18,20 @@ pub(crate) const GZIP_THRESHOLD: usize = 128 * 1024;
 
 /// An error, as the client sees it.
 pub(crate) fn status(status: &Status, output: &Output) -> Response<Body> {
-    value_with_code(&status.to_value(), status.code, output, status.retry_after_seconds())
+    let mut response = if output.pretty || output.format != Format::Json {
+        value(status.code, &status.to_value(), output)
+    } else {
+        bytes_with_type(status.code, status.to_json(), output.format.media_type(), false)
+    };
+    if let Some(seconds) = status.retry_after_seconds() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 /// A computed object.
 pub(crate) fn value(code: u16, object: &Value, output: &Output) -> Response<Body> {
-    value_with_code(object, code, output, None)
-}
-
-fn value_with_code(object: &Value, code: u16, output: &Output, retry_after: Option<u32>) -> Response<Body> {
-    let bytes = encode(object, output);
-    let mut response = bytes_with_type(code, bytes, output.format.media_type(), output.gzip);
-    if let Some(seconds) = retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
+    bytes_with_type(code, encode(object, output), output.format.media_type(), output.gzip)
 }
 
 /// JSON bytes as the store holds them: sent as they are, or re-rendered when the client wants them otherwise.

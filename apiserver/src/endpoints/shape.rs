@@ -2,28 +2,18 @@
 //! Upstream: handlers/response.go, printers/storage.
 
 use api::status::Status;
+use api::table::{Columns, IncludeObject, ListMeta, Options};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::negotiation::{Output, Shape};
 use super::query::Query;
 use crate::registry::resource::Resource;
 
-/// What rows hold besides their cells.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Include {
-    /// PartialObjectMetadata.
-    #[default]
-    Metadata,
-    /// The object.
-    Object,
-    /// Nothing.
-    None,
-}
-
 /// Upstream: metav1.TableOptions.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TableOptions {
-    pub(crate) include: Include,
+    pub(crate) include: IncludeObject,
     /// Later tables of one watch do not describe their columns again.
     pub(crate) without_columns: bool,
 }
@@ -31,15 +21,11 @@ pub(crate) struct TableOptions {
 impl TableOptions {
     /// `?includeObject=`
     pub(crate) fn of(query: &Query) -> Result<TableOptions, Status> {
-        let include = match query.get("includeObject").unwrap_or_default() {
-            "" | "Metadata" => Include::Metadata,
-            "Object" => Include::Object,
-            "None" => Include::None,
-            other => {
-                let other = api::go_text::quote(other);
-                return Err(Status::bad_request(format!("unrecognized includeObject value: {other}")));
-            }
-        };
+        let given = query.get("includeObject").unwrap_or_default();
+        let include = IncludeObject::parse(given).ok_or_else(|| {
+            let given = api::go_text::quote(given);
+            Status::bad_request(format!("unrecognized includeObject value: {given}"))
+        })?;
         Ok(TableOptions { include, without_columns: false })
     }
 }
@@ -61,11 +47,9 @@ pub(crate) fn object(
             Err(Status::failure(406, api::status::Reason::NotAcceptable, message))
         }
         Shape::Table => {
-            let mut metadata = Map::new();
-            if let Some(version) = object["metadata"].get("resourceVersion") {
-                metadata.insert("resourceVersion".to_string(), version.clone());
-            }
-            Ok(table(resource, vec![object], metadata, options))
+            let resource_version = api::meta::resource_version(&object).to_string();
+            let list = ListMeta { resource_version, ..ListMeta::default() };
+            Ok(table(resource, &[object], &list, options))
         }
     }
 }
@@ -79,7 +63,15 @@ pub(crate) fn list(
     options: &TableOptions,
 ) -> Result<Value, Status> {
     match output.shape {
-        Shape::Table => Ok(table(resource, items, metadata, options)),
+        Shape::Table => {
+            let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+            let list = ListMeta {
+                resource_version: text("resourceVersion"),
+                r#continue: text("continue"),
+                remaining_item_count: metadata.get("remainingItemCount").and_then(Value::as_i64),
+            };
+            Ok(table(resource, &items, &list, options))
+        }
         Shape::PartialObjectMetadata | Shape::PartialObjectMetadataList => Ok(json!({
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",
@@ -111,31 +103,12 @@ fn partial(object: &Value) -> Value {
     })
 }
 
-fn table(resource: &Resource, items: Vec<Value>, metadata: Map<String, Value>, options: &TableOptions) -> Value {
-    let columns = json!([
-        {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
-        {"name": "Created At", "type": "date", "format": "", "description": "", "priority": 0},
-    ]);
-    let _ = resource;
-    let rows: Vec<Value> = items
-        .into_iter()
-        .map(|item| {
-            let mut row = Map::new();
-            let cells = json!([item["metadata"]["name"], item["metadata"]["creationTimestamp"]]);
-            row.insert("cells".to_string(), cells);
-            match options.include {
-                Include::Metadata => row.insert("object".to_string(), partial(&item)),
-                Include::Object => row.insert("object".to_string(), item),
-                Include::None => None,
-            };
-            Value::Object(row)
-        })
-        .collect();
-    json!({
-        "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": metadata,
-        "columnDefinitions": if options.without_columns { json!([]) } else { columns },
-        "rows": rows,
-    })
+fn table(resource: &Resource, items: &[Value], list: &ListMeta, options: &TableOptions) -> Value {
+    let info = &resource.info;
+    let columns = Columns::of(&info.group, &info.kind);
+    columns.table(
+        items,
+        list,
+        &Options { now: Timestamp::now(), include_object: options.include, headers: !options.without_columns },
+    )
 }

@@ -86,7 +86,10 @@ impl RequestInfo {
         parts = &parts[1..];
         if SPECIAL_VERBS.contains(&parts[0].as_str()) {
             if parts.len() < 2 {
-                return Err(Error { quoted: api::go_text::quote(&info.path), url: uri.to_string() });
+                return Err(Error {
+                    quoted: api::go_text::quote(&info.path),
+                    url: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+                });
             }
             info.verb = parts[0].clone();
             info.verb_in_path = true;

@@ -1,18 +1,117 @@
-//! `/openapi/v2` and `/openapi/v3`: documents made by `crates/api`, kept compressed in nothing but their bytes, made on first use.
+//! `/openapi/v2` and `/openapi/v3`: the documents `crates/api` makes, made when they are asked for and not kept.
+//!
+//! What is built in changes only with the program, so a document's hash is that of its name and the program's version:
+//! the index costs nothing, and clients that have a document never cause it to be made again.
 //! Upstream: k8s.io/kube-openapi/pkg/{handler,handler3}.
 
-use http::{HeaderMap, Response};
+use api::openapi::{NoDescriptions, v2, v3, v3_paths};
+use api::scheme::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
 
+use crate::discovery::hash;
+use crate::endpoints::negotiation::Output;
 use crate::endpoints::query::Query;
+use crate::endpoints::respond;
 use crate::server::body::Body;
 
-/// The documents.
-#[derive(Debug, Default)]
-pub struct OpenApi {}
+/// The documents of the built-in kinds.
+#[derive(Debug)]
+pub struct OpenApi {
+    scheme: &'static Scheme,
+}
 
 impl OpenApi {
-    /// Answers a path below `/openapi`; None for others.
-    pub(crate) fn serve(&self, _path: &str, _headers: &HeaderMap, _query: &Query) -> Option<Response<Body>> {
-        None
+    /// Of a scheme.
+    pub fn new(scheme: &'static Scheme) -> OpenApi {
+        OpenApi { scheme }
     }
+
+    /// Answers a path below `/openapi`; None for others.
+    pub(crate) fn serve(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        query: &Query,
+        output: &Output,
+    ) -> Option<Response<Body>> {
+        match path.trim_end_matches('/').strip_prefix("/openapi/")? {
+            "v2" => Some(self.second(headers, output)),
+            "v3" => Some(respond::value(200, &self.index(), output)),
+            other => self.third(other.strip_prefix("v3/")?, headers, query, output),
+        }
+    }
+
+    fn index(&self) -> Value {
+        let paths: Map<String, Value> = v3_paths(self.scheme)
+            .into_iter()
+            .map(|path| {
+                let url = format!("/openapi/v3/{path}?hash={}", version_of(&path));
+                (path, json!({"serverRelativeURL": url}))
+            })
+            .collect();
+        json!({"paths": paths})
+    }
+
+    fn third(&self, document: &str, headers: &HeaderMap, query: &Query, output: &Output) -> Option<Response<Body>> {
+        if !v3_paths(self.scheme).iter().any(|path| path == document) {
+            return None;
+        }
+        let version = version_of(document);
+        let asked = query.get("hash").unwrap_or_default();
+        if !asked.is_empty() && asked != version {
+            let mut response = respond::text(301, "");
+            insert(&mut response, header::LOCATION, &format!("/openapi/v3/{document}?hash={version}"));
+            return Some(response);
+        }
+        let mut response = if_changed(headers, &version, output, || v3(self.scheme, document, &NoDescriptions));
+        if !asked.is_empty() {
+            insert(&mut response, header::CACHE_CONTROL, "public, immutable");
+        }
+        Some(response)
+    }
+
+    fn second(&self, headers: &HeaderMap, output: &Output) -> Response<Body> {
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+        if !["application/json", "*/*", "application/*"].iter().any(|own| accept.contains(own)) {
+            return respond::status(&api::status::Status::not_acceptable(&["application/json"]), output);
+        }
+        if_changed(headers, &version_of("v2"), output, || Some(v2(self.scheme, &NoDescriptions)))
+    }
+}
+
+/// 304 for clients that have it, the document otherwise.
+fn if_changed(
+    headers: &HeaderMap,
+    version: &str,
+    output: &Output,
+    make: impl FnOnce() -> Option<Vec<u8>>,
+) -> Response<Body> {
+    let etag = format!("\"{version}\"");
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let mut response = if known {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        match make() {
+            Some(document) => respond::bytes_with_type(200, document.into(), "application/json", output.gzip),
+            None => respond::page_not_found(),
+        }
+    };
+    insert(&mut response, header::ETAG, &etag);
+    insert(&mut response, header::VARY, "Accept");
+    response
+}
+
+fn insert(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The hash of a document: changes with the program.
+fn version_of(document: &str) -> String {
+    let commit = option_env!("KRAB_GIT_COMMIT").unwrap_or("unknown");
+    hash(format!("{document}\n{}\n{commit}", env!("CARGO_PKG_VERSION")).as_bytes())
 }

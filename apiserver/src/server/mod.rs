@@ -82,7 +82,7 @@ impl ApiServer {
                 authorizer: config.authorizer,
                 computed: config.computed,
                 discovery: Discovery::new(scheme, config.advertise_address),
-                openapi: OpenApi::default(),
+                openapi: OpenApi::new(scheme),
                 health,
                 kubelets: config.kubelets,
                 documents: config.documents,

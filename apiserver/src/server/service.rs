@@ -53,7 +53,9 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, cal
     let guarded = AssertUnwindSafe(walk(&state, request, query, caller)).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
-        Ok(Err(status)) => respond::status(&status, &fallback),
+        Ok(Err(status)) => {
+            respond::status(&status, &Output { pretty: fallback.pretty || status.code == 406, ..fallback })
+        }
         Err(_) => {
             tracing::error!(audit_id = ?audit, "a request panicked");
             let why = "This request caused apiserver to panic. Look in the logs for details.";
@@ -121,7 +123,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
     if !reading {
         return Ok(respond::page_not_found());
     }
-    let output = Output::fallback(&request.parts.headers, &request.query);
+    let output = Output { gzip: request.gzip(), ..Output::fallback(&request.parts.headers, &request.query) };
     match path {
         "/" => {
             let mut paths = state.discovery.paths();
@@ -136,7 +138,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             if let Some(response) = state.discovery.serve(path, &request.parts.headers, &output) {
                 return Ok(response);
             }
-            if let Some(response) = state.openapi.serve(path, &request.parts.headers, &request.query) {
+            if let Some(response) = state.openapi.serve(path, &request.parts.headers, &request.query, &output) {
                 return Ok(response);
             }
             if let Some((bytes, media_type)) = (state.documents)(path) {

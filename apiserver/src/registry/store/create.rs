@@ -33,7 +33,7 @@ impl Engine {
         self.admission.admit(creation(ctx, resource, &options), &mut object).await?;
         Engine::apply_defaults(resource, &mut object);
         if !meta::resource_version(&object).is_empty() {
-            return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(Status::unknown(500, "resourceVersion should not be set on objects to be created"));
         }
         metadata::fill_system_fields(&mut object, ctx);
         let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();

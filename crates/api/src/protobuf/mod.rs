@@ -5,9 +5,9 @@
 //! lengths, wire types and nesting that cannot be are refused, and memory stays in proportion to the body.
 //! Upstream: runtime/serializer/protobuf, gogo/protobuf's generated Unmarshal.
 
-mod wire;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,7 +99,13 @@ pub fn decode(raw: &[u8], schema: Schema<'_>) -> Result<Value, Error> {
 }
 
 /// Reads a message into `out`. `within` are the messages around it that JSON does not show.
-fn message(raw: &[u8], schema: Schema<'_>, within: &[u32], out: &mut Map<String, Value>, depth: usize) -> Result<(), Error> {
+fn message(
+    raw: &[u8],
+    schema: Schema<'_>,
+    within: &[u32],
+    out: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<(), Error> {
     if depth > MAX_DEPTH {
         return Err(Error::TooDeep);
     }
@@ -111,7 +117,11 @@ fn message(raw: &[u8], schema: Schema<'_>, within: &[u32], out: &mut Map<String,
             add(field, payload, schema, out, depth)?;
             continue;
         }
-        let deeper = |field: &Field| field.inline.len() > within.len() && field.inline.starts_with(within) && field.inline[within.len()] == number;
+        let deeper = |field: &Field| {
+            field.inline.len() > within.len()
+                && field.inline.starts_with(within)
+                && field.inline[within.len()] == number
+        };
         if fields.iter().any(deeper)
             && let Payload::Bytes(inner) = payload
         {
@@ -123,7 +133,13 @@ fn message(raw: &[u8], schema: Schema<'_>, within: &[u32], out: &mut Map<String,
     Ok(())
 }
 
-fn add(field: &Field, payload: Payload<'_>, schema: Schema<'_>, out: &mut Map<String, Value>, depth: usize) -> Result<(), Error> {
+fn add(
+    field: &Field,
+    payload: Payload<'_>,
+    schema: Schema<'_>,
+    out: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<(), Error> {
     let name = field.name.as_ref();
     match &field.r#type {
         Type::List(element) => {
@@ -200,10 +216,18 @@ fn value(kind: &Type, payload: Payload<'_>, schema: Schema<'_>, name: &str, dept
             message(bytes(payload, name)?, schema.resolve(*id), &[], &mut fields, depth + 1)?;
             Value::Object(fields)
         }
-        Type::OrBool(id) => either(payload, schema, *id, name, depth, |number, inner| match number {
-            1 => Some(varint(inner, name).map(|bit| (bit != 0).into())),
-            _ => None,
-        }, 2)?,
+        Type::OrBool(id) => either(
+            payload,
+            schema,
+            *id,
+            name,
+            depth,
+            |number, inner| match number {
+                1 => Some(varint(inner, name).map(|bit| (bit != 0).into())),
+                _ => None,
+            },
+            2,
+        )?,
         Type::OrArray(id) => or_list(payload, schema, *id, name, depth, false)?,
         Type::OrStringArray(id) => or_list(payload, schema, *id, name, depth, true)?,
         // Named lists and maps inside others are messages of one field.

@@ -46,7 +46,8 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let payload = if fixed { Payload::Fixed64(u64::from_le_bytes(self.array()?)) } else { Payload::Varint(self.varint()?) };
+        let payload =
+            if fixed { Payload::Fixed64(u64::from_le_bytes(self.array()?)) } else { Payload::Varint(self.varint()?) };
         Ok(Some(payload))
     }
 
