@@ -47,8 +47,8 @@ pub(in super::super) fn csr_condition(request: &Value, _: &Context<'_>) -> Value
 }
 
 pub(in super::super) fn pod_certificate_state(request: &Value, _: &Context<'_>) -> Value {
-    let types = items_at(request, "status.conditions").iter().map(|condition| str_at(condition, "type"));
-    types.filter(|t| matches!(*t, "Issued" | "Denied" | "Failed")).last().unwrap_or("Pending").into()
+    let mut types = items_at(request, "status.conditions").iter().map(|condition| str_at(condition, "type"));
+    types.rfind(|t| matches!(*t, "Issued" | "Denied" | "Failed")).unwrap_or("Pending").into()
 }
 
 pub(in super::super) fn resource_claim_state(claim: &Value, _: &Context<'_>) -> Value {
