@@ -12,6 +12,7 @@ pub mod controllers;
 pub mod engine;
 
 mod claim;
+mod daemonset;
 mod deployment;
 mod discovery;
 mod disruption_marks;
@@ -21,11 +22,13 @@ mod garbage_collector;
 mod job;
 mod meta;
 mod namespace;
+mod node_affinity;
 mod node_ipam;
 mod node_lifecycle;
 mod pod_gc;
 mod pods;
 mod replicaset;
+mod revisions;
 mod root_ca;
 mod serviceaccount;
 mod services;
@@ -33,6 +36,7 @@ mod taint_eviction;
 mod template_hash;
 #[cfg(test)]
 mod test_support;
+mod tolerations;
 mod ttl_after_finished;
 
 use std::sync::Arc;

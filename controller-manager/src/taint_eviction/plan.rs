@@ -4,6 +4,8 @@
 
 use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 
+use crate::tolerations::tolerates;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// For ever.
@@ -21,27 +23,6 @@ pub(super) fn no_execute(node: &Node) -> Vec<Taint> {
         .filter(|taint| taint.effect == "NoExecute")
         .map(|taint| Taint { time_added: None, ..taint.clone() })
         .collect()
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let (effect, key) = (text(&toleration.effect), text(&toleration.key));
-    if (!effect.is_empty() && effect != taint.effect) || (!key.is_empty() && key != taint.key) {
-        return false;
-    }
-    let taint_value = taint.value.as_deref().unwrap_or_default();
-    let value = text(&toleration.value);
-    match toleration.operator.as_deref().unwrap_or_default() {
-        "" | "Equal" => value == taint_value,
-        "Exists" => true,
-        operator @ ("Lt" | "Gt") => match (taint_value.parse::<i64>(), value.parse::<i64>()) {
-            (Ok(taint_value), Ok(value)) => {
-                (operator == "Lt" && taint_value < value) || (operator == "Gt" && taint_value > value)
-            }
-            _ => false,
-        },
-        _ => false,
-    }
 }
 
 pub(super) fn judge(taints: &[Taint], tolerations: &[Toleration]) -> Verdict {
