@@ -65,15 +65,30 @@ pub(crate) fn run(program: &str, mut arguments: Vec<String>) -> ExitCode {
     match (command.run)(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The whole chain on one line: what failed, and why.
-            eprintln!("krab {}: {error:#}", command.name);
+            eprintln!("krab {}: {}", command.name, one_line(&error));
             ExitCode::FAILURE
         }
     }
 }
 
+/// What failed and why, on one line. Causes whose text is part of what was said already are not said again.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 fn overview() -> String {
-    let mut text = "Kubernetes v1.37 in one binary.\n\nUsage: krab COMMAND [FLAGS]   (COMMAND --help lists its flags)\n\n".to_owned();
+    let mut text =
+        "Kubernetes v1.37 in one binary.\n\nUsage: krab COMMAND [FLAGS]   (COMMAND --help lists its flags)\n\n"
+            .to_owned();
     for command in COMMANDS {
         text.push_str(&format!("  {:10} {}\n", command.name, command.help));
     }
@@ -91,6 +106,12 @@ mod tests {
             assert!(!COMMANDS[..at].iter().any(|other| other.name == command.name || other.program == command.program));
             assert!(command.flags.iter().any(|flag| flag.name == "help"), "{}", command.name);
         }
+    }
+
+    #[test]
+    fn a_cause_that_was_said_already_is_not_repeated() {
+        let error = anyhow::anyhow!("no space").context("cannot write a: no space").context("krab stops");
+        assert_eq!(one_line(&error), "krab stops: cannot write a: no space");
     }
 
     #[test]

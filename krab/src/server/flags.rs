@@ -13,10 +13,18 @@ pub(crate) const PARTS: [&str; 4] = ["scheduler", "controller-manager", "kube-pr
 /// The table; design §3 is the contract.
 pub(crate) const TABLE: &[Flag] = &[
     Flag::text("config", "", "YAML file with flag names as keys"),
-    Flag::text("data-dir", "", "everything krab writes lives here (default /var/lib/krab, or $XDG_STATE_HOME/krab for users other than root)"),
+    Flag::text(
+        "data-dir",
+        "",
+        "everything krab writes lives here (default /var/lib/krab, or $XDG_STATE_HOME/krab for users other than root)",
+    ),
     Flag::text("secure-port", "6443", "port of the API server; 0 takes a free one"),
     Flag::text("bind-address", "0.0.0.0", "address the API server listens on"),
-    Flag::text("advertise-address", "", "address others reach the API server and this node at (default: that of the default route)"),
+    Flag::text(
+        "advertise-address",
+        "",
+        "address others reach the API server and this node at (default: that of the default route)",
+    ),
     Flag::text("service-cluster-ip-range", "10.96.0.0/12", "addresses of Services"),
     Flag::text("service-node-port-range", "30000-32767", "ports of Services of type NodePort"),
     Flag::text("cluster-cidr", "10.244.0.0/16", "addresses of pods"),
@@ -75,11 +83,16 @@ impl Options {
         }
         let with_node = !flags.is_set("disable-node");
         if with_node && !nix::unistd::geteuid().is_root() {
-            bail!("a node needs root (network, cgroups, containers): run as root, or with --disable-node for a control plane alone");
+            bail!(
+                "a node needs root (network, cgroups, containers): run as root, or with --disable-node for a control plane alone"
+            );
         }
         let node_name = match flags.optional("node-name") {
             Some(name) => name.to_owned(),
-            None => hostname::get().context("cannot read the machine's name; give --node-name")?.to_string_lossy().to_lowercase(),
+            None => hostname::get()
+                .context("cannot read the machine's name; give --node-name")?
+                .to_string_lossy()
+                .to_lowercase(),
         };
         let kubeconfig =
             flags.optional("write-kubeconfig").map_or_else(|| data_dir.join("admin.kubeconfig"), PathBuf::from);

@@ -58,7 +58,8 @@ impl InvokingUser {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
-        let merged = merged(&present, own).with_context(|| format!("{} is no kubeconfig; it stays as it is", path.display()))?;
+        let merged =
+            merged(&present, own).with_context(|| format!("{} is no kubeconfig; it stays as it is", path.display()))?;
         if merged == present {
             return Ok(());
         }

@@ -1,0 +1,189 @@
+//! `krab server`: the whole cluster in one process.
+//!
+//! ```text
+//! store -> API server (port open, first objects) -> kubeconfig -> controllers, scheduler -> node: kubelet, kube-proxy, DNS -> Ready
+//! ```
+//! Components get a client whose requests are calls of the API server in this process, under the identity they have in any
+//! cluster, so RBAC holds for them too. At SIGTERM everything ends; containers stay and are adopted by the next start.
+
+mod cluster_dns;
+mod flags;
+mod kubeconfig;
+mod node;
+mod progress;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use apiserver::ControlPlane;
+use apiserver::authentication::UserInfo;
+use component::Shutdown;
+use component::flags::{Flag, FlagSet};
+use store::Store;
+use store::embedded;
+use tokio::task::JoinHandle;
+
+use flags::Options;
+use kubeconfig::InvokingUser;
+use progress::Progress;
+
+pub(crate) const FLAGS: &[Flag] = flags::TABLE;
+
+/// Runs until a signal, or until something that cannot be done without has failed.
+pub(crate) fn run(flags: FlagSet) -> Result<()> {
+    component::logging::init(flags.parse("log-format")?, flags.parse("v")?);
+    let options = Options::new(&flags)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        crate::signals::listen(&shutdown).context("cannot listen to signals")?;
+        let outcome = serve(&options, &shutdown).await;
+        shutdown.cancel();
+        outcome
+    })
+}
+
+async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
+    let mut progress = Progress::new();
+    let store = Arc::new(open_store(&options.data_dir).await?);
+    progress.step(&format!("store open at revision {}", store.revision().0));
+
+    let plane = ControlPlane::start(plane_options(options), store.clone(), shutdown.clone()).await?;
+    progress.step(&format!("API server listening on https://{}", plane.address));
+    let merged = write_kubeconfig(options, &plane)?;
+    progress.step(&format!("kubeconfig in {}", options.kubeconfig.display()));
+
+    let mut parts = Parts::new(shutdown);
+    start_control_loops(options, &plane, &mut parts);
+    let what = if options.with_node {
+        node::start(options, &plane, &mut parts).await?;
+        node::wait_until_ready(&plane, &options.node_name, &progress, shutdown).await?;
+        progress.step(&format!("node {} Ready", options.node_name));
+        "The cluster is ready"
+    } else {
+        "The control plane is ready"
+    };
+    if !shutdown.is_cancelled() {
+        progress.ready(what, &options.kubeconfig, merged);
+    }
+    let outcome = parts.run().await;
+    shutdown.cancel();
+    parts.join().await;
+    store.close().await.context("the store did not close in order")?;
+    outcome
+}
+
+/// The parts of the process beside the API server.
+pub(crate) struct Parts {
+    shutdown: Shutdown,
+    running: Vec<JoinHandle<Option<()>>>,
+    /// The first failure of a part, which ends the process.
+    failed: tokio::sync::mpsc::Sender<anyhow::Error>,
+    failures: tokio::sync::mpsc::Receiver<anyhow::Error>,
+}
+
+impl Parts {
+    fn new(shutdown: &Shutdown) -> Self {
+        let (failed, failures) = tokio::sync::mpsc::channel(1);
+        Self { shutdown: shutdown.clone(), running: Vec::new(), failed, failures }
+    }
+
+    /// Starts a part. If it ends with an error, so does the process.
+    pub(crate) fn start<E>(&mut self, name: &'static str, part: impl Future<Output = Result<(), E>> + Send + 'static)
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let failed = self.failed.clone();
+        self.running.push(component::spawn(name, async move {
+            if let Err(error) = part.await {
+                // A part that failed before is reason enough.
+                let _ = failed.try_send(anyhow::Error::new(error).context(format!("{name} failed")));
+            }
+        }));
+    }
+
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    async fn run(&mut self) -> Result<()> {
+        tokio::select! {
+            () = self.shutdown.cancelled() => Ok(()),
+            Some(error) = self.failures.recv() => Err(error),
+        }
+    }
+
+    /// Waits for all to end, after shutdown.
+    async fn join(self) {
+        for part in self.running {
+            // A part that panicked was logged by its supervisor.
+            let _ = part.await;
+        }
+    }
+}
+
+async fn open_store(data_dir: &Path) -> Result<Store> {
+    let mut config = embedded::Config::new(data_dir.join("store"));
+    config.transform = apiserver::transform();
+    let opening = tokio::task::spawn_blocking(move || embedded::open(config));
+    Ok(opening.await.context("interrupted while opening the store")??)
+}
+
+fn plane_options(options: &Options) -> apiserver::Options {
+    apiserver::Options {
+        pki_dir: options.data_dir.join("pki"),
+        listen: options.listen,
+        advertise: options.advertise,
+        names: vec![options.node_name.clone()],
+        service_ranges: vec![options.service_cidr],
+        cluster_domain: options.cluster_domain.clone(),
+        token_auth_file: options.token_auth_file.clone(),
+    }
+}
+
+/// Writes the administrator's kubeconfig; true when it was merged into the user's own.
+fn write_kubeconfig(options: &Options, plane: &ControlPlane) -> Result<bool> {
+    let host = match plane.address.ip() {
+        ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        ip => ip,
+    };
+    let server = format!("https://{}", std::net::SocketAddr::new(host, plane.address.port()));
+    let config = plane.pki.kubeconfig(&server, "krab-admin", &plane.pki.admin);
+    config.write(&options.kubeconfig).map_err(anyhow::Error::new)?;
+    let Some(user) = InvokingUser::from_environment() else { return Ok(false) };
+    user.own(&options.kubeconfig)?;
+    match user.merge(&config.to_yaml()) {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            // The cluster works without it.
+            tracing::warn!(error = format!("{error:#}"), "not merged into ~/.kube/config");
+            Ok(false)
+        }
+    }
+}
+
+/// An identity that cluster components have by convention.
+fn system(name: &str) -> UserInfo {
+    UserInfo::new(format!("system:{name}"), &[])
+}
+
+fn start_control_loops(options: &Options, plane: &ControlPlane, parts: &mut Parts) {
+    if options.runs("controller-manager") {
+        let config = controller_manager::Config {
+            cluster_cidr: vec![options.cluster_cidr],
+            service_cluster_ip_range: vec![options.service_cidr],
+            root_ca_pem: plane.pki.ca.certificate_pem().to_owned(),
+            // There is one API server, so a namespace's end is known everywhere at once.
+            namespace_deletion_grace: std::time::Duration::ZERO,
+            ..controller_manager::Config::default()
+        };
+        let client = plane.server.client(system("kube-controller-manager"));
+        parts.start("controller-manager", controller_manager::run(config, client, parts.shutdown()));
+    }
+    if options.runs("scheduler") {
+        let client = plane.server.client(system("kube-scheduler"));
+        parts.start("scheduler", scheduler::run(scheduler::Config::default(), client, parts.shutdown()));
+    }
+}
