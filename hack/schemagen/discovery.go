@@ -31,6 +31,8 @@ type discoveryResource struct {
 	ShortNames         []string `json:"shortNames"`
 	Categories         []string `json:"categories"`
 	StorageVersionHash string   `json:"storageVersionHash"`
+	// returned: a deletion answers with the object. From OpenAPI.
+	returned bool
 }
 
 func (gv groupVersion) String() string { return gv.group + "/" + gv.version }
@@ -179,7 +181,7 @@ func prefixOf(path string) string {
 // resourcesTable writes
 //
 //	gv GROUP/VERSION
-//	r PLURAL SINGULAR KIND [namespaced] [short=A,B] [in=CATEGORIES] [verbs=...] [stored=GROUP/VERSION] [hash=...] [key=PREFIX]
+//	r PLURAL SINGULAR KIND [namespaced] [returned] [short=A,B] [in=CATEGORIES] [verbs=...] [stored=GROUP/VERSION] [hash=...] [key=PREFIX]
 //	s SUBRESOURCE GROUP/VERSION/KIND VERBS
 //
 // A resource without verbs is there for its subresources only.
@@ -192,6 +194,9 @@ func resourcesTable(versions []groupVersion, storage map[string]storagePath) []b
 			fmt.Fprintf(&b, "r %s %s %s", resource.Name, orDash(resource.SingularName), resource.Kind)
 			if resource.Namespaced {
 				b.WriteString(" namespaced")
+			}
+			if resource.returned {
+				b.WriteString(" returned")
 			}
 			list(&b, "short", resource.ShortNames)
 			list(&b, "in", resource.Categories)

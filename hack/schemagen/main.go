@@ -6,7 +6,7 @@
 //	go run . [--out DIR]      write the tables
 //	go run . --check [...]    compare with what is committed, exit 1 when they differ
 //	go run . --record URL     ask a kube-apiserver of the same version behind `kubectl proxy` (hack/upstream) what it
-//	                          makes of the objects in crates/api/testdata/objects.jsonl, into defaults.jsonl there
+//	                          makes of the objects in crates/api/testdata/objects.jsonl, into defaults.jsonl there; and what OpenAPI it publishes
 package main
 
 import (
@@ -42,6 +42,9 @@ func run(out string, check bool, server string) error {
 	dataFile := filepath.Join(source, "test", "integration", "etcd", "data.go")
 	if server != "" {
 		testdata := filepath.Join(out, "..", "testdata")
+		if err := recordOpenAPI(server, testdata); err != nil {
+			return err
+		}
 		return record(server, dataFile, filepath.Join(testdata, "objects.jsonl"), filepath.Join(testdata, "defaults.jsonl"), versions)
 	}
 	models, err := readModels(filepath.Join(source, "api", "openapi-spec", "v3"), versions)

@@ -83,6 +83,11 @@ pub(super) fn bytes_of_numbers(items: &[Node<'_>]) -> Option<Value> {
     bytes.map(|bytes| Value::String(STANDARD.encode(bytes)))
 }
 
+/// The canonical text of a duration.
+pub(super) fn duration(text: &str) -> Result<String, String> {
+    crate::duration::parse(text).map(crate::duration::format).map_err(|error| error.to_string())
+}
+
 /// The canonical text of a quantity given as a string or a number.
 pub(super) fn quantity(node: &Node<'_>) -> Result<String, String> {
     let text = match node {

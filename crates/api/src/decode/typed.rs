@@ -177,6 +177,7 @@ impl<'a> Walker<'a> {
         let value = match r#type {
             Type::Time => text_only(&super::time::time)?,
             Type::MicroTime => text_only(&super::time::micro_time)?,
+            Type::Duration => text_only(&|text| scalar::duration(text).map(Some))?,
             Type::Quantity => match node {
                 Node::Null => None,
                 _ => Some(Value::String(scalar::quantity(node).map_err(Problem::Value)?)),
@@ -344,6 +345,7 @@ fn derived_go_type(schema: Schema<'_>, r#type: &Type) -> String {
         Type::IntOrString => "intstr.IntOrString".to_owned(),
         Type::Time => "v1.Time".to_owned(),
         Type::MicroTime => "v1.MicroTime".to_owned(),
+        Type::Duration => "v1.Duration".to_owned(),
         Type::FieldsV1 => "v1.FieldsV1".to_owned(),
         Type::RawExtension => "runtime.RawExtension".to_owned(),
         Type::Any => "v1.JSON".to_owned(),
@@ -377,6 +379,7 @@ fn present(schema: Schema<'_>, field: &Field, slot: Option<Value>) -> Option<Val
         Type::Object(_)
             | Type::Time
             | Type::MicroTime
+            | Type::Duration
             | Type::Quantity
             | Type::IntOrString
             | Type::FieldsV1
@@ -423,6 +426,7 @@ pub(crate) fn zero(schema: Schema<'_>, r#type: &Type) -> Value {
         }
         Type::String | Type::Bytes => Value::String(String::new()),
         Type::Quantity => Value::String("0".to_owned()),
+        Type::Duration => Value::String("0s".to_owned()),
         Type::Object(id) => zero_object(schema.resolve(*id)),
         Type::Time
         | Type::MicroTime

@@ -47,6 +47,8 @@ pub enum Type {
     Time,
     /// `metav1.MicroTime`: RFC 3339 with six fraction digits.
     MicroTime,
+    /// `metav1.Duration`: Go's duration text. No served kind has one.
+    Duration,
     /// `metav1.FieldsV1`: an object kept byte for byte.
     FieldsV1,
     /// `runtime.RawExtension`: an embedded object of any kind, kept as it is.
@@ -153,6 +155,8 @@ pub struct Field {
     pub patch_merge: bool,
     /// `x-kubernetes-patch-strategy` holds `retainKeys`.
     pub retain_keys: bool,
+    /// `x-kubernetes-patch-strategy` is `replace`, which is what happens without one, too.
+    pub patch_replace: bool,
     /// `x-kubernetes-patch-merge-key`.
     pub merge_key: Option<Name>,
     /// The list is a protobuf message of its own (`metav1.Verbs`) and not a repeated field.
@@ -185,6 +189,7 @@ impl Field {
             map_keys: Vec::new(),
             patch_merge: false,
             retain_keys: false,
+            patch_replace: false,
             merge_key: None,
             wrapped: false,
             format: None,

@@ -138,6 +138,7 @@ impl Reader {
             "intorstring" => Type::IntOrString,
             "time" => Type::Time,
             "microtime" => Type::MicroTime,
+            "duration" => Type::Duration,
             "fieldsv1" => Type::FieldsV1,
             "any" => Type::Any,
             "raw" => Type::RawExtension,
@@ -163,6 +164,7 @@ fn set_flag(field: &mut Field, flag: &str) -> Result<(), &'static str> {
         "omitzero" => field.presence = Presence::OmitZero,
         "required" => field.required = true,
         "merge" => field.patch_merge = true,
+        "replace" => field.patch_replace = true,
         "wrapped" => field.wrapped = true,
         "retainkeys" => field.retain_keys = true,
         _ => return Err("unknown flag"),
@@ -190,7 +192,14 @@ fn set_fact(field: &mut Field, key: &str, value: &'static str) -> Result<(), &'s
         "keys" => field.map_keys = value.split(',').map(Name::Borrowed).collect(),
         "mergekey" => field.merge_key = Some(value.into()),
         "format" => field.format = Some(value.into()),
-        "enum" => field.enumeration = value.split(',').map(Name::Borrowed).collect(),
+        "enum" => {
+            let value_of = |word: &'static str| match word {
+                "\"\"" => Name::Borrowed(""),
+                word if word.contains('_') => Name::Owned(word.replace('_', " ")),
+                word => Name::Borrowed(word),
+            };
+            field.enumeration = value.split(',').map(value_of).collect();
+        }
         "default" => field.published_default = Some(value.into()),
         _ => return Err("unknown fact"),
     }

@@ -63,6 +63,7 @@ fn resource(gv: &GroupVersion, line: &'static str) -> Option<ResourceInfo> {
     for fact in words {
         match fact.split_once('=').unwrap_or((fact, "")) {
             ("namespaced", "") => resource.namespaced = true,
+            ("returned", "") => resource.delete_returns_object = true,
             ("short", names) => resource.short_names = split(names),
             ("in", names) => resource.categories = split(names),
             ("verbs", names) => resource.verbs = split(names),

@@ -52,6 +52,8 @@ pub struct ResourceInfo {
     pub verbs: Vec<Name>,
     /// What follows the object's name in paths.
     pub subresources: Vec<SubresourceInfo>,
+    /// A deletion answers with the object, not with a Status. Upstream: `Store.ReturnDeletedObject`.
+    pub delete_returns_object: bool,
     /// Group-version objects are stored in.
     pub storage_group: Name,
     /// See `storage_group`.
