@@ -10,6 +10,8 @@ use crate::objects::{
 pub(crate) struct Cluster {
     /// For selectors on namespaces.
     pub namespaces: Lister<Namespace>,
+    /// Counts changes of namespaces.
+    pub namespaces_version: u64,
     /// For spreading by default.
     pub services: Lister<Service>,
     /// For spreading by default.

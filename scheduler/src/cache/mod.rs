@@ -14,6 +14,7 @@
 mod cluster;
 mod node_info;
 mod snapshot;
+mod tally;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 pub(crate) use cluster::Cluster;
 pub(crate) use node_info::NodeInfo;
 pub(crate) use snapshot::Snapshot;
+pub(crate) use tally::{Counts, Give, Tallies, Tally};
 
 use crate::objects::{Node, Pod};
 
@@ -138,12 +140,14 @@ impl Cache {
         if self.order_changed {
             self.order_changed = false;
             self.dirty.clear();
+            snapshot.set_generation(self.generation);
             snapshot.rebuild(self.nodes.values().filter(|info| info.known), &self.image_nodes);
             return;
         }
         if self.dirty.is_empty() {
             return;
         }
+        snapshot.set_generation(self.generation);
         for name in std::mem::take(&mut self.dirty) {
             if let Some(info) = self.nodes.get(&name).filter(|info| info.known) {
                 snapshot.replace(info);

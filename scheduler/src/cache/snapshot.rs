@@ -19,6 +19,12 @@ pub(crate) struct Snapshot {
     /// On how many nodes each image is.
     pub image_nodes: HashMap<Arc<str>, usize>,
     affinity_changed: bool,
+    /// Counts the orders of nodes; a new one makes every index void.
+    order: u64,
+    /// The newest change it shows.
+    generation: u64,
+    /// The generation of each node, side by side for quick looking through.
+    generations: Vec<u64>,
 }
 
 impl Snapshot {
@@ -45,9 +51,23 @@ impl Snapshot {
         self.index_of(name).map(|index| &self.nodes[index])
     }
 
-    /// Nodes that hold pods with terms about other pods.
-    pub(crate) fn nodes_with_affinity(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
-        self.with_affinity.iter().map(|index| &self.nodes[*index])
+    /// Counts the orders of nodes: while it stays the same, so does each node's index.
+    pub(crate) fn order(&self) -> u64 {
+        self.order
+    }
+
+    /// The newest change it shows.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The generation of each node, by index.
+    pub(crate) fn generations(&self) -> &[u64] {
+        &self.generations
+    }
+
+    pub(super) fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
     }
 
     pub(super) fn rebuild<'a>(
@@ -69,6 +89,8 @@ impl Snapshot {
             self.nodes.extend(zones.values().filter_map(|zone| zone.get(round)).map(|info| Arc::clone(info)));
         }
         self.index = self.nodes.iter().enumerate().map(|(index, info)| (info.name().into(), index)).collect();
+        self.generations = self.nodes.iter().map(|info| info.generation).collect();
+        self.order += 1;
         self.image_nodes.clone_from(image_nodes);
         self.affinity_changed = true;
         self.finish_update();
@@ -80,6 +102,7 @@ impl Snapshot {
         self.affinity_changed |= (old.with_affinity > 0) != (info.with_affinity > 0)
             || (old.with_required_anti_affinity > 0) != (info.with_required_anti_affinity > 0);
         *old = info.clone();
+        self.generations[index] = info.generation;
     }
 
     pub(super) fn finish_update(&mut self) {

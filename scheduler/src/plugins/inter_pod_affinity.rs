@@ -1,61 +1,46 @@
 //! InterPodAffinity: pods that want to be near each other, or far.
 //!
-//! Terms speak of places: values of a node label. For each label that matters the filter holds how many pods in each
-//! place count, so that checking a node is a look-up per term.
+//! Terms speak of places: values of a node label. The filter holds how many pods in each place count (a tally kept
+//! between cycles), so that checking a node is a look-up per term.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::cache::{Cluster, NodeInfo};
+use crate::cache::{Cluster, Counts, Give, NodeInfo, Tallies, Tally};
 use crate::framework::{ClusterEvent, Cycle, Filter, Hint, MAX_NODE_SCORE, Plugin, PreFilter, Score, Status, Verdict};
-use crate::objects::{AffinityTerm, Labels, Node, Pod};
+use crate::objects::{AffinityTerm, Labels, Node, Pod, PodAffinity};
 
 /// What a required affinity of a pod already there is worth to a pod that meets it.
 /// Upstream: `InterPodAffinityArgs.HardPodAffinityWeight`.
 const HARD_POD_AFFINITY_WEIGHT: i64 = 1;
 
 /// Upstream: `plugins/interpodaffinity`.
-#[derive(Debug)]
-pub(super) struct InterPodAffinity;
+#[derive(Debug, Default)]
+pub(super) struct InterPodAffinity {
+    tallies: Tallies<Question>,
+}
 
-/// A number for each place, by node label and its value.
-#[derive(Clone, Debug, Default)]
-struct Places<'a>(Vec<(Cow<'a, str>, HashMap<Cow<'a, str>, i64>)>);
+/// What a count of pods around depends on besides the nodes.
+#[derive(Debug, PartialEq)]
+enum Question {
+    /// Pods that match all of these terms, at the places of each.
+    Near(u64, Vec<AffinityTerm>),
+    /// Pods that match each of these terms.
+    Far(u64, Vec<AffinityTerm>),
+    /// Pods whose anti-affinity such a pod would hurt: its labels, its namespace and that one's labels.
+    Refused(Labels, String, Option<Labels>),
+    /// The wishes of both sides for such a pod with such terms.
+    Wishes(Box<Question>, u64, Option<Box<PodAffinity>>),
+}
 
-impl<'a> Places<'a> {
-    fn get(&self, key: &str, value: &str) -> i64 {
-        let values = self.0.iter().find(|(have, _)| have == key).map(|(_, values)| values);
-        values.and_then(|values| values.get(value)).copied().unwrap_or(0)
-    }
+fn refused_question(pod: &Pod, namespace_labels: Option<&Labels>) -> Question {
+    Question::Refused(pod.labels().clone(), pod.namespace().to_owned(), namespace_labels.cloned())
+}
 
-    /// Adds at the place of a node that lives as long as the cycle.
-    fn add(&mut self, key: &'a str, node: &'a Node, amount: i64) {
-        if let Some(value) = node.label(key) {
-            *self.values(Cow::Borrowed(key)).entry(Cow::Borrowed(value)).or_default() += amount;
-        }
-    }
-
-    /// Adds at the place of a node of a simulation.
-    fn change(&mut self, key: &str, node: &Node, amount: i64) {
-        if let Some(value) = node.label(key) {
-            *self.values(Cow::Owned(key.to_owned())).entry(Cow::Owned(value.to_owned())).or_default() += amount;
-        }
-    }
-
-    fn values(&mut self, key: Cow<'a, str>) -> &mut HashMap<Cow<'a, str>, i64> {
-        let at = match self.0.iter().position(|(have, _)| *have == key) {
-            Some(at) => at,
-            None => {
-                self.0.push((key, HashMap::new()));
-                self.0.len() - 1
-            }
-        };
-        &mut self.0[at].1
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|(_, values)| values.values().all(|count| *count == 0))
+/// Gives an amount at the place of a node, if it has one.
+fn give_at(node: &Node, key: &str, amount: i64, give: Give<'_>) {
+    if let Some(value) = node.label(key) {
+        give(key, value, amount);
     }
 }
 
@@ -94,11 +79,11 @@ struct Rules<'a> {
     affinity: Vec<Resolved<'a>>,
     anti_affinity: Vec<Resolved<'a>>,
     /// Pods that match all affinity terms.
-    near: Places<'a>,
+    near: Counts,
     /// Pods that match an anti-affinity term.
-    far: Places<'a>,
+    far: Counts,
     /// Pods whose own anti-affinity the pod would hurt.
-    refused: Places<'a>,
+    refused: Counts,
 }
 
 impl Rules<'_> {
@@ -127,7 +112,7 @@ impl Rules<'_> {
             }
         }
         // The first pod of a group that wants to be together may go anywhere.
-        found || self.near.is_empty() && matches_all(&self.affinity, self.pod)
+        found || self.near.is_zero() && matches_all(&self.affinity, self.pod)
     }
 }
 
@@ -147,10 +132,8 @@ impl<'a> Filter<'a> for Rules<'a> {
                 return Err(Status::unschedulable("node(s) didn't match pod anti-affinity rules"));
             }
         }
-        for (key, values) in &self.refused.0 {
-            if node.label(key).and_then(|value| values.get(value)).is_some_and(|count| *count > 0) {
-                return Err(Status::unschedulable("node(s) didn't satisfy existing pods anti-affinity rules"));
-            }
+        if self.refused.any_at(node) {
+            return Err(Status::unschedulable("node(s) didn't satisfy existing pods anti-affinity rules"));
         }
         Ok(())
     }
@@ -169,12 +152,11 @@ impl<'a> Filter<'a> for Rules<'a> {
 }
 
 #[derive(Debug)]
-struct Wishes<'a>(Places<'a>);
+struct Wishes(Arc<Tally>);
 
-impl Score for Wishes<'_> {
+impl Score for Wishes {
     fn score(&self, _index: usize, node: &NodeInfo) -> i64 {
-        let places = self.0.0.iter();
-        places.filter_map(|(key, values)| values.get(node.node.label(key)?)).sum()
+        self.0.at(&node.node).sum()
     }
 
     fn normalize(&self, scores: &mut [i64]) {
@@ -224,38 +206,50 @@ impl Plugin for InterPodAffinity {
     fn pre_filter<'a>(&'a self, cycle: &Cycle<'a>) -> PreFilter<'a> {
         let Cycle { pod, snapshot, cluster } = *cycle;
         let namespace_labels = cluster.namespace_labels(pod.namespace());
-        let mut refused = Places::default();
-        for index in &snapshot.with_required_anti_affinity {
-            let info = &snapshot.nodes[*index];
-            for other in info.pods_with_required_anti_affinity() {
-                for term in other.affinity.iter().flat_map(|affinity| &affinity.required_anti) {
-                    if term.matches(pod, namespace_labels) {
-                        refused.add(&term.topology_key, &info.node, 1);
+        let refused = if snapshot.with_required_anti_affinity.is_empty() {
+            Counts::default()
+        } else {
+            let question = refused_question(pod, namespace_labels);
+            Counts::new(self.tallies.of(question, snapshot, |info, give| {
+                for other in info.pods_with_required_anti_affinity() {
+                    for term in other.affinity.iter().flat_map(|affinity| &affinity.required_anti) {
+                        if term.matches(pod, namespace_labels) {
+                            give_at(&info.node, &term.topology_key, 1, give);
+                        }
                     }
                 }
-            }
-        }
+            }))
+        };
         let (required, required_anti) = match &pod.affinity {
             Some(affinity) => (affinity.required.as_slice(), affinity.required_anti.as_slice()),
             None => (&[] as &[_], &[] as &[_]),
         };
-        if required.is_empty() && required_anti.is_empty() && refused.is_empty() {
+        if required.is_empty() && required_anti.is_empty() && refused.is_zero() {
             return PreFilter::Skip;
         }
         let affinity = Resolved::all(required, cluster);
         let anti_affinity = Resolved::all(required_anti, cluster);
-        let (mut near, mut far) = (Places::default(), Places::default());
-        if !affinity.is_empty() || !anti_affinity.is_empty() {
-            for info in &snapshot.nodes {
-                for other in &info.pods {
-                    if matches_all(&affinity, other) {
-                        required.iter().for_each(|term| near.add(&term.topology_key, &info.node, 1));
-                    }
-                    for term in anti_affinity.iter().filter(|term| term.matches(other)) {
-                        far.add(&term.term.topology_key, &info.node, 1);
+        let version = cluster.namespaces_version;
+        let (mut near, mut far) = (Counts::default(), Counts::default());
+        if !affinity.is_empty() {
+            let question = Question::Near(version, required.to_vec());
+            near = Counts::new(self.tallies.of(question, snapshot, |info, give| {
+                let count = info.pods.iter().filter(|other| matches_all(&affinity, other)).count() as i64;
+                if count > 0 {
+                    required.iter().for_each(|term| give_at(&info.node, &term.topology_key, count, give));
+                }
+            }));
+        }
+        if !anti_affinity.is_empty() {
+            let question = Question::Far(version, required_anti.to_vec());
+            far = Counts::new(self.tallies.of(question, snapshot, |info, give| {
+                for term in &anti_affinity {
+                    let count = info.pods.iter().filter(|other| term.matches(other)).count() as i64;
+                    if count > 0 {
+                        give_at(&info.node, &term.term.topology_key, count, give);
                     }
                 }
-            }
+            }));
         }
         PreFilter::Filter(Box::new(Rules { pod, namespace_labels, affinity, anti_affinity, near, far, refused }))
     }
@@ -270,32 +264,30 @@ impl Plugin for InterPodAffinity {
             None => Vec::new(),
         };
         let namespace_labels = cluster.namespace_labels(pod.namespace());
-        let mut places = Places::default();
-        let theirs = |places: &mut Places<'a>, other: &'a Pod, node: &'a Node| {
-            let Some(affinity) = &other.affinity else { return };
-            let mut add = |term: &'a AffinityTerm, weight: i64| {
-                if term.matches(pod, namespace_labels) {
-                    places.add(&term.topology_key, node, weight);
-                }
-            };
-            affinity.required.iter().for_each(|term| add(term, HARD_POD_AFFINITY_WEIGHT));
-            affinity.preferred.iter().for_each(|one| add(&one.term, one.weight));
-            affinity.preferred_anti.iter().for_each(|one| add(&one.term, -one.weight));
-        };
-        if own.is_empty() {
-            for info in snapshot.nodes_with_affinity() {
-                info.pods_with_affinity().for_each(|other| theirs(&mut places, other, &info.node));
-            }
-        } else {
-            for info in &snapshot.nodes {
-                for other in &info.pods {
-                    for (term, weight) in own.iter().filter(|(term, _)| term.matches(other)) {
-                        places.add(&term.term.topology_key, &info.node, *weight);
-                    }
-                    theirs(&mut places, other, &info.node);
-                }
-            }
+        if own.is_empty() && snapshot.with_affinity.is_empty() {
+            return None;
         }
-        (!places.0.is_empty()).then(|| Box::new(Wishes(places)) as Box<dyn Score + 'a>)
+        let own_terms = pod.affinity.clone().filter(|_| !own.is_empty());
+        let about = Box::new(refused_question(pod, namespace_labels));
+        let question = Question::Wishes(about, cluster.namespaces_version, own_terms);
+        let tally = self.tallies.of(question, snapshot, |info, give| {
+            let node = &info.node;
+            for other in info.pods.iter().filter(|_| !own.is_empty()) {
+                for (term, weight) in own.iter().filter(|(term, _)| term.matches(other)) {
+                    give_at(node, &term.term.topology_key, *weight, give);
+                }
+            }
+            for affinity in info.pods_with_affinity().filter_map(|other| other.affinity.as_ref()) {
+                let mut theirs = |term: &AffinityTerm, weight: i64| {
+                    if term.matches(pod, namespace_labels) {
+                        give_at(node, &term.topology_key, weight, give);
+                    }
+                };
+                affinity.required.iter().for_each(|term| theirs(term, HARD_POD_AFFINITY_WEIGHT));
+                affinity.preferred.iter().for_each(|one| theirs(&one.term, one.weight));
+                affinity.preferred_anti.iter().for_each(|one| theirs(&one.term, -one.weight));
+            }
+        });
+        (!tally.is_zero()).then(|| Box::new(Wishes(tally)) as Box<dyn Score + 'a>)
     }
 }

@@ -69,7 +69,7 @@ pub(crate) const TABLE: &[(&str, i64, Make)] = &[
     ("VolumeBinding",                   0, |handle| Box::new(volume_binding::VolumeBinding::new(handle.client.clone()))),
     ("VolumeZone",                      0, |_| Box::new(volume_zone::VolumeZone)),
     ("PodTopologySpread",               2, |_| Box::new(pod_topology_spread::PodTopologySpread::default())),
-    ("InterPodAffinity",                2, |_| Box::new(inter_pod_affinity::InterPodAffinity)),
+    ("InterPodAffinity",                2, |_| Box::new(inter_pod_affinity::InterPodAffinity::default())),
     ("DefaultPreemption",               0, |handle| Box::new(default_preemption::DefaultPreemption::new(handle.preempting.clone()))),
     ("NodeResourcesBalancedAllocation", 1, |_| Box::new(balanced_allocation::BalancedAllocation)),
     ("ImageLocality",                   1, |_| Box::new(image_locality::ImageLocality)),

@@ -1,12 +1,13 @@
 //! PodTopologySpread: alike pods spread evenly over zones, hosts or any other label of nodes.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::cache::NodeInfo;
+use crate::cache::{Counts, NodeInfo, Tallies, Tally};
 use crate::framework::{ClusterEvent, Cycle, Filter, Hint, MAX_NODE_SCORE, Plugin, PreFilter, Score, Status, Verdict};
-use crate::objects::{Node, Pod, Selector, SpreadConstraint, Unsatisfiable, find_untolerated};
+use crate::objects::{
+    Node, NodeAffinity, Pod, Selector, SpreadConstraint, Toleration, Unsatisfiable, find_untolerated,
+};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -16,6 +17,19 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 pub(super) struct PodTopologySpread {
     /// For pods with no rule of their own that a service or controller selects.
     defaults: Vec<SpreadConstraint>,
+    tallies: Tallies<Question>,
+}
+
+/// What the count of one rule depends on besides the nodes.
+#[derive(Debug, PartialEq)]
+struct Question {
+    namespace: String,
+    constraint: SpreadConstraint,
+    /// The labels a node must have to count.
+    keys: Vec<String>,
+    /// The nodes the pod may use, where that matters.
+    affinity: Option<NodeAffinity>,
+    tolerations: Option<Vec<Toleration>>,
 }
 
 impl Default for PodTopologySpread {
@@ -29,7 +43,7 @@ impl Default for PodTopologySpread {
             honor_taints: false,
             when_unsatisfiable: Unsatisfiable::ScheduleAnyway,
         };
-        Self { defaults: vec![constraint(HOSTNAME, 3), constraint(ZONE, 5)] }
+        Self { defaults: vec![constraint(HOSTNAME, 3), constraint(ZONE, 5)], tallies: Tallies::default() }
     }
 }
 
@@ -51,6 +65,27 @@ impl PodTopologySpread {
             }
             None => Vec::new(),
         }
+    }
+
+    /// The pods of one rule in each place. With `keys` only nodes that have all of these labels count, else nodes
+    /// without the label count as one place.
+    fn tally(&self, cycle: &Cycle<'_>, constraint: &SpreadConstraint, keys: Option<&[SpreadConstraint]>) -> Arc<Tally> {
+        let pod = cycle.pod;
+        let question = Question {
+            namespace: pod.namespace().to_owned(),
+            constraint: constraint.clone(),
+            keys: keys.into_iter().flatten().map(|one| one.topology_key.clone()).collect(),
+            affinity: constraint.honor_affinity.then(|| pod.node_affinity.clone()),
+            tolerations: constraint.honor_taints.then(|| pod.tolerations.clone()),
+        };
+        self.tallies.of(question, cycle.snapshot, |info, give| {
+            if keys.is_some_and(|keys| !has_all_keys(&info.node, keys)) || !counts(constraint, pod, &info.node) {
+                return;
+            }
+            let value = info.node.label(&constraint.topology_key).unwrap_or_default();
+            let count = count_pods(info, &constraint.selector, pod.namespace());
+            give(&constraint.topology_key, value, count);
+        })
     }
 }
 
@@ -75,22 +110,22 @@ fn count_pods(info: &NodeInfo, selector: &Selector, namespace: &str) -> i64 {
 }
 
 #[derive(Clone, Debug)]
-struct Spread<'a> {
+struct Spread {
     constraint: SpreadConstraint,
     /// Pods in each place that counts.
-    places: HashMap<Cow<'a, str>, i64>,
+    places: Counts,
     /// The least of them.
     least: i64,
     /// 1 when the pod is itself one of those spread.
     own: i64,
 }
 
-impl Spread<'_> {
+impl Spread {
     fn find_least(&mut self) {
-        let enough = self.places.len() >= self.constraint.min_domains;
+        let (places, least) = self.places.least(&self.constraint.topology_key);
         // With no place at all the rule cannot be hurt. Upstream: `criticalPaths` starts at the largest number.
-        let least = self.places.values().copied().min().unwrap_or(i64::from(i32::MAX));
-        self.least = if enough { least } else { 0 };
+        let least = least.unwrap_or(i64::from(i32::MAX));
+        self.least = if places >= self.constraint.min_domains { least } else { 0 };
     }
 }
 
@@ -98,7 +133,7 @@ impl Spread<'_> {
 struct Rules<'a> {
     pod: &'a Pod,
     all: Vec<SpreadConstraint>,
-    spreads: Vec<Spread<'a>>,
+    spreads: Vec<Spread>,
 }
 
 impl Rules<'_> {
@@ -111,10 +146,8 @@ impl Rules<'_> {
             if !constraint.selector.matches(pod.labels()) || !counts(constraint, self.pod, node) {
                 continue;
             }
-            if let Some(value) = node.label(&constraint.topology_key) {
-                *spread.places.entry(Cow::Owned(value.to_owned())).or_default() += by;
-                spread.find_least();
-            }
+            spread.places.change(&constraint.topology_key, node, by);
+            spread.find_least();
         }
     }
 }
@@ -126,7 +159,7 @@ impl<'a> Filter<'a> for Rules<'a> {
                 let reason = "node(s) didn't match pod topology spread constraints (missing required label)";
                 return Err(Status::unresolvable(reason));
             };
-            let here = spread.places.get(value).copied().unwrap_or(0);
+            let here = spread.places.get(&spread.constraint.topology_key, value);
             if here + spread.own - spread.least > spread.constraint.max_skew {
                 return Err(Status::unschedulable("node(s) didn't match pod topology spread constraints"));
             }
@@ -151,8 +184,8 @@ impl<'a> Filter<'a> for Rules<'a> {
 struct Preferences<'a> {
     namespace: &'a str,
     constraints: Vec<SpreadConstraint>,
-    /// Pods in each place, by rule; hosts are counted when scored.
-    places: Vec<HashMap<&'a str, i64>>,
+    /// Pods in each place, by rule; none for hosts, which are counted when scored.
+    places: Vec<Option<Arc<Tally>>>,
     /// How much a rule weighs: more places, more weight.
     weights: Vec<f64>,
     /// Nodes without all labels, by place in the list given: they score nothing.
@@ -167,9 +200,9 @@ impl Score for Preferences<'_> {
         let mut score = 0.0;
         for ((constraint, places), weight) in self.constraints.iter().zip(&self.places).zip(&self.weights) {
             let Some(value) = node.node.label(&constraint.topology_key) else { continue };
-            let count = match constraint.topology_key.as_str() {
-                HOSTNAME => count_pods(node, &constraint.selector, self.namespace),
-                _ => places.get(value).copied().unwrap_or(0),
+            let count = match places {
+                None => count_pods(node, &constraint.selector, self.namespace),
+                Some(places) => places.get(&constraint.topology_key, value),
             };
             score += count as f64 * weight + (constraint.max_skew - 1) as f64;
         }
@@ -219,30 +252,17 @@ impl Plugin for PodTopologySpread {
             return PreFilter::Skip;
         }
         let pod = cycle.pod;
-        let mut spreads: Vec<Spread<'a>> = all
-            .iter()
-            .map(|constraint| Spread {
+        let spread = |constraint: &SpreadConstraint| {
+            let mut spread = Spread {
                 own: i64::from(constraint.selector.matches(pod.labels())),
+                places: Counts::new(self.tally(cycle, constraint, Some(&all))),
                 constraint: constraint.clone(),
-                places: HashMap::new(),
                 least: 0,
-            })
-            .collect();
-        for info in &cycle.snapshot.nodes {
-            if !has_all_keys(&info.node, &all) {
-                continue;
-            }
-            for spread in &mut spreads {
-                let constraint = &spread.constraint;
-                if let Some(value) = info.node.label(&constraint.topology_key)
-                    && counts(constraint, pod, &info.node)
-                {
-                    let count = count_pods(info, &constraint.selector, pod.namespace());
-                    *spread.places.entry(Cow::Borrowed(value)).or_default() += count;
-                }
-            }
-        }
-        spreads.iter_mut().for_each(Spread::find_least);
+            };
+            spread.find_least();
+            spread
+        };
+        let spreads = all.iter().map(spread).collect();
         PreFilter::Filter(Box::new(Rules { pod, all, spreads }))
     }
 
@@ -255,35 +275,20 @@ impl Plugin for PodTopologySpread {
         // The default rules also serve nodes without a zone.
         let all_keys = !pod.spread.is_empty();
         let ignored: Vec<bool> = nodes.iter().map(|info| all_keys && !has_all_keys(&info.node, &constraints)).collect();
-        let mut places: Vec<HashMap<&'a str, i64>> = vec![HashMap::new(); constraints.len()];
-        for info in nodes.iter().zip(&ignored).filter(|(_, ignored)| !**ignored).map(|(info, _)| info) {
-            for (constraint, places) in constraints.iter().zip(&mut places) {
-                if constraint.topology_key != HOSTNAME {
-                    places.insert(info.node.label(&constraint.topology_key).unwrap_or_default(), 0);
-                }
-            }
-        }
-        let candidates = ignored.iter().filter(|ignored| !**ignored).count();
-        let weights = constraints.iter().zip(&places).map(|(constraint, places)| {
-            let size = if constraint.topology_key == HOSTNAME { candidates } else { places.len() };
+        let candidates = || nodes.iter().zip(&ignored).filter(|(_, ignored)| !**ignored).map(|(info, _)| info);
+        let weight = |constraint: &SpreadConstraint| {
+            let size = match constraint.topology_key.as_str() {
+                HOSTNAME => candidates().count(),
+                key => candidates().map(|info| info.node.label(key).unwrap_or_default()).collect::<HashSet<_>>().len(),
+            };
             ((size + 2) as f64).ln()
-        });
-        let weights = weights.collect();
-        if places.iter().any(|places| !places.is_empty()) {
-            for info in &cycle.snapshot.nodes {
-                if all_keys && !has_all_keys(&info.node, &constraints) {
-                    continue;
-                }
-                for (constraint, places) in constraints.iter().zip(&mut places) {
-                    let value = info.node.label(&constraint.topology_key).unwrap_or_default();
-                    if let Some(count) = places.get_mut(value)
-                        && counts(constraint, pod, &info.node)
-                    {
-                        *count += count_pods(info, &constraint.selector, pod.namespace());
-                    }
-                }
-            }
-        }
+        };
+        let weights = constraints.iter().map(weight).collect();
+        let keys = all_keys.then_some(constraints.as_slice());
+        let places = constraints
+            .iter()
+            .map(|constraint| (constraint.topology_key != HOSTNAME).then(|| self.tally(cycle, constraint, keys)));
+        let places = places.collect();
         Some(Box::new(Preferences { namespace: pod.namespace(), constraints, places, weights, ignored }))
     }
 }

@@ -33,6 +33,7 @@ impl Scheduler {
             }
             Input::Namespace(change) => {
                 keep(&mut self.cluster.namespaces, &change);
+                self.cluster.namespaces_version += 1;
                 if let Change::Applied { old, new } = &change
                     && old.as_ref().is_none_or(|old| old.metadata.labels != new.metadata.labels)
                 {
