@@ -96,27 +96,31 @@ impl<'a> Walker<'a> {
         schema: Schema<'a>,
     ) -> Result<Value, Problem> {
         let object = schema.object();
-        let mut slots: Vec<Option<Value>> = Vec::new();
-        slots.resize_with(object.fields.len(), || None);
-        let mut seen = vec![false; if self.strict { object.fields.len() } else { 0 }];
+        let mut found: Vec<(usize, Option<Value>)> = Vec::with_capacity(members.len());
         for (key, node) in members {
             let Some(position) = object.position(key) else {
                 self.complain("unknown field", key);
                 continue;
             };
-            if self.strict && std::mem::replace(&mut seen[position], true) {
+            let field = &object.fields[position];
+            let earlier = found.iter().position(|(seen, _)| *seen == position);
+            if earlier.is_some() {
                 self.complain("duplicate field", key);
             }
-            let field = &object.fields[position];
             self.steps.push(Step::Field { holder: type_name(&object.go_type), field });
             let value = self.value(node, &field.r#type, Place { schema, field, depth: 0 })?;
             self.steps.pop();
-            // A null leaves an earlier duplicate in place where Go has no pointer to clear.
-            if value.is_some() || field.pointer || !field.r#type.is_scalar() {
-                slots[position] = value;
+            match earlier {
+                None => found.push((position, value)),
+                // A null leaves an earlier duplicate in place where Go has no pointer to clear.
+                Some(earlier) if value.is_some() || field.pointer || !field.r#type.is_scalar() => {
+                    found[earlier].1 = value
+                }
+                Some(_) => {}
             }
         }
-        Ok(assemble(schema, slots))
+        found.sort_by_key(|(position, _)| *position);
+        Ok(assemble(schema, found))
     }
 
     /// None for null and for values that count as absent.
@@ -358,14 +362,25 @@ fn derived_go_type(schema: Schema<'_>, r#type: &Type) -> String {
     }
 }
 
-/// Puts the fields of an object in Go's order and applies what the tags say about empty ones.
-fn assemble(schema: Schema<'_>, slots: Vec<Option<Value>>) -> Value {
-    let mut object = Map::new();
-    for (field, slot) in schema.object().fields.iter().zip(slots) {
+/// Puts together what was found, sorted by position, and what Go writes of absent fields.
+fn assemble(schema: Schema<'_>, found: Vec<(usize, Option<Value>)>) -> Value {
+    let fields = &schema.object().fields;
+    let mut object = Map::with_capacity(found.len());
+    let mut put = |position: usize, slot: Option<Value>| {
+        let field: &Field = &fields[position];
         if let Some(value) = present(schema, field, slot) {
             object.insert(field.name.to_string(), value);
         }
+    };
+    let mut unasked = schema.object().written_when_absent().peekable();
+    for (position, slot) in found {
+        while let Some(absent) = unasked.next_if(|absent| *absent < position) {
+            put(absent, None);
+        }
+        unasked.next_if(|absent| *absent == position);
+        put(position, slot);
     }
+    unasked.for_each(|absent| put(absent, None));
     Value::Object(object)
 }
 
@@ -374,18 +389,7 @@ fn present(schema: Schema<'_>, field: &Field, slot: Option<Value>) -> Option<Val
     if field.pointer {
         return slot.or_else(|| (field.presence == Presence::Always).then_some(Value::Null));
     }
-    let structure = matches!(
-        field.r#type,
-        Type::Object(_)
-            | Type::Time
-            | Type::MicroTime
-            | Type::Duration
-            | Type::Quantity
-            | Type::IntOrString
-            | Type::FieldsV1
-            | Type::RawExtension
-            | Type::Any
-    );
+    let structure = field.r#type.is_structure();
     if slot.is_none() && field.presence == Presence::Always && field.r#type == Type::Bytes {
         return Some(Value::Null);
     }
@@ -442,6 +446,5 @@ pub(crate) fn zero(schema: Schema<'_>, r#type: &Type) -> Value {
 }
 
 fn zero_object(schema: Schema<'_>) -> Value {
-    let slots = schema.object().fields.iter().map(|_| None).collect();
-    assemble(schema, slots)
+    assemble(schema, Vec::new())
 }

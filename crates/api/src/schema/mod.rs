@@ -78,6 +78,22 @@ impl Type {
         }
     }
 
+    /// Whether Go holds a struct, for which `omitempty` does nothing.
+    pub(crate) fn is_structure(&self) -> bool {
+        matches!(
+            self,
+            Type::Object(_)
+                | Type::Time
+                | Type::MicroTime
+                | Type::Duration
+                | Type::Quantity
+                | Type::IntOrString
+                | Type::FieldsV1
+                | Type::RawExtension
+                | Type::Any
+        )
+    }
+
     /// Whether the value is a number, string, bool or one of the types written as one.
     pub fn is_scalar(&self) -> bool {
         !matches!(
@@ -198,6 +214,12 @@ impl Field {
             default: None,
         }
     }
+
+    /// Without `omitempty`; or with it, if the tag does nothing for the type.
+    fn may_be_written_when_absent(&self) -> bool {
+        let structure = self.r#type.is_structure() && !self.pointer;
+        self.presence == Presence::Always || (self.presence == Presence::OmitEmpty && structure)
+    }
 }
 
 /// Group, version and kind a type is registered as.
@@ -240,6 +262,8 @@ pub struct ObjectType {
     pub(crate) has_defaults: bool,
     /// Positions in `fields`, sorted by name.
     by_name: Vec<u16>,
+    /// Positions of the fields that Go may write when they are absent.
+    unasked: Vec<u16>,
 }
 
 impl ObjectType {
@@ -247,6 +271,9 @@ impl ObjectType {
     pub fn new(name: impl Into<Name>, go_type: impl Into<Name>, fields: Vec<Field>) -> Self {
         let mut by_name: Vec<u16> = (0..fields.len().min(usize::from(u16::MAX)) as u16).collect();
         by_name.sort_by(|a, b| fields[usize::from(*a)].name.cmp(&fields[usize::from(*b)].name));
+        let unasked =
+            (0..).zip(&fields).filter(|(_, field)| field.may_be_written_when_absent()).map(|(position, _)| position);
+        let unasked = unasked.collect();
         ObjectType {
             name: name.into(),
             go_type: go_type.into(),
@@ -261,7 +288,13 @@ impl ObjectType {
             rule: None,
             has_defaults: true,
             by_name,
+            unasked,
         }
+    }
+
+    /// Positions of the fields that Go may write when they are absent, ascending.
+    pub(crate) fn written_when_absent(&self) -> impl Iterator<Item = usize> {
+        self.unasked.iter().map(|position| usize::from(*position))
     }
 
     /// Position of a field in [`ObjectType::fields`]. Case matters.
