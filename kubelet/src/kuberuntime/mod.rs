@@ -42,7 +42,8 @@ pub(crate) async fn inspect(cri: &cri::Client, uid: &str, cache: &mut Cache) -> 
     let (sandboxes, containers) = tokio::try_join!(try_join_all(sandboxes), try_join_all(containers))?;
     let mut sandboxes: Vec<Sandbox> = sandboxes.into_iter().flatten().collect();
     let mut containers: Vec<ContainerState> = containers.into_iter().flatten().collect();
-    sandboxes.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.created_at));
+    // By attempt first: a sandbox whose network failed has no time of creation in containerd.
+    sandboxes.sort_by_key(|sandbox| std::cmp::Reverse((sandbox.attempt, sandbox.created_at)));
     containers.sort_by_key(|container| std::cmp::Reverse(container.created_at));
     cache.sandboxes = sandboxes.iter().map(|sandbox| (sandbox.id.clone(), sandbox.clone())).collect();
     cache.ended = containers

@@ -286,6 +286,17 @@ impl Kubelet {
         }
     }
 
+    /// Removes the dead sandboxes in which nothing was ever started: attempts whose network failed.
+    pub(crate) async fn remove_empty_sandboxes(&self, runtime: &PodRuntime) {
+        for sandbox in &runtime.sandboxes {
+            if runtime.containers.iter().all(|container| container.sandbox_id != sandbox.id)
+                && let Err(error) = self.cri.remove_pod_sandbox(&sandbox.id).await
+            {
+                tracing::debug!(%error, sandbox = %sandbox.id, "dead sandbox is not removed yet");
+            }
+        }
+    }
+
     /// Removes the dead containers nobody asks for any more: of each name the newest and the one before it stay, as `kubectl logs
     /// --previous` and lastState need; older sandboxes go when nothing is left in them.
     pub(crate) async fn prune_pod(&self, runtime: &PodRuntime) {

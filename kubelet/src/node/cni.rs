@@ -85,7 +85,6 @@ fn conflist(config: &Config, ranges: &[String]) -> serde_json::Value {
         "type": "bridge",
         "bridge": config.cni_bridge,
         "isGateway": true,
-        "isDefaultGateway": true,
         "ipMasq": true,
         "hairpinMode": true,
         "ipam": ipam,

@@ -107,6 +107,7 @@ impl Kubelet {
             if actions.create_sandbox.is_none() {
                 return Next::Again;
             }
+            self.remove_empty_sandboxes(runtime).await;
         }
         for kill in &actions.kill {
             let Some(state) = runtime.containers.iter().find(|state| state.id == kill.id) else { continue };
