@@ -19,6 +19,7 @@ mod disruption_marks;
 mod endpoints;
 mod endpointslice;
 mod garbage_collector;
+mod identity;
 mod job;
 mod meta;
 mod namespace;
@@ -32,6 +33,7 @@ mod revisions;
 mod root_ca;
 mod serviceaccount;
 mod services;
+mod statefulset;
 mod taint_eviction;
 mod template_hash;
 #[cfg(test)]
@@ -45,6 +47,8 @@ use std::time::Duration;
 use client::Informers;
 use component::Shutdown;
 use ipnet::IpNet;
+
+pub use identity::Clients;
 
 /// Settings, under upstream's flag names where there is a flag.
 #[derive(Debug, Clone)]
@@ -121,18 +125,31 @@ pub enum Error {
     UnknownController(String),
 }
 
-/// Runs the selected controllers until `shutdown` is cancelled.
-pub async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Result<(), Error> {
+/// Runs the selected controllers until `shutdown` is cancelled. `client` lists and watches for all of them; each writes
+/// through the client of its own service account, or through `client` where there are no `clients`.
+pub async fn run(
+    config: Config,
+    client: kube::Client,
+    clients: Option<Clients>,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     let selected = controllers::select(&config.controllers)?;
-    let context = engine::Context {
-        informers: Informers::new(client.clone(), &shutdown),
-        client,
+    let informers = Informers::new(client.clone(), &shutdown);
+    let config = Arc::new(config);
+    let context = |controller| engine::Context {
+        informers: informers.clone(),
+        client: match &clients {
+            Some(clients) => clients(identity::service_account(controller)),
+            None => client.clone(),
+        },
         shutdown: shutdown.clone(),
-        config: Arc::new(config),
+        config: config.clone(),
     };
     let tasks: Vec<_> = selected
         .into_iter()
-        .map(|controller| component::spawn(controller.name, (controller.run)(context.clone(), controller.name)))
+        .map(|controller| {
+            component::spawn(controller.name, (controller.run)(context(controller.name), controller.name))
+        })
         .collect();
     shutdown.cancelled().await;
     for task in tasks {
