@@ -4,11 +4,14 @@
 //! the index costs nothing, and clients that have a document never cause it to be made again.
 //! Upstream: k8s.io/kube-openapi/pkg/{handler,handler3}.
 
-use api::openapi::{NoDescriptions, v2, v3, v3_paths};
+mod descriptions;
+
+use api::openapi::{v2, v3, v3_paths};
 use api::scheme::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use self::descriptions::Texts;
 use crate::discovery::hash;
 use crate::endpoints::negotiation::Output;
 use crate::endpoints::query::Query;
@@ -64,7 +67,7 @@ impl OpenApi {
             insert(&mut response, header::LOCATION, &format!("/openapi/v3/{document}?hash={version}"));
             return Some(response);
         }
-        let mut response = if_changed(headers, &version, output, || v3(self.scheme, document, &NoDescriptions));
+        let mut response = if_changed(headers, &version, output, || v3(self.scheme, document, &Texts::of(Some(document))));
         if !asked.is_empty() {
             insert(&mut response, header::CACHE_CONTROL, "public, immutable");
         }
@@ -76,7 +79,7 @@ impl OpenApi {
         if !["application/json", "*/*", "application/*"].iter().any(|own| accept.contains(own)) {
             return respond::status(&api::status::Status::not_acceptable(&["application/json"]), output);
         }
-        if_changed(headers, &version_of("v2"), output, || Some(v2(self.scheme, &NoDescriptions)))
+        if_changed(headers, &version_of("v2"), output, || Some(v2(self.scheme, &Texts::of(None))))
     }
 }
 
