@@ -38,4 +38,4 @@ pub use revision::{Revision, Timestamp};
 pub use store::Store;
 pub use transform::{AsStored, Transform};
 pub use txn::{Committed, Compare, Operation, Txn};
-pub use view::{Change, Feed, Loaded, Published, Snapshot, View, Watch, Window};
+pub use view::{Change, Feed, Loaded, Published, Snapshot, View, Wake, Watch, Window};

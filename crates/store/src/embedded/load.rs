@@ -1,8 +1,5 @@
 //! Fills the feed with what is on disk.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use super::disk::Disk;
 use super::plan::meta;
 use super::record::{Damage, Head, Meta, Place, Record};
@@ -17,23 +14,22 @@ const SHOW_STEP: usize = 1024;
 pub(super) fn load(disk: &Disk, feed: &mut Feed) -> Result<Vec<Place>, Error> {
     let none = Head { compacted: Revision::ZERO, revision: Revision::ZERO };
     let head = disk.head()?.unwrap_or(none);
-    let mut base = Some(Base::default());
+    let mut begun = false;
     let mut garbage = Vec::new();
     let mut history = History::default();
     disk.read(Revision::ZERO, &mut |record| {
         if record.meta.place.revision <= head.compacted {
-            if let Some(base) = &mut base {
-                base.add(record, &mut garbage);
-            }
+            seed(record, feed, &mut garbage);
             return Ok(());
         }
-        if let Some(base) = base.take() {
-            feed.load(base.live.into_values(), head.compacted);
+        if !begun {
+            feed.begin(head.compacted);
+            begun = true;
         }
         history.add(record, feed, &mut garbage)
     })?;
-    if let Some(base) = base {
-        feed.load(base.live.into_values(), head.compacted);
+    if !begun {
+        feed.begin(head.compacted);
     }
     history.show(feed, &mut garbage).map_err(|damage| disk.damaged(damage))?;
     feed.advance(head.revision);
@@ -57,43 +53,24 @@ pub(super) fn superseded(event: &Event) -> impl Iterator<Item = Place> {
     before.into_iter().chain(deletion)
 }
 
-/// The live objects at the compacted revision. Records that were superseded by then may still be there: their removal lags behind.
-#[derive(Default)]
-struct Base {
-    live: HashMap<Arc<str>, Loaded>,
-}
-
-impl Base {
-    fn add(&mut self, record: Record, garbage: &mut Vec<Place>) {
-        let Record { meta, expires, key, value, .. } = record;
-        let before = match value {
-            Some(value) => {
-                let loaded = Loaded {
-                    key: key.clone(),
-                    value,
-                    create_revision: meta.create_revision,
-                    mod_revision: meta.place.revision,
-                    index: meta.place.index,
-                    version: meta.version,
-                    expires,
-                };
-                self.live.insert(key, loaded)
-            }
-            None => {
-                let before = self.live.remove(&key);
-                garbage.extend(before.as_ref().map(Loaded::place));
-                garbage.push(meta.place);
-                return;
-            }
-        };
-        garbage.extend(before.as_ref().map(Loaded::place));
-    }
-}
-
-impl Loaded {
-    fn place(&self) -> Place {
-        Place { revision: self.mod_revision, index: self.index }
-    }
+/// Takes a record into the state at the compacted revision. Records that were superseded by then may still be there: their removal lags
+/// behind.
+fn seed(record: Record, feed: &mut Feed, garbage: &mut Vec<Place>) {
+    let Record { meta: of, expires, key, value, .. } = record;
+    let deletion = value.is_none().then_some(of.place);
+    let before = match value {
+        Some(value) => feed.seed(Loaded {
+            key,
+            value,
+            create_revision: of.create_revision,
+            mod_revision: of.place.revision,
+            index: of.place.index,
+            version: of.version,
+            expires,
+        }),
+        None => feed.unseed(&key),
+    };
+    garbage.extend(before.map(|before| meta(&before).place).into_iter().chain(deletion));
 }
 
 /// Changes read but not yet shown: whole revisions are shown together.

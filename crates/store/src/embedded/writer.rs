@@ -17,6 +17,7 @@ use super::disk::{Disk, Step};
 use super::load;
 use super::plan::{Accepted, Plan};
 use super::record::{Head, Place};
+use super::waker::Waker;
 use crate::{Committed, Error, Event, EventKind, Feed, Operation, Revision, Timestamp, Txn};
 
 /// The most commits in one durable transaction, and the bytes after which no more are taken.
@@ -47,6 +48,7 @@ pub(super) struct Writer {
     expiring: BTreeSet<(Timestamp, Arc<str>)>,
     /// Places to be removed from disk, in the order in which they must go.
     garbage: Vec<Place>,
+    waker: Waker,
 }
 
 /// Commits taken into a group, with what the plan said of each.
@@ -60,7 +62,7 @@ impl Writer {
             None => Vec::new(),
         };
         let expiring = expiring(&feed);
-        Ok(Writer { feed, disk, now: Timestamp::default(), expiring, garbage })
+        Ok(Writer { feed, disk, now: Timestamp::default(), expiring, garbage, waker: Waker::default() })
     }
 
     /// Serves requests until told to close or until nobody can ask any more.
@@ -135,7 +137,7 @@ impl Writer {
             };
             let _ = answer.send(result);
         }
-        // Only now are the watches woken, by dropping `published`.
+        self.waker.wake(published.wake);
     }
 
     /// Writes a group. An error means that nothing of it happened; except for `Unreachable`, where that is unknown.

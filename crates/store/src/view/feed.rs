@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::buckets::Bucket;
-use super::snapshot::{Map, Snapshot};
+use super::snapshot::Snapshot;
 use super::{State, View, Window, lock};
 use crate::{Entry, Error, ErrorKind, Event, EventKind, Operation, Revision, Timestamp, Transform};
 
 /// How many revisions lie between two older maps kept for `snapshot_at`.
-const CHECKPOINT_EVERY: u64 = 256;
+const CHECKPOINT_EVERY: u64 = 2048;
 
 /// What an event costs beyond its key and value.
 const EVENT_OVERHEAD: usize = 256;
@@ -58,21 +58,33 @@ pub struct Feed {
     marks: VecDeque<(Timestamp, Revision)>,
 }
 
-/// What a publication did. The view shows it already; sleeping watches are woken when this is dropped, so that those who wait for their
-/// commit can be answered before.
-#[must_use]
+/// What a publication did. The view shows it already.
+#[must_use = "watches sleep until it is dropped"]
 #[derive(Debug, Default)]
 pub struct Published {
     /// One for each change, in order.
     pub events: Vec<Arc<Event>>,
     /// Events that have left the window.
     pub trimmed: Vec<Arc<Event>>,
-    wake: Vec<Arc<Bucket>>,
+    /// The watches to be woken: last, so that those who wait for their commit can be answered before.
+    pub wake: Wake,
 }
 
-impl Drop for Published {
+/// Watches that sleep and have something to see. They are woken when it is dropped, on any thread.
+#[must_use = "watches sleep until it is dropped"]
+#[derive(Debug, Default)]
+pub struct Wake(Vec<Arc<Bucket>>);
+
+impl Wake {
+    /// How many there are.
+    pub fn watches(&self) -> usize {
+        self.0.iter().map(|bucket| bucket.wake.receiver_count()).sum()
+    }
+}
+
+impl Drop for Wake {
     fn drop(&mut self) {
-        for bucket in &self.wake {
+        for bucket in &self.0 {
             bucket.wake.send_replace(());
         }
     }
@@ -83,17 +95,23 @@ impl Feed {
         Feed { view, transform, window, state, bytes: 0, marks: VecDeque::new() }
     }
 
-    /// Fills a fresh view with the objects that were live at `revision`. History begins there.
-    pub fn load(&mut self, objects: impl IntoIterator<Item = Loaded>, revision: Revision) {
-        let serve = |object: Loaded| {
-            let value = self.transform.serve(&object.key, object.value, object.mod_revision);
-            let mut entry = Entry::new(object.key, value, object.mod_revision, object.index);
-            entry.create_revision = object.create_revision;
-            entry.version = object.version;
-            entry.expires = object.expires;
-            (entry.key.clone(), Arc::new(entry))
-        };
-        self.state.map = objects.into_iter().map(serve).collect::<Map>();
+    /// Puts an object into a fresh view, before [`Feed::begin`]. Returns the one of the same key it takes the place of.
+    pub fn seed(&mut self, object: Loaded) -> Option<Arc<Entry>> {
+        let value = self.transform.serve(&object.key, object.value, object.mod_revision);
+        let mut entry = Entry::new(object.key, value, object.mod_revision, object.index);
+        entry.create_revision = object.create_revision;
+        entry.version = object.version;
+        entry.expires = object.expires;
+        self.state.map.insert(entry.key.clone(), Arc::new(entry))
+    }
+
+    /// Takes an object out again, before [`Feed::begin`].
+    pub fn unseed(&mut self, key: &str) -> Option<Arc<Entry>> {
+        self.state.map.remove(key)
+    }
+
+    /// Shows the seeded objects as the state at `revision`. History begins there.
+    pub fn begin(&mut self, revision: Revision) {
         self.state.revision = revision;
         self.state.compacted = revision;
         drop(self.publish(Vec::new(), Vec::new()));
@@ -217,7 +235,7 @@ impl Feed {
         }
         self.state.closed = Some(error);
         let mut published = self.publish(Vec::new(), Vec::new());
-        published.wake = lock(&self.view.buckets).all();
+        published.wake = Wake(lock(&self.view.buckets).all());
     }
 
     /// Drops events while there are too many, whole revisions at a time.
@@ -259,7 +277,7 @@ impl Feed {
             lock(&self.view.rebuilt).retain(|snapshot| snapshot.revision() >= self.state.compacted);
         }
         self.view.reached.send_replace(self.state.revision);
-        Published { events, trimmed, wake }
+        Published { events, trimmed, wake: Wake(wake) }
     }
 }
 

@@ -26,7 +26,7 @@ use arc_swap::ArcSwap;
 use imbl::Vector;
 use tokio::sync::watch as signal;
 
-pub use feed::{Change, Feed, Loaded, Published};
+pub use feed::{Change, Feed, Loaded, Published, Wake};
 pub use snapshot::Snapshot;
 pub use watch::Watch;
 

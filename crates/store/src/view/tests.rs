@@ -64,7 +64,9 @@ fn loaded_objects_begin_the_history() {
         version: 2,
         expires: None,
     };
-    feed.load([loaded], Revision(9));
+    assert!(feed.seed(loaded).is_none());
+    assert!(view.snapshot().is_empty(), "nothing shows before it begins");
+    feed.begin(Revision(9));
     assert_eq!((view.revision(), view.compacted()), (Revision(9), Revision(9)));
     assert_eq!(view.snapshot().get("/r/a").unwrap().value, "a#5");
     assert_eq!(view.watch("/r/", Revision(8)).unwrap_err().kind, ErrorKind::Compacted);
