@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 /// How to get from one version to the other and back. `apiVersion` is set by the caller.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Conversion {
     /// The stored form into the served one.
     pub from_storage: fn(&mut Value),

@@ -10,7 +10,7 @@ mod delete;
 mod update;
 
 pub use delete::Deleted;
-pub use update::{Mode, Update};
+pub use update::{Change, Mode, Update};
 
 use std::sync::Arc;
 
@@ -80,6 +80,12 @@ pub struct Written {
 }
 
 impl Engine {
+    /// Serves the built-in resources from a store that was opened with [`crate::transform`].
+    pub fn new(store: Arc<Store>, admission: Chain) -> Arc<Engine> {
+        let resources = Resources::builtin(api::scheme::Scheme::builtin());
+        Arc::new(Engine { store, resources, admission })
+    }
+
     /// The newest object under a name, not older than every acknowledged write.
     pub async fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Arc<Entry>, Status> {
         let key = resource.key(namespace, name);

@@ -86,7 +86,7 @@ impl Kubelets {
     }
 
     /// Carries a request to a backend and its answer back; an upgraded connection lives on in a task of its own.
-    pub async fn forward(
+    pub(crate) async fn forward(
         &self,
         location: &Location,
         method: Method,

@@ -45,6 +45,12 @@ pub struct Update<'a> {
     pub authorize_create: &'a (dyn Fn() -> Result<(), Status> + Sync),
 }
 
+impl std::fmt::Debug for Update<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Update").field("resource", self.resource).field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
 /// What one look at the present object led to.
 enum Step {
     Done(Written),

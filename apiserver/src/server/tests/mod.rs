@@ -1,0 +1,189 @@
+//! The whole server in one process on a store in memory: requests in, answers out, no socket.
+
+mod bad_input;
+mod discovery;
+mod lists;
+mod verbs;
+mod watches;
+
+use std::sync::Arc;
+
+use api::status::Status;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, header};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::body::{Body, RequestBody};
+use super::service::Caller;
+use super::{ApiServer, Config};
+use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
+use crate::authorization::{Attributes, Authorizer, Decision};
+use crate::registry::store::Engine;
+
+/// Knows nobody.
+struct Nobody;
+
+impl Authenticator for Nobody {
+    fn authenticate<'a>(
+        &'a self,
+        _parts: &'a http::request::Parts,
+        _peer: &'a PeerCertificates,
+    ) -> BoxFuture<'a, Result<Option<UserInfo>, Status>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// Masters may everything, others nothing.
+struct Masters;
+
+impl Authorizer for Masters {
+    fn authorize(&self, attributes: &Attributes) -> Decision {
+        if attributes.user.in_group("system:masters") { Decision::Allow } else { Decision::NoOpinion(String::new()) }
+    }
+}
+
+/// A server with the namespaces `default` and `other`.
+pub(super) struct Cluster {
+    pub(super) server: ApiServer,
+    user: Arc<UserInfo>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Bytes,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {:?}", self.bytes))
+    }
+
+    pub(super) fn message(&self) -> String {
+        self.json()["message"].as_str().unwrap_or_default().to_string()
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.json()["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn expect(self, code: u16) -> Answer {
+        assert_eq!(self.code, code, "{}", String::from_utf8_lossy(&self.bytes));
+        self
+    }
+}
+
+impl Cluster {
+    pub(super) async fn new() -> Cluster {
+        let store = store::embedded::memory(store::Window::default(), crate::transform()).unwrap();
+        let engine = Engine::new(Arc::new(store), Default::default());
+        let config = Config {
+            authenticator: Arc::new(Nobody),
+            authorizer: Arc::new(Masters),
+            computed: Default::default(),
+            advertise_address: "192.0.2.1:6443".to_string(),
+            kubelets: Default::default(),
+            health: Default::default(),
+            documents: Box::new(|_| None),
+            metrics: Box::new(String::new),
+        };
+        let server = ApiServer::new(config, engine, CancellationToken::new());
+        let cluster = Cluster { server, user: Arc::new(UserInfo::new("admin", &["system:masters"])) };
+        for name in ["default", "other"] {
+            cluster.post("/api/v1/namespaces", json!({"metadata": {"name": name}})).await.expect(201);
+        }
+        cluster
+    }
+
+    pub(super) async fn send(&self, request: Request<RequestBody>) -> http::Response<Body> {
+        self.server.handle(request, Caller::InProcess(self.user.clone())).await
+    }
+
+    pub(super) async fn call(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(body)).map_err(|never| match never {}).boxed();
+        let response = self.send(request.body(body).unwrap()).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer { code: parts.status.as_u16(), headers: parts.headers, bytes }
+    }
+
+    pub(super) async fn get(&self, target: &str) -> Answer {
+        self.call("GET", target, &[], b"").await
+    }
+
+    pub(super) async fn post(&self, target: &str, body: Value) -> Answer {
+        self.call("POST", target, &[("content-type", "application/json")], body.to_string().as_bytes()).await
+    }
+
+    pub(super) async fn put(&self, target: &str, body: Value) -> Answer {
+        self.call("PUT", target, &[("content-type", "application/json")], body.to_string().as_bytes()).await
+    }
+
+    pub(super) async fn delete(&self, target: &str, body: Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.call("DELETE", target, &[("content-type", "application/json")], body.as_bytes()).await
+    }
+
+    pub(super) async fn merge(&self, target: &str, body: Value) -> Answer {
+        let media_type = [("content-type", "application/merge-patch+json")];
+        self.call("PATCH", target, &media_type, body.to_string().as_bytes()).await
+    }
+
+    /// A config map with one label.
+    pub(super) async fn config_map(&self, name: &str, label: &str) -> Answer {
+        let object = json!({"metadata": {"name": name, "labels": {"l": label}}, "data": {"k": "v"}});
+        self.post("/api/v1/namespaces/default/configmaps", object).await.expect(201)
+    }
+
+    /// Opens a watch.
+    pub(super) async fn watch(&self, target: &str) -> Events {
+        let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed();
+        let response = self.send(Request::builder().uri(target).body(body).unwrap()).await;
+        assert_eq!(response.status(), 200, "{target}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        Events { body: response.into_body(), buffer: Vec::new() }
+    }
+}
+
+/// The frames of a watch.
+pub(super) struct Events {
+    body: Body,
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    /// The next event; None at the end.
+    pub(super) async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let wait = std::time::Duration::from_secs(5);
+            let frame = tokio::time::timeout(wait, self.body.frame()).await.expect("an event within five seconds")?;
+            self.buffer.extend_from_slice(&frame.unwrap().into_data().unwrap());
+        }
+    }
+
+    /// Type and name of the next event.
+    pub(super) async fn next_name(&mut self) -> (String, String) {
+        let event = self.next().await.expect("an event");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+    }
+}
+
+/// `("ADDED", "a")` as strings, for comparing.
+pub(super) fn event(kind: &str, name: &str) -> (String, String) {
+    (kind.to_string(), name.to_string())
+}
