@@ -253,6 +253,17 @@ impl Kubelet {
                 self.release_node_resources(&uid).await;
             }
         }
+        for entry in std::fs::read_dir(&self.config.pod_logs_dir).into_iter().flatten().flatten() {
+            let folder = entry.file_name().to_string_lossy().into_owned();
+            let parts: Vec<&str> = folder.split('_').collect();
+            if let [namespace, name, uid] = parts.as_slice()
+                && !known.contains(*uid)
+                && !running.contains(*uid)
+                && !self.workers.has(uid)
+            {
+                self.remove_logs(namespace, name, uid);
+            }
+        }
     }
 
     /// The runtime's name, as it begins container ids.

@@ -161,7 +161,8 @@ impl Client {
 
     /// Stops a container: its stop signal, and SIGKILL after `grace`. Idempotent.
     pub async fn stop_container(&self, id: &str, grace: Duration) -> Result<(), Error> {
-        let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
+        // Whole seconds: rounded up, or a grace of five seconds would become four.
+        let timeout = i64::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
         let request = StopContainerRequest { container_id: id.to_owned(), timeout };
         let deadline = DEADLINE.saturating_add(grace);
         gone_is_done(self.call("StopContainer", Some(deadline), self.runtime.clone().stop_container(request)).await)

@@ -124,13 +124,14 @@ impl Hierarchy {
     }
 }
 
-/// The mount points of version 1 controllers, each once.
+/// The mount points of version 1 controllers, each once, and of the version 2 tree beside them, where runtimes make cgroups too.
 fn v1_mounts(mountinfo: &str) -> Vec<PathBuf> {
     let mut mounts: Vec<PathBuf> = mountinfo
         .lines()
         .filter_map(|line| {
             let (left, right) = line.split_once(" - ")?;
-            (right.split(' ').next() == Some("cgroup")).then(|| left.split(' ').nth(4).map(PathBuf::from))?
+            matches!(right.split(' ').next(), Some("cgroup" | "cgroup2"))
+                .then(|| left.split(' ').nth(4).map(PathBuf::from))?
         })
         .collect();
     mounts.sort();
@@ -267,12 +268,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_1_mounts_are_found_and_version_2_left_out() {
+    fn version_1_mounts_are_found_with_their_controllers() {
         let text = "30 20 0:26 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
                     31 20 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                     32 20 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let mounts = v1_mounts(text);
-        assert_eq!(mounts.len(), 2);
+        assert_eq!(mounts.len(), 3);
         assert!(has_controller(&mounts[0], "cpuacct") && !has_controller(&mounts[0], "memory"));
     }
 

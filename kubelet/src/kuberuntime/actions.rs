@@ -51,6 +51,8 @@ pub(crate) struct Kill {
     pub(crate) message: String,
     /// Seconds, where a probe brings its own.
     pub(crate) grace: Option<i64>,
+    /// It failed a probe: its restart backs off like one after a crash.
+    pub(crate) unhealthy: bool,
 }
 
 /// The plan for one pod.
@@ -283,6 +285,7 @@ fn changed(container: &Container, state: &ContainerState) -> Option<Kill> {
         name: container.name.clone(),
         message: format!("Container {} definition changed, will be restarted", container.name),
         grace: None,
+        unhealthy: false,
     })
 }
 
@@ -299,6 +302,7 @@ fn unhealthy(container: &Container, state: &ContainerState, probes: &ProbeResult
         name: container.name.clone(),
         message: format!("Container {} failed {kind} probe", container.name),
         grace: probe.as_ref().and_then(|probe| probe.termination_grace_period_seconds),
+        unhealthy: true,
     })
 }
 
@@ -309,6 +313,7 @@ fn stuck(container: &Container, state: &ContainerState) -> Kill {
         name: container.name.clone(),
         message: format!("Container {} is in unknown state, try killing it before restart", container.name),
         grace: Some(0),
+        unhealthy: false,
     }
 }
 

@@ -79,9 +79,9 @@ impl PodRuntime {
         self.containers.iter().find(|container| container.name == name && container.sandbox_id == sandbox.id)
     }
 
-    /// All that may still have processes.
+    /// All that may still have processes. A container that was created and never started has none.
     pub(crate) fn alive(&self) -> impl Iterator<Item = &ContainerState> {
-        self.containers.iter().filter(|container| container.state != State::Exited)
+        self.containers.iter().filter(|container| matches!(container.state, State::Running | State::Unknown))
     }
 
     /// The pod's addresses.

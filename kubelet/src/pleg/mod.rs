@@ -20,6 +20,8 @@ const RELIST: Duration = Duration::from_secs(1);
 const RELIST_WITH_EVENTS: Duration = Duration::from_secs(30);
 /// How often the runtime is asked how it is, once it is well.
 const HEALTH: Duration = Duration::from_secs(5);
+/// A runtime that is restarted is not reported missing. Upstream: `baseRuntimeSyncThreshold`.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// And before, at first; each look that finds it unwell doubles the pause.
 const HEALTH_AT_START: Duration = Duration::from_millis(50);
 
@@ -114,6 +116,7 @@ async fn relist(kubelet: &Arc<Kubelet>, seen: &mut Seen, first: bool) -> Result<
 
 async fn watch_health(kubelet: Arc<Kubelet>) {
     let mut said = false;
+    let mut answered: Option<Instant> = None;
     let mut unwell = HEALTH_AT_START;
     loop {
         let state = match kubelet.cri.status(false).await {
@@ -130,12 +133,17 @@ async fn watch_health(kubelet: Arc<Kubelet>) {
                     tracing::info!("container runtime answers again");
                     said = false;
                 }
+                answered = Some(Instant::now());
                 RuntimeState { unreachable: None, runtime: problem("RuntimeReady"), network: problem("NetworkReady") }
             }
             Err(error) => {
                 if !said {
                     tracing::error!(%error, "container runtime does not answer: start it, or set its endpoint; waiting");
                     said = true;
+                }
+                if answered.is_some_and(|at| at.elapsed() < PATIENCE) {
+                    tokio::time::sleep(RELIST).await;
+                    continue;
                 }
                 let text = error.to_string();
                 RuntimeState { unreachable: Some(text.clone()), runtime: Some(text.clone()), network: Some(text) }

@@ -112,7 +112,12 @@ impl Kubelet {
         for kill in &actions.kill {
             let Some(state) = runtime.containers.iter().find(|state| state.id == kill.id) else { continue };
             let ip = runtime.ips().first().cloned().unwrap_or_default();
-            if let Err(error) = self.kill_container(Some(pod), state, &kill.message, kill.grace, None, &ip).await {
+            let stopped = match state.state {
+                // Nothing runs in it; out of the way it goes.
+                State::Created => self.cri.remove_container(&state.id).await,
+                _ => self.kill_container(Some(pod), state, &kill.message, kill.grace, None, &ip).await,
+            };
+            if let Err(error) = stopped {
                 tracing::warn!(%error, container = %kill.name, "container is not stopped yet");
                 return Next::Retry;
             }
@@ -233,14 +238,17 @@ impl Kubelet {
         let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         let mut due = Due { names: Vec::new(), retry_at: None };
         for (kind, name) in &actions.start {
-            let ended = runtime.newest(name).filter(|state| {
-                state.state == State::Exited && actions.create_sandbox.is_none_or(|attempt| attempt > 0)
-            });
-            let Some(ended) = ended else {
+            let unhealthy = actions.kill.iter().any(|kill| kill.name == *name && kill.unhealthy);
+            let ended_at = match runtime.newest(name) {
+                Some(_) if unhealthy => Some(now),
+                Some(state) if state.state == State::Exited => Some(state.finished_at),
+                _ => None,
+            };
+            let Some(ended_at) = ended_at else {
                 due.names.push((*kind, name.clone()));
                 continue;
             };
-            match local.crash.attempt(name, ended.finished_at, now) {
+            match local.crash.attempt(name, ended_at, now) {
                 Verdict::Go => due.names.push((*kind, name.clone())),
                 Verdict::Wait(left, delay) => {
                     let full = format!("{}_{}({})", pod.name(), pod.namespace(), pod.uid());

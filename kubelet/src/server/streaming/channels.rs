@@ -188,7 +188,7 @@ pub(super) async fn join(
         while let Some(message) = outgoing.recv().await {
             to_client.send(message).await?;
         }
-        to_client.close().await?;
+        to_client.send(super::normal_close()).await?;
         Ok::<_, StreamError>(())
     };
     let inputs = receive(protocol, from_client, Inputs { stdin, resize });

@@ -20,6 +20,9 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::routes::parameters;
 use super::{Refusal, Request, Response, full};
@@ -103,6 +106,11 @@ pub(super) async fn serve(
         }
     });
     Ok(response)
+}
+
+/// The end of a session that went well: clients take any other code, and none, for a broken connection.
+fn normal_close() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 
 /// What ends a stream early. The client sees a closed connection; the text is for the log.

@@ -46,7 +46,7 @@ pub(super) async fn messages(client: ClientSide, runtime: Upgraded) -> Result<()
             }
             to_client.send(Message::Binary(Bytes::copy_from_slice(&buffer[..length]))).await?;
         }
-        to_client.close().await?;
+        to_client.send(super::normal_close()).await?;
         Ok::<_, StreamError>(())
     };
     tokio::select! {
