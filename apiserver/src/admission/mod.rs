@@ -4,6 +4,25 @@
 //! request, is told of dry runs, and must have no side effects outside the answer when it is one.
 //! Upstream: k8s.io/apiserver/pkg/admission.
 
+mod certificates;
+mod default_ingress_class;
+mod default_toleration_seconds;
+mod limit_ranger;
+mod namespace_lifecycle;
+mod node_restriction;
+mod plugins;
+mod pod_security;
+mod priority;
+mod resource_quota;
+mod runtime_class;
+mod service_account;
+mod storage;
+mod taint_nodes_by_condition;
+#[cfg(test)]
+mod tests;
+
+pub use plugins::default_chain;
+
 use api::status::Status;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -119,9 +138,4 @@ impl std::fmt::Debug for Chain {
             .field("validating", &self.validating.iter().map(|plugin| plugin.name()).collect::<Vec<_>>())
             .finish()
     }
-}
-
-/// The plugins that are on, in upstream's order.
-pub fn chain() -> Chain {
-    Chain::default()
 }

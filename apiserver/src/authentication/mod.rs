@@ -6,9 +6,9 @@
 
 pub mod front_proxy;
 pub mod service_account;
-pub mod tokens;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod union;
 pub mod x509;
 

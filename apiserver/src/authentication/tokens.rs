@@ -20,7 +20,8 @@ pub struct TokenUser {
 
 /// Knows tokens of one kind. `Ok(None)`: not of my kind. `Err`: of my kind, and bad.
 pub trait TokenAuthenticator: Send + Sync + std::fmt::Debug {
-    fn authenticate_token(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Option<TokenUser>, Error>;
+    fn authenticate_token(&self, token: &str, audiences: &[String], now: Timestamp)
+    -> Result<Option<TokenUser>, Error>;
 }
 
 /// `--token-auth-file`: CSV of token, user, uid and optionally a quoted list of groups. Upstream: authentication/token/tokenfile.
@@ -46,7 +47,8 @@ impl TokenFile {
             if token.is_empty() {
                 continue;
             }
-            let groups = columns.next().map(|groups| groups.split(',').map(str::to_owned).collect()).unwrap_or_default();
+            let groups =
+                columns.next().map(|groups| groups.split(',').map(str::to_owned).collect()).unwrap_or_default();
             users.insert(token, UserInfo { name, uid, groups, extra: BTreeMap::new() });
         }
         Ok(TokenFile { users })
@@ -54,7 +56,12 @@ impl TokenFile {
 }
 
 impl TokenAuthenticator for TokenFile {
-    fn authenticate_token(&self, token: &str, _audiences: &[String], _now: Timestamp) -> Result<Option<TokenUser>, Error> {
+    fn authenticate_token(
+        &self,
+        token: &str,
+        _audiences: &[String],
+        _now: Timestamp,
+    ) -> Result<Option<TokenUser>, Error> {
         Ok(self.users.get(token).map(|user| TokenUser { user: user.clone(), audiences: Vec::new() }))
     }
 }
@@ -105,12 +112,21 @@ impl std::fmt::Debug for BootstrapTokens {
 }
 
 impl TokenAuthenticator for BootstrapTokens {
-    fn authenticate_token(&self, token: &str, _audiences: &[String], now: Timestamp) -> Result<Option<TokenUser>, Error> {
-        let lower = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
+    fn authenticate_token(
+        &self,
+        token: &str,
+        _audiences: &[String],
+        now: Timestamp,
+    ) -> Result<Option<TokenUser>, Error> {
+        let lower = |text: &str, length| {
+            text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
+        };
         let Some((id, secret)) = token.split_once('.').filter(|(id, secret)| lower(id, 6) && lower(secret, 16)) else {
             return Ok(None);
         };
-        let Some(stored) = self.objects.get("", "secrets", "kube-system", &format!("bootstrap-token-{id}")) else { return Ok(None) };
+        let Some(stored) = self.objects.get("", "secrets", "kube-system", &format!("bootstrap-token-{id}")) else {
+            return Ok(None);
+        };
         let field = |key: &str| base64_field(&stored["data"], key).unwrap_or_default();
         let usable = stored["metadata"].get("deletionTimestamp").is_none()
             && text(&stored, "type") == "bootstrap.kubernetes.io/token"

@@ -59,7 +59,12 @@ impl Union {
     }
 
     /// The user of a token for one of `audiences`, as TokenReview asks too. `Err` when nobody accepts it.
-    pub fn by_token(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Option<super::tokens::TokenUser>, Error> {
+    pub fn by_token(
+        &self,
+        token: &str,
+        audiences: &[String],
+        now: Timestamp,
+    ) -> Result<Option<super::tokens::TokenUser>, Error> {
         let mut refusal = Error::Token("invalid bearer token".to_owned());
         for authenticator in &self.tokens {
             match authenticator.authenticate_token(token, audiences, now) {
@@ -73,7 +78,11 @@ impl Union {
 }
 
 impl Authenticator for Union {
-    fn authenticate<'a>(&'a self, parts: &'a Parts, chain: &'a PeerCertificates) -> BoxFuture<'a, Result<Option<UserInfo>, Status>> {
+    fn authenticate<'a>(
+        &'a self,
+        parts: &'a Parts,
+        chain: &'a PeerCertificates,
+    ) -> BoxFuture<'a, Result<Option<UserInfo>, Status>> {
         let result = self.identify(parts, chain, Timestamp::now()).map_err(|error| {
             tracing::info!(path = parts.uri.path(), %error, "cannot authenticate the request");
             Status::unauthorized("Unauthorized")
@@ -98,6 +107,8 @@ fn bearer_token(headers: &HeaderMap) -> Option<String> {
         return (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned());
     }
     let protocols = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    let encoded = protocols.flat_map(|value| value.split(',')).find_map(|protocol| protocol.trim().strip_prefix(WEBSOCKET_BEARER))?;
+    let encoded = protocols
+        .flat_map(|value| value.split(','))
+        .find_map(|protocol| protocol.trim().strip_prefix(WEBSOCKET_BEARER))?;
     String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
 }

@@ -59,7 +59,9 @@ impl ClientCertificates {
             return Ok(known.user.clone());
         }
         let time = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().max(0).unsigned_abs()));
-        self.verifier.verify_client_cert(leaf, intermediates, time).map_err(|error| Error::Certificate(error.to_string()))?;
+        self.verifier
+            .verify_client_cert(leaf, intermediates, time)
+            .map_err(|error| Error::Certificate(error.to_string()))?;
         let verified = Arc::new(read_subject(leaf, &hash)?);
         let mut remembered = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         // Only leaves that our roots signed directly: an intermediate may end before its leaf does.
@@ -81,7 +83,8 @@ impl std::fmt::Debug for ClientCertificates {
 
 fn read_subject(leaf: &CertificateDer<'_>, hash: &[u8; 32]) -> Result<Verified, Error> {
     let (_, certificate) = X509Certificate::from_der(leaf).map_err(|error| Error::Certificate(error.to_string()))?;
-    let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().unwrap_or_default().to_owned();
+    let text =
+        |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().unwrap_or_default().to_owned();
     // The last common name, as Go's pkix.Name keeps it.
     let name = certificate.subject().iter_common_name().last().map(text).unwrap_or_default();
     let user = (!name.is_empty()).then(|| UserInfo {
@@ -97,7 +100,9 @@ fn read_subject(leaf: &CertificateDer<'_>, hash: &[u8; 32]) -> Result<Verified, 
 fn roots(authorities_pem: &str) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authorities_pem.as_bytes()) {
-        let added = certificate.map_err(|error| error.to_string()).and_then(|der| roots.add(der).map_err(|error| error.to_string()));
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|der| roots.add(der).map_err(|error| error.to_string()));
         added.map_err(Error::Authorities)?;
     }
     Ok(roots)

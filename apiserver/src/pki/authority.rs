@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
@@ -81,15 +81,19 @@ impl Authority {
         let (certificate, key) = (files::read(&certificate_path)?, files::read(&key_path)?);
         let (certificate_pem, key) = match (certificate, key) {
             (Some(certificate), Some(key)) => {
-                let key = KeyPair::from_pem(&key).map_err(|error| unusable(&key_path, "private key (PKCS#8 PEM)", &error))?;
+                let key =
+                    KeyPair::from_pem(&key).map_err(|error| unusable(&key_path, "private key (PKCS#8 PEM)", &error))?;
                 (certificate, key)
             }
             // A certificate without its key: a crash between the two writes (the key goes first) cannot leave this.
-            (Some(_), None) => return Err(unusable(&certificate_path, "authority", &format!("{} is missing", key_path.display()))),
+            (Some(_), None) => {
+                return Err(unusable(&certificate_path, "authority", &format!("{} is missing", key_path.display())));
+            }
             (None, key) => {
                 let issue = |source| Error::Issue { subject: common_name.to_owned(), source };
                 let key = match key {
-                    Some(key) => KeyPair::from_pem(&key).map_err(|error| unusable(&key_path, "private key (PKCS#8 PEM)", &error))?,
+                    Some(key) => KeyPair::from_pem(&key)
+                        .map_err(|error| unusable(&key_path, "private key (PKCS#8 PEM)", &error))?,
                     None => KeyPair::generate().map_err(issue)?,
                 };
                 let certificate = authority_params(common_name, now).self_signed(&key).map_err(issue)?.pem();
@@ -99,12 +103,18 @@ impl Authority {
             }
         };
         let public_key = key.public_key_raw().to_vec();
-        let fits = inspect(&certificate_pem, |parsed| parsed.public_key().subject_public_key.data.as_ref() == public_key)
-            .map_err(|reason| unusable(&certificate_path, "certificate", &reason))?;
+        let fits =
+            inspect(&certificate_pem, |parsed| parsed.public_key().subject_public_key.data.as_ref() == public_key)
+                .map_err(|reason| unusable(&certificate_path, "certificate", &reason))?;
         if !fits {
-            return Err(unusable(&certificate_path, "authority", &format!("{} is the key of another certificate", key_path.display())));
+            return Err(unusable(
+                &certificate_path,
+                "authority",
+                &format!("{} is the key of another certificate", key_path.display()),
+            ));
         }
-        let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key).map_err(|error| unusable(&certificate_path, "certificate", &error))?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
+            .map_err(|error| unusable(&certificate_path, "certificate", &error))?;
         Ok(Authority { certificate_pem, issuer })
     }
 
@@ -137,7 +147,9 @@ impl Authority {
     /// Key and certificate belong together, this authority made them, the names are those wanted, 30 % of the time is left.
     fn still_good(&self, certificate_pem: &str, key_pem: &str, request: &Request, now: SystemTime) -> bool {
         let Ok(key) = KeyPair::from_pem(key_pem) else { return false };
-        let Ok(wanted_issuer) = inspect(&self.certificate_pem, |ca| (ca.subject().as_raw().to_vec(), subject_key_identifier(ca))) else {
+        let Ok(wanted_issuer) =
+            inspect(&self.certificate_pem, |ca| (ca.subject().as_raw().to_vec(), subject_key_identifier(ca)))
+        else {
             return false;
         };
         let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
@@ -161,7 +173,8 @@ pub(super) fn service_account_key(dir: &Path) -> Result<(String, String), Error>
     let key_pem = match files::read(&key_path)? {
         Some(pem) => pem,
         None => {
-            let key = KeyPair::generate().map_err(|source| Error::Issue { subject: "service accounts".to_owned(), source })?;
+            let key = KeyPair::generate()
+                .map_err(|source| Error::Issue { subject: "service accounts".to_owned(), source })?;
             let pem = key.serialize_pem();
             files::write_private(&key_path, pem.as_bytes())?;
             files::write_private(&public_path, key.public_key_pem().as_bytes())?;
@@ -202,7 +215,9 @@ fn leaf_params(request: &Request, now: SystemTime) -> Result<CertificateParams, 
     for name in request.dns.iter().collect::<BTreeSet<_>>() {
         params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into()?));
     }
-    params.subject_alt_names.extend(request.ips.iter().collect::<BTreeSet<_>>().into_iter().map(|ip| SanType::IpAddress(*ip)));
+    params
+        .subject_alt_names
+        .extend(request.ips.iter().collect::<BTreeSet<_>>().into_iter().map(|ip| SanType::IpAddress(*ip)));
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = request
@@ -228,7 +243,8 @@ fn wanted_names(request: &Request) -> Names {
 }
 
 fn names_of(certificate: &X509Certificate<'_>) -> Names {
-    let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().unwrap_or_default().to_owned();
+    let text =
+        |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().unwrap_or_default().to_owned();
     let common_name = certificate.subject().iter_common_name().next().map(text).unwrap_or_default();
     let organizations = certificate.subject().iter_organization().map(text).collect();
     let alternative = certificate.subject_alternative_name().ok().flatten().map_or_else(BTreeSet::new, |names| {
@@ -236,7 +252,9 @@ fn names_of(certificate: &X509Certificate<'_>) -> Names {
         names
             .map(|name| match name {
                 GeneralName::DNSName(dns) => (*dns).to_owned(),
-                GeneralName::IPAddress(octets) => ip_of(octets).map_or_else(|| format!("{octets:?}"), |ip| ip.to_string()),
+                GeneralName::IPAddress(octets) => {
+                    ip_of(octets).map_or_else(|| format!("{octets:?}"), |ip| ip.to_string())
+                }
                 other => other.to_string(),
             })
             .collect()

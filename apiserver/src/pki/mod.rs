@@ -26,11 +26,19 @@ pub use kubeconfig::Kubeconfig;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{path}: {source}", path = path.display())]
-    Io { path: PathBuf, #[source] source: std::io::Error },
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path}: not a usable {what}: {reason}; remove the file to have a new one made", path = path.display())]
     Unusable { path: PathBuf, what: &'static str, reason: String },
     #[error("cannot make the certificate of {subject:?}: {source}")]
-    Issue { subject: String, #[source] source: rcgen::Error },
+    Issue {
+        subject: String,
+        #[source]
+        source: rcgen::Error,
+    },
 }
 
 /// What the API server's serving certificate has to be valid for, beyond the fixed in-cluster names.
@@ -75,7 +83,8 @@ impl Pki {
             &Request::client("kube-apiserver-kubelet-client", &["kubeadm:cluster-admins"]),
             now,
         )?;
-        let front_proxy_client = front_proxy_ca.ensure(dir, "front-proxy-client", &Request::client("front-proxy-client", &[]), now)?;
+        let front_proxy_client =
+            front_proxy_ca.ensure(dir, "front-proxy-client", &Request::client("front-proxy-client", &[]), now)?;
         let admin = ca.ensure(dir, "admin", &Request::client("kubernetes-admin", &["system:masters"]), now)?;
         let (service_account_key, public) = authority::service_account_key(dir)?;
         Ok(Pki {
@@ -135,5 +144,11 @@ fn serving_request(names: &ServingNames) -> Request {
     dns.extend(names.dns.iter().filter(|name| !name.is_empty()).map(|name| name.to_ascii_lowercase()));
     let mut ips = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1u16])];
     ips.extend(names.ips.iter().filter(|ip| !ip.is_unspecified()));
-    Request { common_name: "kube-apiserver".to_owned(), organizations: Vec::new(), dns, ips, usages: vec![Usage::Server] }
+    Request {
+        common_name: "kube-apiserver".to_owned(),
+        organizations: Vec::new(),
+        dns,
+        ips,
+        usages: vec![Usage::Server],
+    }
 }

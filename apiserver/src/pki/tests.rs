@@ -12,7 +12,11 @@ fn days(count: u64) -> Duration {
 }
 
 fn names() -> ServingNames {
-    ServingNames { dns: vec!["Node1".to_owned()], ips: vec![IpAddr::from([10, 96, 0, 1])], cluster_domain: "cluster.local".to_owned() }
+    ServingNames {
+        dns: vec!["Node1".to_owned()],
+        ips: vec![IpAddr::from([10, 96, 0, 1])],
+        cluster_domain: "cluster.local".to_owned(),
+    }
 }
 
 #[test]

@@ -2,10 +2,43 @@
 //! Whoever adds `registry/<group>/<resource>.rs` adds its line here.
 
 use super::strategy::{Generic, Strategy};
+use super::{apps, batch, coordination, core, discovery, rbac, scheduling, storage};
 
 /// The strategy of a resource.
 pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
     match (group, resource) {
+        ("", "configmaps") => &core::config_map::ConfigMap,
+        ("", "endpoints") => &core::endpoints::Endpoints,
+        ("" | "events.k8s.io", "events") => &core::event::Event,
+        ("", "limitranges") => &core::limit_range::LimitRange,
+        ("", "namespaces") => &core::namespace::Namespace,
+        ("", "nodes") => &core::node::Node,
+        ("", "persistentvolumeclaims") => &core::persistent_volume_claim::PersistentVolumeClaim,
+        ("", "persistentvolumes") => &core::persistent_volume::PersistentVolume,
+        ("", "pods") => &core::pod::Pod,
+        ("", "podtemplates") => &core::pod_template::PodTemplate,
+        ("", "replicationcontrollers") => &core::replication_controller::ReplicationController,
+        ("", "resourcequotas") => &core::resource_quota::ResourceQuota,
+        ("", "secrets") => &core::secret::Secret,
+        ("", "serviceaccounts") => &core::service_account::ServiceAccount,
+        ("", "services") => &core::service::Service,
+        ("apps", "controllerrevisions") => &apps::controller_revision::ControllerRevision,
+        ("apps", "daemonsets") => &apps::daemon_set::DaemonSet,
+        ("apps", "deployments") => &apps::deployment::Deployment,
+        ("apps", "replicasets") => &apps::replica_set::ReplicaSet,
+        ("apps", "statefulsets") => &apps::stateful_set::StatefulSet,
+        ("batch", "cronjobs") => &batch::cron_job::CronJob,
+        ("batch", "jobs") => &batch::job::Job,
+        ("coordination.k8s.io", "leases") => &coordination::Lease,
+        ("discovery.k8s.io", "endpointslices") => &discovery::EndpointSlice,
+        ("rbac.authorization.k8s.io", "clusterrolebindings") => &rbac::Binding { cluster: true },
+        ("rbac.authorization.k8s.io", "clusterroles") => &rbac::Role { cluster: true },
+        ("rbac.authorization.k8s.io", "rolebindings") => &rbac::Binding { cluster: false },
+        ("rbac.authorization.k8s.io", "roles") => &rbac::Role { cluster: false },
+        ("scheduling.k8s.io", "priorityclasses") => &scheduling::PriorityClass,
+        ("storage.k8s.io", "csidrivers") => &storage::CsiDriver,
+        ("storage.k8s.io", "csinodes") => &storage::CsiNode,
+        ("storage.k8s.io", "storageclasses") => &storage::StorageClass,
         _ => &Generic,
     }
 }

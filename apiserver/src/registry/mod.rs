@@ -1,17 +1,27 @@
 //! Resources: one generic engine (`store.rs`), small strategies, one list that joins them.
 //! Upstream: k8s.io/apiserver/pkg/registry/{generic,rest} and k8s.io/kubernetes/pkg/registry.
 
+pub(crate) mod allocator;
+pub mod apps;
+pub mod batch;
 pub mod bootstrap;
 pub mod computed;
 pub mod conversion;
+pub mod coordination;
+pub mod core;
+pub mod discovery;
 pub mod encode;
 pub mod fields;
 pub mod list;
 pub mod metadata;
 pub mod name;
+pub mod rbac;
 pub mod resource;
+pub mod scheduling;
 pub mod selection;
+pub mod storage;
 pub mod store;
 pub mod strategy;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod validation;

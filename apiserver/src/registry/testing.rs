@@ -15,7 +15,9 @@ pub(crate) struct Fixture(BTreeMap<(String, String, String), Arc<Value>>);
 
 impl Fixture {
     pub(crate) fn new(objects: impl IntoIterator<Item = Value>) -> Fixture {
-        let key = |object: &Value| (plural(meta::kind(object)), meta::namespace(object).to_owned(), meta::name(object).to_owned());
+        let key = |object: &Value| {
+            (plural(meta::kind(object)), meta::namespace(object).to_owned(), meta::name(object).to_owned())
+        };
         Fixture(objects.into_iter().map(|object| (key(&object), Arc::new(object))).collect())
     }
 }
@@ -41,7 +43,12 @@ impl Objects for Fixture {
 }
 
 /// A request of a member of system:masters on `resource` (`pods`, `deployments.apps`, `pods/status`), over `objects`.
-pub(crate) fn context(resource: &str, namespace: &str, name: &str, objects: impl IntoIterator<Item = Value>) -> RequestContext {
+pub(crate) fn context(
+    resource: &str,
+    namespace: &str,
+    name: &str,
+    objects: impl IntoIterator<Item = Value>,
+) -> RequestContext {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
     let target = Target {

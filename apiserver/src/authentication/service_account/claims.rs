@@ -26,9 +26,17 @@ pub struct Claims {
     pub legacy_namespace: String,
     #[serde(rename = "kubernetes.io/serviceaccount/secret.name", default, skip_serializing_if = "String::is_empty")]
     pub legacy_secret: String,
-    #[serde(rename = "kubernetes.io/serviceaccount/service-account.name", default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "kubernetes.io/serviceaccount/service-account.name",
+        default,
+        skip_serializing_if = "String::is_empty"
+    )]
     pub legacy_name: String,
-    #[serde(rename = "kubernetes.io/serviceaccount/service-account.uid", default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "kubernetes.io/serviceaccount/service-account.uid",
+        default,
+        skip_serializing_if = "String::is_empty"
+    )]
     pub legacy_uid: String,
 }
 

@@ -34,7 +34,9 @@ pub fn user_name(namespace: &str, name: &str) -> String {
 
 /// Namespace and name of a service account's user name.
 pub fn split_user_name(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix(USER_PREFIX)?.split_once(':').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+    user.strip_prefix(USER_PREFIX)?
+        .split_once(':')
+        .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
 }
 
 /// The user of a service account, before `system:authenticated` is added.

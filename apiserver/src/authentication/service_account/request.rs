@@ -37,9 +37,13 @@ impl TokenIssuer {
     /// Answers the TokenRequest `request` for the service account `ctx.target` names.
     pub fn create(&self, ctx: &RequestContext, mut request: Value) -> Result<Value, Status> {
         let (namespace, name) = (&ctx.target.namespace, &ctx.target.name);
-        let invalid = |name: &str, errors: ErrorList| Status::invalid(&GroupKind::new("authentication.k8s.io", "TokenRequest"), name, &errors);
+        let invalid = |name: &str, errors: ErrorList| {
+            Status::invalid(&GroupKind::new("authentication.k8s.io", "TokenRequest"), name, &errors)
+        };
         let metadata = Path::new("metadata");
-        for (field, given, wanted) in [("name", meta::name(&request), name), ("namespace", meta::namespace(&request), namespace)] {
+        for (field, given, wanted) in
+            [("name", meta::name(&request), name), ("namespace", meta::namespace(&request), namespace)]
+        {
             if !given.is_empty() && given != wanted {
                 let detail = format!("must match the service account {field} if specified");
                 return Err(invalid(name, FieldError::invalid(&metadata.child(field), given, detail).into()));
@@ -69,7 +73,10 @@ impl TokenIssuer {
         }
         let mut bound = self.bind(ctx, &request["spec"]["boundObjectRef"])?;
         if self.max_expiration_seconds > 0 && seconds > self.max_expiration_seconds {
-            ctx.warn(format!("requested expiration of {seconds} seconds shortened to {} seconds", self.max_expiration_seconds));
+            ctx.warn(format!(
+                "requested expiration of {seconds} seconds shortened to {} seconds",
+                self.max_expiration_seconds
+            ));
             seconds = self.max_expiration_seconds;
         }
         set(&mut request["spec"], "expirationSeconds", json!(seconds));
@@ -93,7 +100,10 @@ impl TokenIssuer {
             kubernetes: Some(bound),
             ..Claims::default()
         };
-        let token = self.key.sign(&claims).map_err(|error| Status::internal_error(&format_args!("failed to generate token: {error}")))?;
+        let token = self
+            .key
+            .sign(&claims)
+            .map_err(|error| Status::internal_error(&format_args!("failed to generate token: {error}")))?;
         let expires = ctx.now + jiff::SignedDuration::from_secs(seconds);
         set(&mut request, "status", json!({ "token": token, "expirationTimestamp": meta::time::format(expires) }));
         Ok(request)
@@ -104,7 +114,8 @@ impl TokenIssuer {
         if reference_value.is_null() {
             return Ok(bound);
         }
-        let (version, kind, name) = (text(reference_value, "apiVersion"), text(reference_value, "kind"), text(reference_value, "name"));
+        let (version, kind, name) =
+            (text(reference_value, "apiVersion"), text(reference_value, "kind"), text(reference_value, "name"));
         let (namespace, account) = (&ctx.target.namespace, &ctx.target.name);
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let object = match (group, kind) {
@@ -149,7 +160,9 @@ impl TokenIssuer {
     }
 
     fn lookup(&self, ctx: &RequestContext, resource: &str, namespace: &str, name: &str) -> Result<Arc<Value>, Status> {
-        ctx.objects.get("", resource, namespace, name).ok_or_else(|| Status::not_found(&GroupResource::new("", resource), name))
+        ctx.objects
+            .get("", resource, namespace, name)
+            .ok_or_else(|| Status::not_found(&GroupResource::new("", resource), name))
     }
 }
 

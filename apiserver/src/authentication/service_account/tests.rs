@@ -102,8 +102,9 @@ fn bad_token_requests_get_upstreams_answers() {
         .assert_eq(&refusal(json!({"spec": {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "nope"}}})));
     expect_test::expect![[r#"TokenRequest.authentication.k8s.io "bot" is invalid: metadata.name: Invalid value: "x": must match the service account name if specified"#]]
         .assert_eq(&refusal(json!({"metadata": {"name": "x"}, "spec": {}})));
-    expect_test::expect![[r#"cannot bind token to object of type apps/v1, Kind=Deployment"#]]
-        .assert_eq(&refusal(json!({"spec": {"boundObjectRef": {"kind": "Deployment", "apiVersion": "apps/v1", "name": "d"}}})));
+    expect_test::expect![[r#"cannot bind token to object of type apps/v1, Kind=Deployment"#]].assert_eq(&refusal(
+        json!({"spec": {"boundObjectRef": {"kind": "Deployment", "apiVersion": "apps/v1", "name": "d"}}}),
+    ));
 }
 
 #[test]

@@ -34,13 +34,21 @@ pub struct ServiceAccountTokens {
 
 impl fmt::Debug for ServiceAccountTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceAccountTokens").field("issuers", &self.issuers).field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("ServiceAccountTokens")
+            .field("issuers", &self.issuers)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }
 
 impl ServiceAccountTokens {
     /// Accepts tokens of `issuers` signed by `keys`; a token without audiences is for `audiences` (the API server's).
-    pub fn new(issuers: Vec<String>, audiences: Vec<String>, keys: VerifyingKeys, objects: Arc<dyn Objects>) -> ServiceAccountTokens {
+    pub fn new(
+        issuers: Vec<String>,
+        audiences: Vec<String>,
+        keys: VerifyingKeys,
+        objects: Arc<dyn Objects>,
+    ) -> ServiceAccountTokens {
         ServiceAccountTokens { issuers, audiences, keys, objects, verified: Mutex::default() }
     }
 
@@ -72,7 +80,9 @@ impl ServiceAccountTokens {
             return refuse("is issued in the future");
         }
         let legacy = legacy_claims(claims);
-        let Some(bound) = claims.kubernetes.as_ref().or(legacy.as_ref()) else { return refuse("has no kubernetes.io claim") };
+        let Some(bound) = claims.kubernetes.as_ref().or(legacy.as_ref()) else {
+            return refuse("has no kubernetes.io claim");
+        };
         let (namespace, account) = (&bound.namespace, &bound.serviceaccount);
         if claims.subject != user_name(namespace, &account.name) {
             return refuse("subject does not match its service account");
@@ -107,17 +117,27 @@ impl ServiceAccountTokens {
     }
 
     fn still_there(&self, resource: &str, namespace: &str, bound: &BoundObject, now: i64) -> Result<Arc<Value>, Error> {
-        let invalidated = || Error::Token(format!("service account token has been invalidated: {resource} {:?}", bound.name));
+        let invalidated =
+            || Error::Token(format!("service account token has been invalidated: {resource} {:?}", bound.name));
         let stored = self.objects.get("", resource, namespace, &bound.name).ok_or_else(invalidated)?;
         // Secrets of old tokens are bound by name alone.
         let same = bound.uid.is_empty() && resource == "secrets" || meta::uid(&stored) == bound.uid;
         let deleted = meta::deletion_timestamp(&stored).and_then(meta::time::parse);
-        if same && deleted.is_none_or(|at| at.as_second() >= now - LEEWAY_SECONDS) { Ok(stored) } else { Err(invalidated()) }
+        if same && deleted.is_none_or(|at| at.as_second() >= now - LEEWAY_SECONDS) {
+            Ok(stored)
+        } else {
+            Err(invalidated())
+        }
     }
 }
 
 impl TokenAuthenticator for ServiceAccountTokens {
-    fn authenticate_token(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Option<TokenUser>, Error> {
+    fn authenticate_token(
+        &self,
+        token: &str,
+        audiences: &[String],
+        now: Timestamp,
+    ) -> Result<Option<TokenUser>, Error> {
         // Whose token it is is read before anything is verified: another issuer's is another authenticator's.
         let issuer = unverified_issuer(token);
         if !issuer.is_some_and(|issuer| issuer == LEGACY_ISSUER || self.issuers.contains(&issuer)) {
@@ -136,7 +156,9 @@ impl TokenAuthenticator for ServiceAccountTokens {
 
 fn unverified_issuer(token: &str) -> Option<String> {
     let mut parts = token.split('.');
-    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else { return None };
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     claims.get("iss")?.as_str().map(str::to_owned)
 }

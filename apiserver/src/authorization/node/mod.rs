@@ -177,7 +177,11 @@ impl NodeAuthorizer {
 fn lease(node: &str, request: &Attributes) -> Answer {
     let verbs = ["get", "create", "update", "patch", "delete"];
     one_of(&request.verb, &verbs, "can only get, create, update, patch, or delete a node lease")?;
-    one_of(&request.namespace, &["kube-node-lease"], "can only access leases in the \"kube-node-lease\" system namespace")?;
+    one_of(
+        &request.namespace,
+        &["kube-node-lease"],
+        "can only access leases in the \"kube-node-lease\" system namespace",
+    )?;
     if request.verb != "create" && request.name != node {
         return refuse("can only access node lease with the same name as the requesting node");
     }
@@ -212,6 +216,8 @@ fn node_object(node: &str, request: &Attributes) -> Answer {
 fn selects_node(request: &Attributes, field: &str, node: &str) -> bool {
     request.field_selector.split(',').any(|term| {
         let term = term.trim();
-        term.split_once("==").or_else(|| term.split_once('=')).is_some_and(|(key, value)| key.trim() == field && value.trim() == node)
+        term.split_once("==")
+            .or_else(|| term.split_once('='))
+            .is_some_and(|(key, value)| key.trim() == field && value.trim() == node)
     })
 }

@@ -23,7 +23,9 @@ pub(super) enum Related {
 impl Related {
     pub(super) fn to_node(self, objects: &dyn Objects, node: &str, namespace: &str, name: &str) -> bool {
         let names_node = |group: &str, resource: &str| {
-            objects.get(group, resource, namespace, name).is_some_and(|object| text(&object["spec"], "nodeName") == node)
+            objects
+                .get(group, resource, namespace, name)
+                .is_some_and(|object| text(&object["spec"], "nodeName") == node)
         };
         match self {
             Related::Pod => names_node("", "pods"),
@@ -34,7 +36,8 @@ impl Related {
                 self.on_node(objects, node, &namespace, |pod| refers(Related::Claim, pod, &claim))
             }),
             Related::Secret => {
-                self.on_node(objects, node, namespace, |pod| refers(self, pod, name)) || volume_secret(objects, node, namespace, name)
+                self.on_node(objects, node, namespace, |pod| refers(self, pod, name))
+                    || volume_secret(objects, node, namespace, name)
             }
             Related::ConfigMap if config_source(objects, node, namespace, name) => true,
             _ => self.on_node(objects, node, namespace, |pod| refers(self, pod, name)),
@@ -54,7 +57,8 @@ impl Related {
 fn refers(what: Related, pod: &Value, name: &str) -> bool {
     let spec = &pod["spec"];
     let named = |object: &Value, key: &str| text(object, key) == name;
-    let containers = || ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|list| items(spec, list));
+    let containers =
+        || ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|list| items(spec, list));
     let volumes = || items(spec, "volumes").iter();
     let sources = || volumes().flat_map(|volume| items(&volume["projected"], "sources"));
     let env = |reference: &str, source: &str| {
@@ -68,7 +72,9 @@ fn refers(what: Related, pod: &Value, name: &str) -> bool {
         Related::Secret => {
             items(spec, "imagePullSecrets").iter().any(|secret| named(secret, "name"))
                 || env("secretKeyRef", "secretRef")
-                || volumes().any(|volume| named(&volume["secret"], "secretName") || inline_secrets(volume).any(|secret| secret == name))
+                || volumes().any(|volume| {
+                    named(&volume["secret"], "secretName") || inline_secrets(volume).any(|secret| secret == name)
+                })
                 || sources().any(|source| named(&source["secret"], "name"))
         }
         Related::ConfigMap => {
@@ -77,7 +83,8 @@ fn refers(what: Related, pod: &Value, name: &str) -> bool {
                 || sources().any(|source| named(&source["configMap"], "name"))
         }
         Related::Claim => volumes().any(|volume| {
-            let ephemeral = volume.get("ephemeral").is_some() && format!("{}-{}", text(&pod["metadata"], "name"), text(volume, "name")) == name;
+            let ephemeral = volume.get("ephemeral").is_some()
+                && format!("{}-{}", text(&pod["metadata"], "name"), text(volume, "name")) == name;
             named(&volume["persistentVolumeClaim"], "claimName") || ephemeral
         }),
         Related::ResourceClaim => {
@@ -132,8 +139,7 @@ fn volume_secret(objects: &dyn Objects, node: &str, namespace: &str, name: &str)
             let own = reference.get("namespace").and_then(Value::as_str).unwrap_or_else(|| text(claim, "namespace"));
             text(reference, "name") == name && own == namespace
         });
-        refers_to
-            && Related::Claim.to_node(objects, node, text(claim, "namespace"), text(claim, "name"))
+        refers_to && Related::Claim.to_node(objects, node, text(claim, "namespace"), text(claim, "name"))
     })
 }
 

@@ -15,7 +15,15 @@ fn authorizer() -> NodeAuthorizer {
             "containers": [], "volumes": [{"name": "v", "secret": {"secretName": "theirs"}}]}}),
         json!({"kind": "PersistentVolume", "metadata": {"name": "pv1"}, "spec": {"claimRef": {"namespace": "a", "name": "data"}}}),
     ]);
-    NodeAuthorizer::new(Arc::new(objects), vec![Rule { verbs: vec!["list".into()], api_groups: vec!["".into()], resources: vec!["services".into()], ..Rule::default() }])
+    NodeAuthorizer::new(
+        Arc::new(objects),
+        vec![Rule {
+            verbs: vec!["list".into()],
+            api_groups: vec!["".into()],
+            resources: vec!["services".into()],
+            ..Rule::default()
+        }],
+    )
 }
 
 #[track_caller]
@@ -68,7 +76,10 @@ fn a_node_keeps_to_itself() {
     check("list pods - - spec.nodeName=n2", "can only list/watch pods with spec.nodeName field selector");
     check("get pods a p", "allowed");
     check("update leases.coordination.k8s.io kube-node-lease n1", "allowed");
-    check("update leases.coordination.k8s.io kube-system n1", "can only access leases in the \"kube-node-lease\" system namespace");
+    check(
+        "update leases.coordination.k8s.io kube-system n1",
+        "can only access leases in the \"kube-node-lease\" system namespace",
+    );
     check("list services", "allowed");
     check("list deployments.apps", "");
 }

@@ -60,7 +60,8 @@ fn header(line: &str) -> Value {
         if let Some(into) = word.strip_prefix('+') {
             labels.insert(aggregation_label(into), "true".into());
         } else if let Some(from) = word.strip_prefix('<') {
-            object["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {aggregation_label(from): "true"}}]});
+            object["aggregationRule"] =
+                json!({"clusterRoleSelectors": [{"matchLabels": {aggregation_label(from): "true"}}]});
         } else if word == "=" {
             object["roleRef"] = json!({"apiGroup": GROUP, "kind": role_kind, "name": words.next()});
         } else {
@@ -111,7 +112,9 @@ fn fill_aggregated(objects: &mut [Value]) {
     for _ in 0..3 {
         for index in 0..objects.len() {
             let selectors = items(&objects[index]["aggregationRule"], "clusterRoleSelectors");
-            let Some(label) = selectors.first().and_then(|selector| selector["matchLabels"].as_object()?.keys().next().cloned()) else {
+            let Some(label) =
+                selectors.first().and_then(|selector| selector["matchLabels"].as_object()?.keys().next().cloned())
+            else {
                 continue;
             };
             let mut rules: Vec<Value> = Vec::new();
@@ -162,7 +165,9 @@ pub fn reconcile(existing: &Value, expected: &Value) -> Reconciled {
         }
         let mut subjects = items(existing, "subjects").to_vec();
         let key = |subject: &Value| ["kind", "name", "namespace"].map(|key| text(subject, key).to_owned());
-        let missing = items(expected, "subjects").iter().filter(|wanted| !items(existing, "subjects").iter().any(|own| key(own) == key(wanted)));
+        let missing = items(expected, "subjects")
+            .iter()
+            .filter(|wanted| !items(existing, "subjects").iter().any(|own| key(own) == key(wanted)));
         let missing: Vec<Value> = missing.cloned().collect();
         if !missing.is_empty() {
             subjects.extend(missing);
@@ -213,7 +218,10 @@ mod tests {
 
     #[test]
     fn reconciling_adds_what_is_missing_and_takes_nothing_away() {
-        let expected = policy().into_iter().find(|object| meta::name(object) == "system:kube-dns" && object.get("rules").is_some()).unwrap();
+        let expected = policy()
+            .into_iter()
+            .find(|object| meta::name(object) == "system:kube-dns" && object.get("rules").is_some())
+            .unwrap();
         assert_eq!(reconcile(&expected, &expected), Reconciled::Unchanged);
         let mut less = expected.clone();
         less["rules"] = json!([{"apiGroups": ["x"], "resources": ["y"], "verbs": ["z"]}]);

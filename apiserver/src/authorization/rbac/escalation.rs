@@ -44,7 +44,11 @@ impl Mutating for EscalationCheck {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(&'a self, attributes: admission::Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit<'a>(
+        &'a self,
+        attributes: admission::Attributes<'a>,
+        object: &'a mut Value,
+    ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(ready(self.check(attributes.ctx, attributes.old, object)))
     }
 }
@@ -58,7 +62,8 @@ impl EscalationCheck {
         if old.is_some_and(|old| only_collectable_fields_change(old, new)) {
             return Ok(());
         }
-        let refused = |why: &str| Err(Status::forbidden(&GroupResource::new(GROUP, &target.resource), meta::name(new), &why));
+        let refused =
+            |why: &str| Err(Status::forbidden(&GroupResource::new(GROUP, &target.resource), meta::name(new), &why));
         let namespace = &target.namespace;
         match target.resource.as_str() {
             "roles" | "clusterroles" => {
@@ -165,23 +170,31 @@ fn atoms(rule: &Rule) -> Vec<Rule> {
     for group in &rule.api_groups {
         for resource in &rule.resources {
             for verb in &rule.verbs {
-                let atom = Rule { verbs: one(verb), api_groups: one(group), resources: one(resource), ..Rule::default() };
+                let atom =
+                    Rule { verbs: one(verb), api_groups: one(group), resources: one(resource), ..Rule::default() };
                 if rule.resource_names.is_empty() {
                     atoms.push(atom);
                 } else {
-                    atoms.extend(rule.resource_names.iter().map(|name| Rule { resource_names: one(name), ..atom.clone() }));
+                    atoms.extend(
+                        rule.resource_names.iter().map(|name| Rule { resource_names: one(name), ..atom.clone() }),
+                    );
                 }
             }
         }
     }
     for url in &rule.non_resource_urls {
-        atoms.extend(rule.verbs.iter().map(|verb| Rule { verbs: one(verb), non_resource_urls: one(url), ..Rule::default() }));
+        atoms.extend(rule.verbs.iter().map(|verb| Rule {
+            verbs: one(verb),
+            non_resource_urls: one(url),
+            ..Rule::default()
+        }));
     }
     atoms
 }
 
 fn covers(owner: &Rule, atom: &Rule) -> bool {
-    let all = |own: &[String], wanted: &[String]| wanted.iter().all(|item| own.iter().any(|own| own == "*" || own == item));
+    let all =
+        |own: &[String], wanted: &[String]| wanted.iter().all(|item| own.iter().any(|own| own == "*" || own == item));
     let resource = |wanted: &String| {
         let of_any_parent = wanted.split_once('/').map(|(_, sub)| format!("*/{sub}"));
         owner.resources.iter().any(|own| own == "*" || own == wanted || Some(own) == of_any_parent.as_ref())

@@ -52,7 +52,11 @@ impl Policies for Snapshot {
     }
 
     fn role(&self, namespace: &str, name: &str) -> Option<Arc<Role>> {
-        let key = if namespace.is_empty() { format!("/registry/clusterroles/{name}") } else { format!("/registry/roles/{namespace}/{name}") };
+        let key = if namespace.is_empty() {
+            format!("/registry/clusterroles/{name}")
+        } else {
+            format!("/registry/roles/{namespace}/{name}")
+        };
         Some(self.get(&key)?.slot(|entry| Role { rules: Rule::read_all(&decoded(entry)) }))
     }
 }
@@ -96,7 +100,10 @@ impl Rbac {
         });
         match allowed_by {
             Some(source) => Review { allowed: true, denied: false, reason: format!("RBAC: allowed by {source}") },
-            None => Review { reason: aggregate(&errors).map(|errors| format!("RBAC: {errors}")).unwrap_or_default(), ..Review::default() },
+            None => Review {
+                reason: aggregate(&errors).map(|errors| format!("RBAC: {errors}")).unwrap_or_default(),
+                ..Review::default()
+            },
         }
     }
 

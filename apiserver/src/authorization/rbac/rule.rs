@@ -198,7 +198,8 @@ impl Subject {
             "ServiceAccount" => {
                 let namespace = text(subject, "namespace").to_owned();
                 let effective = if namespace.is_empty() { binding_namespace } else { &namespace };
-                let user = if effective.is_empty() { String::new() } else { service_account::user_name(effective, &name) };
+                let user =
+                    if effective.is_empty() { String::new() } else { service_account::user_name(effective, &name) };
                 Subject::ServiceAccount { namespace, name, user }
             }
             _ => Subject::Unknown,

@@ -75,7 +75,10 @@ fn policy() -> Rbac {
 fn a_group_is_allowed_with_upstreams_reason() {
     let dev = UserInfo::new("joe", &["devs"]);
     let review = policy().review(&request(&dev, "get", "", "pods", "a", "x"));
-    assert_eq!(review.reason, r#"RBAC: allowed by ClusterRoleBinding "readers" of ClusterRole "reader" to Group "devs""#);
+    assert_eq!(
+        review.reason,
+        r#"RBAC: allowed by ClusterRoleBinding "readers" of ClusterRole "reader" to Group "devs""#
+    );
     assert!(review.allowed);
     assert!(policy().allows(&request(&dev, "get", "apps", "deployments/log", "a", "x")) == false);
     assert!(policy().allows(&request(&dev, "get", "", "services/log", "a", "x")));
@@ -103,7 +106,8 @@ fn a_binding_to_a_role_that_is_not_there_is_named_in_the_refusal() {
 #[test]
 fn urls_match_by_prefix() {
     let dev = UserInfo::new("joe", &["devs"]);
-    let url = |path: &str| Attributes { user: dev.clone(), verb: "get".into(), path: path.into(), ..Attributes::default() };
+    let url =
+        |path: &str| Attributes { user: dev.clone(), verb: "get".into(), path: path.into(), ..Attributes::default() };
     assert!(policy().allows(&url("/healthz/etcd")));
     assert!(!policy().allows(&url("/healthz")));
 }

@@ -57,7 +57,9 @@ pub fn plan(config: &Config, existing: &dyn Objects) -> Vec<Vec<Write>> {
         let (group, resource) = objects::resource_of(object);
         existing.get(group, resource, meta::namespace(object), meta::name(object))
     };
-    let missing = |wanted: Vec<Value>| wanted.into_iter().filter(|object| find(object).is_none()).map(Write::Create).collect::<Vec<_>>();
+    let missing = |wanted: Vec<Value>| {
+        wanted.into_iter().filter(|object| find(object).is_none()).map(Write::Create).collect::<Vec<_>>()
+    };
 
     let mut first = missing(objects::namespaces());
     first.extend(missing(objects::service_cidr(&config.service_ranges)));

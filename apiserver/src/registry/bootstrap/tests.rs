@@ -16,7 +16,10 @@ fn config() -> Config {
 }
 
 fn created(plan: &[Vec<Write>]) -> Vec<Value> {
-    plan.iter().flatten().filter_map(|write| if let Write::Create(object) = write { Some(object.clone()) } else { None }).collect()
+    plan.iter()
+        .flatten()
+        .filter_map(|write| if let Write::Create(object) = write { Some(object.clone()) } else { None })
+        .collect()
 }
 
 #[test]
@@ -43,6 +46,7 @@ fn endpoints_follow_the_advertised_address_and_the_service_its_port() {
     }
     let moved = Config { advertise_address: Some("192.0.2.9".parse().unwrap()), secure_port: 7443, ..config() };
     let writes: Vec<Write> = plan(&moved, &Fixture::new(objects)).into_iter().flatten().collect();
-    let kinds: Vec<&str> = writes.iter().map(|write| if let Write::Update(object) = write { meta::kind(object) } else { "?" }).collect();
+    let kinds: Vec<&str> =
+        writes.iter().map(|write| if let Write::Update(object) = write { meta::kind(object) } else { "?" }).collect();
     assert_eq!(kinds, ["Service", "Endpoints", "EndpointSlice"]);
 }

@@ -1,0 +1,1 @@
+//! What the plugins make of objects, in upstream's words.

@@ -1,0 +1,9 @@
+//! The group apps.
+
+pub(crate) mod template;
+
+pub mod controller_revision;
+pub mod daemon_set;
+pub mod deployment;
+pub mod replica_set;
+pub mod stateful_set;

@@ -1,0 +1,141 @@
+//! StatefulSets. Upstream: ValidateStatefulSetSpec, pkg/registry/apps/statefulset/strategy.go.
+
+use api::field::ErrorList;
+use api::names::{self, NameRule};
+use serde_json::{Value, json};
+
+use super::super::core::{persistent_volume_claim, pod_warnings};
+use super::super::fields::{At, at, items, object_mut, remove, set, text};
+use super::super::strategy::Strategy;
+use super::super::validation::{at_most_hundred_percent, dns_label, immutable, int_or_percent, nonnegative, one_of};
+use super::template;
+use crate::context::RequestContext;
+
+/// The semantics of stateful sets.
+#[derive(Debug, Clone, Copy)]
+pub struct StatefulSet;
+
+impl Strategy for StatefulSet {
+    fn name_rule(&self) -> NameRule {
+        names::name_is_dns_label
+    }
+
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        set(new, "status", json!({"replicas": 0, "availableReplicas": 0}));
+    }
+
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let spec = At::root(new).field("spec");
+        let policy = spec.field("podManagementPolicy");
+        match policy.str() {
+            "OrderedReady" | "Parallel" => {}
+            "" => errors.push(policy.required("")),
+            _ => errors.push(policy.invalid_str("must be 'OrderedReady' or 'Parallel'")),
+        }
+        rollout(&spec.field("updateStrategy"), &mut errors);
+        let retention = spec.field("persistentVolumeClaimRetentionPolicy");
+        if retention.is_set() {
+            for field in ["whenDeleted", "whenScaled"] {
+                one_of(&retention.field(field), &["Retain", "Delete"], &mut errors);
+            }
+        }
+        for claim in spec.field("volumeClaimTemplates").items() {
+            persistent_volume_claim::spec(&claim.field("spec"), &mut errors);
+        }
+        nonnegative(&spec.field("replicas"), &mut errors);
+        nonnegative(&spec.field("minReadySeconds"), &mut errors);
+        let start = At::new(spec.field("ordinals").get("start"), spec.path.child("ordinals.start"));
+        nonnegative(&start, &mut errors);
+        if !spec.text("serviceName").is_empty() {
+            dns_label(&spec.field("serviceName"), &mut errors);
+        }
+        template::required_selector(&spec, "statefulset", &mut errors);
+        let own = with_claims(&spec);
+        let pods = At::new(&own, spec.path.child("template"));
+        template::for_selector(&pods, spec.get("selector"), &mut errors);
+        template::runs_for_ever(&pods, "StatefulSet", &mut errors);
+        errors
+    }
+
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec")
+    }
+
+    fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = self.validate(ctx, new);
+        let spec = At::root(new).field("spec");
+        for field in ["selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy"] {
+            immutable(&spec.field(field), at(old, &["spec", field]), &mut errors);
+        }
+        errors
+    }
+
+    fn validate_subresource_update(
+        &self,
+        _ctx: &RequestContext,
+        _subresource: &str,
+        new: &Value,
+        old: &Value,
+    ) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let counts = [
+            "replicas",
+            "readyReplicas",
+            "currentReplicas",
+            "updatedReplicas",
+            "availableReplicas",
+            "observedGeneration",
+            "collisionCount",
+        ];
+        template::replica_counts(new, &counts, &mut errors);
+        template::collision_count(new, old, &mut errors);
+        errors
+    }
+}
+
+fn rollout(strategy: &At<'_>, errors: &mut ErrorList) {
+    let rolling = strategy.field("rollingUpdate");
+    match strategy.text("type") {
+        "" => errors.push(strategy.required("")),
+        "OnDelete" if rolling.is_set() => {
+            errors.push(rolling.invalid("only allowed for updateStrategy 'RollingUpdate'"))
+        }
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            nonnegative(&rolling.field("partition"), errors);
+            let unavailable = rolling.field("maxUnavailable");
+            if unavailable.is_set() {
+                int_or_percent(&unavailable, errors);
+                if template::amount(unavailable.value) == 0 {
+                    errors.push(unavailable.invalid("cannot be 0"));
+                }
+                at_most_hundred_percent(&unavailable, errors);
+            }
+        }
+        _ => errors.push(strategy.invalid("must be 'RollingUpdate' or 'OnDelete'")),
+    }
+}
+
+/// The template as the controller will make pods of it: its claims are volumes, host name and subdomain are the controller's.
+fn with_claims(spec: &At<'_>) -> Value {
+    let mut template = spec.get("template").clone();
+    let claims = spec.field("volumeClaimTemplates");
+    let own = object_mut(&mut template, "spec");
+    remove(own, "subdomain");
+    remove(own, "hostname");
+    if !claims.is_empty() {
+        let name = |claim: &Value| text(&claim["metadata"], "name").to_owned();
+        let mut volumes: Vec<Value> = claims
+            .slice()
+            .iter()
+            .map(|claim| json!({"name": name(claim), "persistentVolumeClaim": {"claimName": name(claim)}}))
+            .collect();
+        let kept = items(own, "volumes")
+            .iter()
+            .filter(|volume| !claims.slice().iter().any(|claim| name(claim) == text(volume, "name")));
+        volumes.extend(kept.cloned());
+        set(own, "volumes", volumes);
+    }
+    template
+}

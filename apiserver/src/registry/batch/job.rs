@@ -1,0 +1,262 @@
+//! Jobs. Upstream: pkg/registry/batch/job/strategy.go, ValidateJobSpec, ValidateJobSpecUpdate.
+
+use api::field::{Error, ErrorList, Path};
+use api::meta;
+use api::names;
+use serde_json::{Value, json};
+
+use super::super::apps::template;
+use super::super::core::pod_warnings;
+use super::super::fields::{At, at, items_mut, object_mut, remove, set, text};
+use super::super::strategy::Strategy;
+use super::super::validation::{immutable, nonnegative, pod_spec, same, selector};
+use super::job_policy;
+use crate::context::RequestContext;
+
+const LEGACY_NAME: &str = "job-name";
+const NAME: &str = "batch.kubernetes.io/job-name";
+const LEGACY_UID: &str = "controller-uid";
+const UID: &str = "batch.kubernetes.io/controller-uid";
+
+/// The semantics of jobs.
+#[derive(Debug, Clone, Copy)]
+pub struct Job;
+
+impl Strategy for Job {
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        if at(new, &["spec", "manualSelector"]) != true {
+            generate_selector(new);
+        }
+        set(new, "status", json!({}));
+    }
+
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        generated_selector(new, &mut errors);
+        let spec = At::root(new).field("spec");
+        job_spec(&spec, &mut errors);
+        selected(&spec, &mut errors);
+        name_allows_completions(new, &mut errors);
+        errors
+    }
+
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let complaints = names::is_dns1123_label(meta::name(new));
+        if !complaints.is_empty() {
+            warnings.push(format!(
+                "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
+                complaints.join(" ")
+            ));
+        }
+        warnings.extend(pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec"));
+        warnings
+    }
+
+    fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let (spec, before) = (At::root(new).field("spec"), at(old, &["spec"]));
+        job_spec(&spec, &mut errors);
+        selected(&spec, &mut errors);
+        completions(&spec, before, &mut errors);
+        immutable(&spec.field("selector"), at(before, &["selector"]), &mut errors);
+        template_update(&spec, old, &mut errors);
+        for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+            immutable(&spec.field(field), at(before, &[field]), &mut errors);
+        }
+        name_allows_completions(new, &mut errors);
+        errors
+    }
+
+    fn validate_subresource_update(
+        &self,
+        _ctx: &RequestContext,
+        _subresource: &str,
+        new: &Value,
+        old: &Value,
+    ) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let status = At::root(new).field("status");
+        for field in ["active", "succeeded", "failed", "ready", "terminating"] {
+            nonnegative(&status.field(field), &mut errors);
+        }
+        let conditions = status.field("conditions");
+        let has = |object: &Value, kind: &str| {
+            let conditions = at(object, &["status", "conditions"]).as_array();
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|condition| text(condition, "type") == kind && text(condition, "status") == "True")
+        };
+        for kind in ["Failed", "Complete", "FailureTarget", "SuccessCriteriaMet"] {
+            if has(old, kind) && !has(new, kind) {
+                let terminal = if kind == "SuccessCriteriaMet" { "" } else { "terminal " };
+                let detail = format!("cannot disable the {terminal}{kind}=True condition");
+                errors.push(Error::invalid(&conditions.path, api::field::BadValue::Omitted, detail));
+            }
+        }
+        for (one, other, detail) in [
+            ("Complete", "Failed", "cannot set Complete=True and Failed=true conditions"),
+            ("Complete", "FailureTarget", "cannot set Complete=True and FailureTarget=true conditions"),
+        ] {
+            if has(new, one) && has(new, other) {
+                errors.push(Error::invalid(&conditions.path, api::field::BadValue::Omitted, detail));
+            }
+        }
+        for counter in ["failed", "succeeded"] {
+            let own = status.field(counter);
+            if own.int() < at(old, &["status", counter]).as_i64().unwrap_or(0) {
+                errors.push(own.invalid_int(format!("cannot decrease the {counter} counter")));
+            }
+        }
+        errors
+    }
+
+    /// For batch/v1 dependents go with the job; the orphaning default was of old versions.
+    fn default_propagation_orphans(&self) -> bool {
+        false
+    }
+}
+
+/// Labels and selector by uid. Upstream: generateSelector.
+fn generate_selector(job: &mut Value) {
+    let (name, uid) = (meta::name(job).to_owned(), meta::uid(job).to_owned());
+    let spec = object_mut(job, "spec");
+    let labels = object_mut(object_mut(object_mut(spec, "template"), "metadata"), "labels");
+    for (key, value) in [(LEGACY_NAME, &name), (NAME, &name), (LEGACY_UID, &uid), (UID, &uid)] {
+        super::super::fields::set_default(labels, key, value.as_str());
+    }
+    let matched = object_mut(object_mut(spec, "selector"), "matchLabels");
+    super::super::fields::set_default(matched, UID, uid);
+}
+
+/// Upstream: validateGeneratedSelector.
+fn generated_selector(job: &Value, errors: &mut ErrorList) {
+    let own = At::root(job).field("spec").field("selector");
+    if at(job, &["spec", "manualSelector"]) == true || !own.is_set() {
+        return;
+    }
+    let path = Path::new("spec").child("template").child("metadata");
+    let labels = at(job, &["spec", "template", "metadata", "labels"]);
+    let expected =
+        [(LEGACY_UID, meta::uid(job)), (LEGACY_NAME, meta::name(job)), (UID, meta::uid(job)), (NAME, meta::name(job))];
+    for (key, value) in expected {
+        match labels.get(key).and_then(Value::as_str) {
+            None => errors.push(Error::required(&path.child("labels").key(key), format!("must be '{value}'"))),
+            Some(own) if own != value => {
+                let shown = labels.clone();
+                errors.push(Error::invalid(&path.child("labels").key(key), shown, format!("must be '{value}'")));
+            }
+            Some(_) => {}
+        }
+    }
+    let map = expected.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+    if !selector::matches(own.value, Some(&map)) {
+        errors.push(own.invalid("`selector` not auto-generated"));
+    }
+}
+
+fn selected(spec: &At<'_>, errors: &mut ErrorList) {
+    let own = spec.field("selector");
+    if !own.is_set() {
+        errors.push(own.required(""));
+        return;
+    }
+    selector::label_selector(&own, errors);
+    template::labels_match(&spec.field("template"), own.value, errors);
+}
+
+/// Upstream: validateJobSpec. Also of a CronJob's template.
+pub(super) fn job_spec(spec: &At<'_>, errors: &mut ErrorList) {
+    for field in [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ] {
+        nonnegative(&spec.field(field), errors);
+    }
+    if spec.has("maxFailedIndexes") && !spec.has("backoffLimitPerIndex") {
+        errors.push(spec.field("backoffLimitPerIndex").required("when maxFailedIndexes is specified"));
+    }
+    let manager = spec.field("managedBy");
+    if manager.is_set() {
+        errors.extend(names::is_domain_prefixed_path(&manager.path, manager.str()));
+        if manager.str().len() > 63 {
+            errors.push(Error::too_long(&manager.path, 63));
+        }
+    }
+    job_policy::indexes(spec, errors);
+    job_policy::failure_policy(spec, errors);
+    job_policy::success_policy(spec, errors);
+    job_policy::replacement_policy(spec, errors);
+    let pods = spec.field("template");
+    pod_spec::template(&pods, errors);
+    let policy = pods.field("spec").field("restartPolicy");
+    match policy.str() {
+        "Always" | "" => errors.push(policy.required("valid values: \"OnFailure\", \"Never\"")),
+        "OnFailure" if spec.has("podFailurePolicy") => {
+            errors.push(policy.invalid_str("only \"Never\" is supported when podFailurePolicy is specified"));
+        }
+        "OnFailure" | "Never" => {}
+        _ => errors.push(policy.not_supported(&["OnFailure", "Never"])),
+    }
+}
+
+fn name_allows_completions(job: &Value, errors: &mut ErrorList) {
+    let completions = at(job, &["spec", "completions"]).as_i64().unwrap_or(0);
+    if at(job, &["spec", "completionMode"]) == "Indexed" && completions > 0 {
+        let host = format!("{}-{}", meta::name(job), completions - 1);
+        if !names::is_dns1123_label(&host).is_empty() {
+            let detail = format!("will not able to create pod with invalid DNS label: {host}");
+            errors.push(Error::invalid(&Path::new("metadata").child("name"), meta::name(job), detail));
+        }
+    }
+}
+
+fn completions(spec: &At<'_>, old: &Value, errors: &mut ErrorList) {
+    let (own, before) = (spec.field("completions"), at(old, &["completions"]));
+    if spec.text("completionMode") != "Indexed" {
+        immutable(&own, before, errors);
+    } else if !same(own.value, before) && own.is_set() && own.value != spec.get("parallelism") {
+        errors.push(own.invalid_int("can only be modified in tandem with spec.parallelism"));
+    }
+}
+
+/// A suspended job that has not started may still be told where to run and with how much. Upstream: validatePodTemplateUpdate.
+fn template_update(spec: &At<'_>, old: &Value, errors: &mut ErrorList) {
+    let own = spec.field("template");
+    let mut allowed = at(old, &["spec", "template"]).clone();
+    if at(old, &["spec", "suspend"]) == true && at(old, &["status", "active"]).as_i64().unwrap_or(0) == 0 {
+        let take = |from: &Value, to: &mut Value, key: &str| match from.get(key) {
+            Some(value) => set(to, key, value.clone()),
+            None => {
+                remove(to, key);
+            }
+        };
+        for key in ["labels", "annotations"] {
+            take(own.field("metadata").value, object_mut(&mut allowed, "metadata"), key);
+        }
+        let (new_spec, old_spec) = (own.field("spec").value, object_mut(&mut allowed, "spec"));
+        for key in ["nodeSelector", "tolerations", "schedulingGates"] {
+            take(new_spec, old_spec, key);
+        }
+        if let Some(node) = new_spec.get("affinity").and_then(|affinity| affinity.get("nodeAffinity")) {
+            set(object_mut(old_spec, "affinity"), "nodeAffinity", node.clone());
+        } else if let Some(affinity) = old_spec.get_mut("affinity") {
+            remove(affinity, "nodeAffinity");
+        }
+        for list in ["containers", "initContainers"] {
+            let wanted = super::super::fields::items(new_spec, list);
+            for (container, wanted) in items_mut(old_spec, list).zip(wanted) {
+                if text(container, "name") == text(wanted, "name") {
+                    take(wanted, container, "resources");
+                }
+            }
+        }
+    }
+    immutable(&own, &allowed, errors);
+}

@@ -1,0 +1,40 @@
+//! The group coordination.k8s.io: Leases. Upstream: pkg/apis/coordination/validation.
+
+use api::field::ErrorList;
+use serde_json::Value;
+
+use super::fields::At;
+use super::strategy::Strategy;
+use super::validation::{nonnegative, one_of, positive};
+use crate::context::RequestContext;
+
+/// The semantics of leases.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease;
+
+impl Strategy for Lease {
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let spec = At::root(new).field("spec");
+        if spec.has("leaseDurationSeconds") {
+            positive(&spec.field("leaseDurationSeconds"), &mut errors);
+        }
+        nonnegative(&spec.field("leaseTransitions"), &mut errors);
+        let strategy = spec.field("strategy");
+        if strategy.is_set() {
+            one_of(&strategy, &["OldestEmulationVersion"], &mut errors);
+        }
+        if !spec.text("preferredHolder").is_empty() && strategy.str().is_empty() {
+            errors.push(spec.field("preferredHolder").forbidden("may only be specified if `strategy` is defined"));
+        }
+        errors
+    }
+}

@@ -1,0 +1,153 @@
+//! PersistentVolumes. Upstream: ValidatePersistentVolumeSpec (sources: that there is exactly one), ValidatePersistentVolumeUpdate.
+
+use api::field::{Error, ErrorList};
+use api::names;
+use serde_json::{Value, json};
+
+use super::super::fields::{At, at, set};
+use super::super::strategy::Strategy;
+use super::super::validation::resources::{quantity, quantity_value};
+use super::super::validation::{affinity, named, one_of, optional_one_of, required_one_of, same, volume};
+use super::persistent_volume_claim::ACCESS_MODES;
+use crate::context::RequestContext;
+
+const SOURCES: [&str; 22] = [
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "rbd",
+    "cephfs",
+    "quobyte",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "azureDisk",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+];
+
+/// The semantics of volumes.
+#[derive(Debug, Clone, Copy)]
+pub struct PersistentVolume;
+
+impl Strategy for PersistentVolume {
+    fn prepare_for_create(&self, ctx: &RequestContext, new: &mut Value) {
+        let now = api::meta::time::format(ctx.now);
+        set(new, "status", json!({"phase": "Pending", "lastPhaseTransitionTime": now}));
+    }
+
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let spec = At::root(new).field("spec");
+        let modes = spec.field("accessModes");
+        if modes.is_empty() {
+            errors.push(modes.required(""));
+        }
+        for mode in modes.items() {
+            one_of(&At::new(mode.value, modes.path.clone()), &ACCESS_MODES, &mut errors);
+        }
+        if modes.slice().len() > 1 && modes.slice().iter().any(|mode| mode == "ReadWriteOncePod") {
+            errors.push(modes.forbidden("may not use ReadWriteOncePod with other access modes"));
+        }
+        capacity(&spec.field("capacity"), &mut errors);
+        sources(&spec, &mut errors);
+        let policy = spec.field("persistentVolumeReclaimPolicy");
+        required_one_of(&policy, &["Delete", "Recycle", "Retain"], &mut errors);
+        if spec.field("nodeAffinity").has("required") {
+            affinity::node_selector(&spec.field("nodeAffinity").field("required"), &mut errors);
+        } else if spec.has("local") {
+            errors.push(spec.field("nodeAffinity").required("Local volume requires node affinity"));
+        }
+        let class = spec.field("storageClassName");
+        if !class.str().is_empty() {
+            named(&class, names::name_is_dns_subdomain(class.str(), false), &mut errors);
+        }
+        optional_one_of(&spec.field("volumeMode"), &["Block", "Filesystem"], &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = self.validate(ctx, new);
+        let spec = At::root(new).field("spec");
+        let source = |spec: &Value| SOURCES.iter().map(|source| at(spec, &[source]).clone()).collect::<Vec<_>>();
+        let changed = source(spec.value).iter().zip(source(&old["spec"]).iter()).any(|(new, old)| !same(new, old));
+        if changed {
+            errors.push(
+                spec.field("persistentvolumesource")
+                    .forbidden("spec.persistentvolumesource is immutable after creation"),
+            );
+        }
+        for field in ["volumeMode"] {
+            super::super::validation::immutable(&spec.field(field), at(old, &["spec", field]), &mut errors);
+        }
+        errors
+    }
+}
+
+fn capacity(at: &At<'_>, errors: &mut ErrorList) {
+    if at.is_empty() {
+        errors.push(at.required(""));
+        return;
+    }
+    if !at.has("storage") || at.entries().count() > 1 {
+        errors.push(Error::not_supported(&at.path, at.bad(), ["storage"]));
+    }
+    for (name, amount) in at.entries() {
+        quantity_value(name, &amount, errors);
+        if quantity(&amount) <= api::quantity::Quantity::default() {
+            errors.push(Error::invalid(
+                &amount.path,
+                quantity(&amount).to_string(),
+                super::super::validation::POSITIVE,
+            ));
+        }
+    }
+}
+
+fn sources(spec: &At<'_>, errors: &mut ErrorList) {
+    let mut found = 0;
+    for source in SOURCES.iter().filter(|source| spec.has(source)) {
+        let own = spec.field(source);
+        found += 1;
+        if found > 1 {
+            errors.push(own.forbidden("may not specify more than 1 volume type"));
+            continue;
+        }
+        let mut needs = |field: &'static str| {
+            if own.field(field).is_empty() {
+                errors.push(own.field(field).required(""));
+            }
+        };
+        match *source {
+            "hostPath" | "local" => needs("path"),
+            "nfs" => {
+                needs("server");
+                needs("path");
+            }
+            "csi" => {
+                needs("volumeHandle");
+                volume::driver_name(&own.field("driver"), errors);
+            }
+            _ => {}
+        }
+    }
+    if found == 0 {
+        errors.push(spec.required("must specify a volume type"));
+    }
+    let root = spec.field("hostPath").text("path") == "/";
+    if root && spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
+        errors.push(
+            spec.field("persistentVolumeReclaimPolicy").forbidden("may not be 'recycle' for a hostPath mount of '/'"),
+        );
+    }
+}

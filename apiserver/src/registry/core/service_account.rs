@@ -1,0 +1,26 @@
+//! Service accounts. Upstream: pkg/registry/core/serviceaccount/strategy.go.
+
+use serde_json::Value;
+
+use super::super::fields::items_mut;
+use super::super::strategy::Strategy;
+use crate::context::RequestContext;
+
+/// The semantics of service accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceAccount;
+
+impl Strategy for ServiceAccount {
+    /// Of a reference to a secret only the name means anything.
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        for secret in items_mut(new, "secrets") {
+            if let Some(fields) = secret.as_object_mut() {
+                fields.retain(|key, _| key == "name");
+            }
+        }
+    }
+
+    fn prepare_for_update(&self, ctx: &RequestContext, new: &mut Value, _old: &Value) {
+        self.prepare_for_create(ctx, new);
+    }
+}

@@ -1,0 +1,131 @@
+//! The group discovery.k8s.io: EndpointSlices. Upstream: pkg/apis/discovery/validation, pkg/registry/discovery/endpointslice.
+
+use api::field::{Error, ErrorList};
+use api::names;
+use serde_json::Value;
+
+use super::core::service::endpoint_ip;
+use super::fields::{At, at};
+use super::strategy::Strategy;
+use super::validation::{
+    canonical_ip, dns_label, immutable, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same,
+};
+use crate::context::RequestContext;
+
+/// The semantics of endpoint slices.
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointSlice;
+
+impl Strategy for EndpointSlice {
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        header(new, &mut errors);
+        endpoints(new, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        header(new, &mut errors);
+        if !same(at(new, &["endpoints"]), at(old, &["endpoints"])) {
+            endpoints(new, &mut errors);
+        }
+        immutable(&At::root(new).field("addressType"), at(old, &["addressType"]), &mut errors);
+        errors
+    }
+}
+
+fn header(new: &Value, errors: &mut ErrorList) {
+    let root = At::root(new);
+    required_one_of(&root.field("addressType"), &["FQDN", "IPv4", "IPv6"], errors);
+    let ports = root.field("ports");
+    if ports.slice().len() > 20000 {
+        errors.push(Error::too_many(&ports.path, Some(ports.slice().len()), 20000));
+        return;
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for port in ports.items() {
+        let (name, protocol) = (port.field("name"), port.field("appProtocol"));
+        if !name.str().is_empty() {
+            dns_label(&name, errors);
+        }
+        if seen.contains(&name.str()) {
+            errors.push(Error::duplicate(&name.path, name.str()));
+        }
+        seen.push(name.value.as_str().unwrap_or_default());
+        required_one_of(&port.field("protocol"), &["SCTP", "TCP", "UDP"], errors);
+        if protocol.is_set() {
+            qualified_name(&protocol, errors);
+        }
+    }
+}
+
+fn endpoints(new: &Value, errors: &mut ErrorList) {
+    let root = At::root(new);
+    let list = root.field("endpoints");
+    if list.slice().len() > 1000 {
+        errors.push(Error::too_many(&list.path, Some(list.slice().len()), 1000));
+        return;
+    }
+    for endpoint in list.items() {
+        let own = endpoint.field("addresses");
+        if own.is_empty() {
+            errors.push(own.required("must contain at least 1 address"));
+        } else if own.slice().len() > 100 {
+            errors.push(Error::too_many(&own.path, Some(own.slice().len()), 100));
+        }
+        own.items().for_each(|one| address(root.text("addressType"), &own, &one, errors));
+        let (node, host) = (endpoint.field("nodeName"), endpoint.field("hostname"));
+        if node.is_set() {
+            named(&node, names::name_is_dns_subdomain(node.str(), false), errors);
+        }
+        super::validation::selector::labels(&endpoint.field("deprecatedTopology"), errors);
+        if host.is_set() {
+            dns_label(&host, errors);
+        }
+        hints(&endpoint.field("hints"), errors);
+    }
+}
+
+fn address(family: &str, list: &At<'_>, at: &At<'_>, errors: &mut ErrorList) {
+    let before = errors.len();
+    match family {
+        "IPv4" => {
+            ip(at, errors);
+        }
+        "IPv6" => canonical_ip(at, errors),
+        "FQDN" => errors.extend(names::is_fully_qualified_domain_name(&at.path, at.str())),
+        _ => {}
+    }
+    if family == "FQDN" || errors.len() > before {
+        return;
+    }
+    if let Some(parsed) = parse_ip_sloppy(at.str())
+        && parsed.is_ipv4() != (family == "IPv4")
+    {
+        errors.push(Error::invalid(&list.path, at.str(), format!("must be an {family} address")));
+    }
+    endpoint_ip(at, errors);
+}
+
+fn hints(at: &At<'_>, errors: &mut ErrorList) {
+    for (list, rule) in [("forZones", names::is_valid_label_value as fn(&str) -> Vec<String>), ("forNodes", node_name)]
+    {
+        let own = at.field(list);
+        if own.slice().len() > 8 {
+            errors.push(Error::too_many(&own.path, Some(own.slice().len()), 8));
+            return;
+        }
+        for (index, hint) in own.items().enumerate() {
+            let name = hint.field("name");
+            if own.slice()[..index].iter().any(|earlier| earlier["name"] == *name.value) {
+                errors.push(name.duplicate());
+            }
+            named(&name, rule(name.str()), errors);
+        }
+    }
+}
+
+fn node_name(name: &str) -> Vec<String> {
+    names::name_is_dns_subdomain(name, false)
+}
