@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ReplicationController;
 
 use crate::engine::Context;
 use crate::{
-    Error, daemonset, deployment, endpoints, endpointslice, garbage_collector, job, namespace, node_ipam,
+    Error, cronjob, daemonset, deployment, endpoints, endpointslice, garbage_collector, job, namespace, node_ipam,
     node_lifecycle, pod_gc, replicaset, root_ca, serviceaccount, statefulset, taint_eviction, ttl_after_finished,
 };
 
@@ -48,6 +48,7 @@ pub(crate) const LIST: &[Entry] = &[
     entry!("garbage-collector-controller", "garbagecollector", garbage_collector::run),
     entry!("daemonset-controller", "daemonset", daemonset::run),
     entry!("statefulset-controller", "statefulset", statefulset::run),
+    entry!("cronjob-controller", "cronjob", cronjob::run),
     entry!("job-controller", "job", job::run),
     entry!("ttl-after-finished-controller", "ttl-after-finished", ttl_after_finished::run),
     entry!("pod-garbage-collector-controller", "podgc", pod_gc::run),

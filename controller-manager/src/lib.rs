@@ -12,6 +12,7 @@ pub mod controllers;
 pub mod engine;
 
 mod claim;
+mod cronjob;
 mod daemonset;
 mod deployment;
 mod discovery;

@@ -80,7 +80,9 @@ impl Applier {
                 }
             }
             Err(error) => {
-                let gone = matches!(write.action, Action::Delete { .. }) && error.is_not_found();
+                // A conflict is no news: the next pass decides anew.
+                let gone =
+                    error.is_conflict() || (matches!(write.action, Action::Delete { .. }) && error.is_not_found());
                 if let Some(event) =
                     write.announce.failure.as_ref().filter(|_| !gone && !error.is_namespace_terminating())
                 {
