@@ -6,7 +6,8 @@
 //	go run . [--out DIR]      write the tables
 //	go run . --check [...]    compare with what is committed, exit 1 when they differ
 //	go run . --record URL     ask a kube-apiserver of the same version behind `kubectl proxy` (hack/upstream) what it
-//	                          makes of the objects in crates/api/testdata/objects.jsonl, into defaults.jsonl there; and what OpenAPI it publishes
+//	                          makes of the objects in crates/api/testdata/objects.jsonl, into defaults.jsonl there; what it answers to the bodies in
+//	                          decode.jsonl; and what OpenAPI it publishes
 package main
 
 import (
@@ -43,6 +44,9 @@ func run(out string, check bool, server string) error {
 	if server != "" {
 		testdata := filepath.Join(out, "..", "testdata")
 		if err := recordOpenAPI(server, testdata); err != nil {
+			return err
+		}
+		if err := recordDecode(server, filepath.Join(testdata, "decode.jsonl")); err != nil {
 			return err
 		}
 		return record(server, dataFile, filepath.Join(testdata, "objects.jsonl"), filepath.Join(testdata, "defaults.jsonl"), versions)
