@@ -134,3 +134,78 @@ fn what_the_scanner_refuses_the_parser_refuses_too() {
         }
     }
 }
+
+mod never_panics {
+    use proptest::prelude::*;
+
+    use super::super::{FieldValidation, Syntax, decode, decode_untyped, normalize};
+    use super::target;
+    use crate::default;
+
+    /// Text that looks like an object now and then.
+    fn bodies() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("{"),
+            Just("}"),
+            Just("["),
+            Just("]"),
+            Just(":"),
+            Just(","),
+            Just("\n"),
+            Just("  "),
+            Just("- "),
+            Just("&a "),
+            Just("*a"),
+            Just("<<"),
+            Just("\"spec\""),
+            Just("spec"),
+            Just("\"template\""),
+            Just("metadata"),
+            Just("\"labels\""),
+            Just("containers"),
+            Just("\"limits\""),
+            Just("\"1Gi\""),
+            Just("1e9"),
+            Just("-0"),
+            Just("null"),
+            Just("true"),
+            Just("\"\\ud800\""),
+            Just("\"2026-01-01T00:00:00Z\""),
+            Just("creationTimestamp"),
+            Just("é"),
+            Just("\t"),
+            Just("!!binary "),
+        ];
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_body(body in bodies(), bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            for body in [body.as_bytes(), &bytes] {
+                for syntax in [Syntax::Json, Syntax::Yaml] {
+                    let _ = decode_untyped(body, syntax, FieldValidation::Strict);
+                    for kind in ["deployments", "customresourcedefinitions"] {
+                        let target = target(kind);
+                        if let Ok(decoded) = decode(body, syntax, target, FieldValidation::Warn) {
+                            let mut object = decoded.object;
+                            default::apply(&mut object, target.schema);
+                            let again = normalize(&object, target, FieldValidation::Strict).unwrap().object;
+                            prop_assert_eq!(again, object);
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_the_values(value in "[-+0-9.eEinumkKMGTPTZ:, ]{0,24}") {
+            for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "name"] {
+                let body = format!("{{\"metadata\":{{\"{field}\":\"{value}\"}}}}");
+                let _ = decode(body.as_bytes(), Syntax::Json, target("secrets"), FieldValidation::Strict);
+            }
+            let body = format!("{{\"spec\":{{\"renewTime\":\"{value}\",\"leaseDurationSeconds\":{value}}}}}");
+            let _ = decode(body.as_bytes(), Syntax::Json, target("leases"), FieldValidation::Strict);
+        }
+    }
+}
