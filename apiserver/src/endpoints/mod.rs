@@ -182,6 +182,11 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Response<Body
     if !resource.info.has_verb(verb) {
         return Err(respond::method_not_allowed());
     }
+    // What is not stored is answered by somebody, or not at all: never looked for in the store.
+    let computed = call.state.computed.get(&resource.info.group, &resource.info.plural, "").is_some();
+    if !resource.is_stored() && !computed && verb != "create" {
+        return Err(respond::method_not_allowed());
+    }
     // The cluster-wide path of a namespaced resource only lists and watches.
     if resource.info.namespaced && request.info.namespace.is_empty() && verb != "list" {
         return Err(respond::method_not_allowed());

@@ -5,6 +5,7 @@ pub(crate) mod allocator;
 pub mod apps;
 pub mod batch;
 pub mod bootstrap;
+pub mod component_status;
 pub mod computed;
 pub mod conversion;
 pub mod coordination;

@@ -63,7 +63,8 @@ impl Resource {
         );
         Resource {
             strategy: list::strategy(&info.group, &info.plural),
-            prefix: format!("{}/", info.key_prefix),
+            // No key begins with a zero byte: what is not stored is found nowhere.
+            prefix: if info.key_prefix.is_empty() { "\0".to_string() } else { format!("{}/", info.key_prefix) },
             counts_generation: list::counts_generation(&info.group, &info.plural),
             conversion: conversion::between(&storage_api_version, &api_version, &info.kind),
             list_head: list_head.into(),
@@ -150,7 +151,7 @@ impl std::fmt::Debug for Resource {
 }
 
 /// Everything served, by group, version and name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Resources {
     groups: HashMap<String, HashMap<String, HashMap<String, Arc<Resource>>>>,
 }

@@ -50,6 +50,7 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, cal
     let audit = audit_id::of(request.headers());
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let fallback = Output::fallback(request.headers(), &query);
+    let head = request.method() == Method::HEAD;
     let guarded = AssertUnwindSafe(walk(&state, request, query, caller)).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
@@ -62,6 +63,13 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, cal
             respond::status(&Status::generic(500, "", &Default::default(), "", why), &fallback)
         }
     };
+    if head {
+        // HTTP/2 does not drop it for us.
+        let body = std::mem::replace(response.body_mut(), Body::empty());
+        if let Some(bytes) = body.as_bytes() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, bytes.len().into());
+        }
+    }
     let headers = response.headers_mut();
     headers.insert(audit_id::HEADER, audit);
     if !headers.contains_key(header::CACHE_CONTROL) {
