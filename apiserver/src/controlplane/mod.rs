@@ -21,17 +21,15 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission;
+use crate::admission::{Chain, default_chain};
 use crate::authentication::front_proxy::FrontProxy;
-use crate::authentication::service_account::{
-    Discovery, ServiceAccountTokens, SigningKey, TokenIssuer, VerifyingKeys,
-};
+use crate::authentication::service_account::{Discovery, ServiceAccountTokens, SigningKey, TokenIssuer, VerifyingKeys};
 use crate::authentication::tokens::{BootstrapTokens, TokenAuthenticator, TokenFile};
 use crate::authentication::x509::ClientCertificates;
 use crate::authentication::{self, Union, UserInfo};
-use crate::authorization::Authorization;
 use crate::authorization::node::NodeAuthorizer;
 use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
+use crate::authorization::{Authorization, Authorizer};
 use crate::context::Objects;
 use crate::pki::{self, Issued, Pki, ServingNames};
 use crate::registry::bootstrap;
@@ -122,14 +120,22 @@ impl ControlPlane {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
-        let engine = Arc::new(Engine {
-            store: store.clone(),
-            resources: Resources::builtin(Scheme::builtin()),
-            admission: admission::chain(),
+        let resources = Resources::builtin(Scheme::builtin());
+        // Authorization and admission look at objects as they are stored; only writing needs admission.
+        let objects: Arc<dyn Objects> =
+            Arc::new(Engine { store: store.clone(), resources: resources.clone(), admission: Chain::default() });
+        let rbac = Rbac::new(store.clone());
+        let authorizer = Arc::new(Authorization {
+            always_allow: false,
+            node: Some(NodeAuthorizer::new(objects.clone(), cluster_role_rules("system:node"))),
+            rbac: Some(rbac.clone()),
         });
+        let asked: Arc<dyn Authorizer> = authorizer.clone();
+        let admission = default_chain(&asked, Some(rbac));
+        let engine = Arc::new(Engine { store: store.clone(), resources, admission });
         let ready = Arc::new(AtomicBool::new(false));
         let external = SocketAddr::new(options.advertise, address.port()).to_string();
-        let config = config(&options, &pki, &engine, &store, external, &ready)?;
+        let config = config(&options, &pki, objects, authorizer, external, &ready)?;
         let server = ApiServer::new(config, engine.clone(), shutdown.clone());
 
         let (chain, key) = identity(&pki.apiserver)?;
@@ -176,8 +182,8 @@ async fn open_pki(options: &Options) -> Result<Pki, Error> {
 fn config(
     options: &Options,
     pki: &Pki,
-    engine: &Arc<Engine>,
-    store: &Arc<Store>,
+    objects: Arc<dyn Objects>,
+    authorizer: Arc<Authorization>,
     external: String,
     ready: &Arc<AtomicBool>,
 ) -> Result<Config, Error> {
@@ -188,14 +194,17 @@ fn config(
     let verifying = VerifyingKeys::from_pems(public())?;
     let discovery = Discovery::new(&issuer, &external, &verifying);
     let signing = SigningKey::from_pem(&pki.service_account_key, public().next().unwrap_or_default())?;
-    let objects: Arc<dyn Objects> = engine.clone();
-
     let mut tokens: Vec<Arc<dyn TokenAuthenticator>> = Vec::new();
     if let Some(path) = &options.token_auth_file {
         tokens.push(Arc::new(TokenFile::read(path)?));
     }
-    tokens.push(Arc::new(ServiceAccountTokens::new(vec![issuer.clone()], audiences.clone(), verifying, objects.clone())));
-    tokens.push(Arc::new(BootstrapTokens { objects: objects.clone() }));
+    tokens.push(Arc::new(ServiceAccountTokens::new(
+        vec![issuer.clone()],
+        audiences.clone(),
+        verifying,
+        objects.clone(),
+    )));
+    tokens.push(Arc::new(BootstrapTokens { objects }));
     let authenticator = Arc::new(Union {
         front_proxy: Some(FrontProxy::new(
             ClientCertificates::new(pki.front_proxy_ca.certificate_pem(), &provider)?,
@@ -205,11 +214,6 @@ fn config(
         tokens,
         audiences: audiences.clone(),
         anonymous: true,
-    });
-    let authorizer = Arc::new(Authorization {
-        always_allow: false,
-        node: Some(NodeAuthorizer::new(objects, cluster_role_rules("system:node"))),
-        rbac: Some(Rbac::new(store.clone())),
     });
     let issuer = TokenIssuer { key: signing, issuer, audiences, extend_expiration: true, max_expiration_seconds: 0 };
     let mut health = Health::default();
@@ -221,7 +225,7 @@ fn config(
     let (chain, key) = identity(&pki.apiserver_kubelet_client)?;
     let authorities = roots(pki.ca.certificate_pem())?;
     Ok(Config {
-        computed: computed::all(issuer),
+        computed: computed::all(&authenticator, &authorizer, issuer),
         authenticator,
         authorizer,
         advertise_address: external,

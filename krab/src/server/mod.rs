@@ -169,6 +169,12 @@ fn system(name: &str) -> UserInfo {
     UserInfo::new(format!("system:{name}"), &[])
 }
 
+/// The service account of a controller.
+fn service_account(name: &str) -> UserInfo {
+    let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
+    UserInfo::new(format!("system:serviceaccount:kube-system:{name}"), &groups)
+}
+
 fn start_control_loops(options: &Options, plane: &ControlPlane, parts: &mut Parts) {
     if options.runs("controller-manager") {
         let config = controller_manager::Config {
@@ -180,7 +186,10 @@ fn start_control_loops(options: &Options, plane: &ControlPlane, parts: &mut Part
             ..controller_manager::Config::default()
         };
         let client = plane.server.client(system("kube-controller-manager"));
-        parts.start("controller-manager", controller_manager::run(config, client, parts.shutdown()));
+        let server = plane.server.clone();
+        let clients: controller_manager::Clients = Arc::new(move |account| server.client(service_account(account)));
+        let running = controller_manager::run(config, client, Some(clients), parts.shutdown());
+        parts.start("controller-manager", running);
     }
     if options.runs("scheduler") {
         let client = plane.server.client(system("kube-scheduler"));

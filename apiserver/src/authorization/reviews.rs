@@ -1,0 +1,203 @@
+//! Access reviews: may somebody do something? Answered from the authorizers, stored nowhere.
+//! Upstream: pkg/registry/authorization/{subjectaccessreview,selfsubjectaccessreview,localsubjectaccessreview,selfsubjectrulesreview}.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::field::{Error as FieldError, ErrorList, Path};
+use api::meta::GroupKind;
+use api::status::Status;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value, json};
+
+use super::rbac::Rule;
+use super::union::Authorization;
+use super::{Attributes, Review};
+use crate::authentication::UserInfo;
+use crate::context::RequestContext;
+use crate::registry::computed::{Computations, Computed};
+use crate::registry::fields::{items, text};
+
+/// Registers all four kinds.
+pub fn register(all: &mut Computations, authorization: &Arc<Authorization>) {
+    let group = "authorization.k8s.io";
+    let review = |whose| Arc::new(AccessReview { authorization: authorization.clone(), whose });
+    all.add(group, "subjectaccessreviews", "", review(Whose::Named));
+    all.add(group, "localsubjectaccessreviews", "", review(Whose::NamedHere));
+    all.add(group, "selfsubjectaccessreviews", "", review(Whose::Own));
+    all.add(group, "selfsubjectrulesreviews", "", Arc::new(RulesReview { authorization: authorization.clone() }));
+}
+
+/// Whom a review is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The user in the spec.
+    Named,
+    /// The user in the spec, in the review's own namespace.
+    NamedHere,
+    /// Who asks.
+    Own,
+}
+
+struct AccessReview {
+    authorization: Arc<Authorization>,
+    whose: Whose,
+}
+
+impl Computed for AccessReview {
+    fn create<'a>(&'a self, ctx: &'a RequestContext, mut object: Value) -> BoxFuture<'a, Result<Value, Status>> {
+        Box::pin(async move {
+            let spec = object["spec"].clone();
+            let errors = self.validate(ctx, &object, &spec);
+            if !errors.is_empty() {
+                let kind = match self.whose {
+                    Whose::Named => "SubjectAccessReview",
+                    Whose::NamedHere => "LocalSubjectAccessReview",
+                    Whose::Own => "SelfSubjectAccessReview",
+                };
+                return Err(Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors));
+            }
+            let user = if self.whose == Whose::Own { ctx.user.clone() } else { named_user(&spec) };
+            object["status"] = status(&self.authorization.review(&attributes(user, &spec)));
+            Ok(object)
+        })
+    }
+}
+
+impl AccessReview {
+    fn validate(&self, ctx: &RequestContext, object: &Value, spec: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let path = Path::new("spec");
+        let (resource, path_given) = (spec["resourceAttributes"].is_object(), spec["nonResourceAttributes"].is_object());
+        if resource && path_given {
+            let detail = "cannot be specified in combination with resourceAttributes";
+            errors.push(FieldError::invalid(&path.child("nonResourceAttributes"), spec["nonResourceAttributes"].clone(), detail));
+        }
+        if !resource && !path_given {
+            let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            errors.push(FieldError::invalid(&path.child("resourceAttributes"), Value::Null, detail));
+        }
+        if self.whose != Whose::Own && text(spec, "user").is_empty() && items(spec, "groups").is_empty() {
+            let detail = "at least one of user or group must be specified";
+            errors.push(FieldError::invalid(&path.child("user"), "", detail));
+        }
+        if self.whose == Whose::NamedHere {
+            let namespace = text(&spec["resourceAttributes"], "namespace");
+            if namespace != ctx.target.namespace {
+                let detail = "must match metadata.namespace";
+                errors.push(FieldError::invalid(&path.child("resourceAttributes").child("namespace"), namespace, detail));
+            }
+            if path_given {
+                let at = path.child("nonResourceAttributes");
+                errors.push(FieldError::invalid(&at, spec["nonResourceAttributes"].clone(), "disallowed on this kind of request"));
+            }
+        } else if has_metadata(object) {
+            errors.push(FieldError::invalid(&Path::new("metadata"), object["metadata"].clone(), "must be empty"));
+        }
+        errors
+    }
+}
+
+/// Does the object carry metadata of its own, beside managed fields?
+fn has_metadata(object: &Value) -> bool {
+    let own = |key: &&String| !matches!(key.as_str(), "managedFields" | "creationTimestamp");
+    object["metadata"].as_object().is_some_and(|metadata| metadata.keys().any(|key| own(&key)))
+}
+
+fn named_user(spec: &Value) -> UserInfo {
+    let strings = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    let extra: BTreeMap<String, Vec<String>> =
+        spec["extra"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), strings(value))).collect();
+    UserInfo {
+        name: text(spec, "user").to_owned(),
+        uid: text(spec, "uid").to_owned(),
+        groups: strings(&spec["groups"]),
+        extra,
+    }
+}
+
+fn attributes(user: UserInfo, spec: &Value) -> Attributes {
+    let resource = &spec["resourceAttributes"];
+    if resource.is_object() {
+        let field = |name| text(resource, name).to_owned();
+        return Attributes {
+            user,
+            verb: field("verb"),
+            api_group: field("group"),
+            api_version: field("version"),
+            resource: field("resource"),
+            subresource: field("subresource"),
+            namespace: field("namespace"),
+            name: field("name"),
+            is_resource_request: true,
+            ..Attributes::default()
+        };
+    }
+    let path = &spec["nonResourceAttributes"];
+    Attributes {
+        user,
+        verb: text(path, "verb").to_owned(),
+        path: text(path, "path").to_owned(),
+        ..Attributes::default()
+    }
+}
+
+fn status(review: &Review) -> Value {
+    let mut status = Map::new();
+    status.insert("allowed".to_owned(), review.allowed.into());
+    if review.denied {
+        status.insert("denied".to_owned(), true.into());
+    }
+    if !review.reason.is_empty() {
+        status.insert("reason".to_owned(), review.reason.as_str().into());
+    }
+    Value::Object(status)
+}
+
+struct RulesReview {
+    authorization: Arc<Authorization>,
+}
+
+impl Computed for RulesReview {
+    fn create<'a>(&'a self, ctx: &'a RequestContext, mut object: Value) -> BoxFuture<'a, Result<Value, Status>> {
+        Box::pin(async move {
+            let namespace = text(&object["spec"], "namespace").to_owned();
+            if namespace.is_empty() {
+                return Err(Status::bad_request("no namespace on request"));
+            }
+            let (mut rules, errors) = match &self.authorization.rbac {
+                Some(rbac) => rbac.rules_for(&ctx.user, &namespace),
+                None => (Vec::new(), Vec::new()),
+            };
+            if ctx.user.in_group(crate::authentication::SYSTEM_PRIVILEGED_GROUP) {
+                rules.splice(0..0, everything());
+            }
+            let (resource, path): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| rule.non_resource_urls.is_empty());
+            let all = |list: &[&Rule]| list.iter().map(|rule| rule.to_json()).collect::<Vec<_>>();
+            object["status"] = json!({
+                "resourceRules": all(&resource),
+                "nonResourceRules": all(&path),
+                "incomplete": !errors.is_empty() || self.authorization.node.is_some(),
+            });
+            let mut reasons = errors;
+            if self.authorization.node.is_some() {
+                reasons.push("node authorizer does not support user rule resolution".to_owned());
+            }
+            if !reasons.is_empty() {
+                object["status"]["evaluationError"] = reasons.join(", ").into();
+            }
+            Ok(object)
+        })
+    }
+}
+
+/// What members of system:masters may do.
+fn everything() -> [Rule; 2] {
+    let all = || vec!["*".to_owned()];
+    [
+        Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() },
+        Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() },
+    ]
+}
