@@ -70,7 +70,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Serves what is in the engine's store until `shutdown`. Called within a runtime.
+    /// Serves what is in the engine's store until `shutdown`. Whoever opened the store tells it the time.
     pub fn new(config: Config, engine: Arc<Engine>, shutdown: CancellationToken) -> ApiServer {
         let mut health = Health::default();
         health.add("ping", Arc::new(|| None));
@@ -83,7 +83,6 @@ impl ApiServer {
             Arc::new(move || stopping.is_cancelled().then(|| "process is shutting down".into())),
         );
         let scheme = Scheme::builtin();
-        component::spawn_until("apiserver store clock", &shutdown, tell_time(Arc::clone(&engine)));
         ApiServer {
             state: Arc::new(State {
                 engine,
@@ -129,19 +128,6 @@ impl ApiServer {
 
     pub(crate) async fn handle(&self, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
         service::handle(Arc::clone(&self.state), request, caller).await
-    }
-}
-
-/// The store has no clock of its own: leases of events run out and history grows old when it is told the time.
-async fn tell_time(engine: Arc<Engine>) {
-    let mut every_second = tokio::time::interval(std::time::Duration::from_secs(1));
-    every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        every_second.tick().await;
-        let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
-        if let Err(error) = engine.store.tick(store::Timestamp(now)).await {
-            tracing::warn!(%error, "the store was not told the time");
-        }
     }
 }
 
