@@ -106,7 +106,7 @@ pub fn decode(body: &[u8], syntax: Syntax, target: Target<'_>, validation: Field
         }
     };
     let named = error::named_kind(&node, target).map_err(|reason| Error::unrecognized(reason, target, body))?;
-    object(&node, &named, target, validation, strict.then_some(duplicates).unwrap_or_default())
+    object(&node, &named, target, validation, if strict { duplicates } else { Vec::new() })
 }
 
 /// Brings an object that was changed in memory (by a patch, by a webhook) into the form [`decode`] gives, with the

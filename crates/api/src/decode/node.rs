@@ -91,10 +91,10 @@ impl<'a> Node<'a> {
 
 /// A number of an untyped place: an integer stays one if it fits, everything else becomes a float.
 pub(crate) fn number(text: &str) -> Option<Number> {
-    if !text.contains(['.', 'e', 'E']) {
-        if let Ok(integer) = text.parse::<i64>() {
-            return Some(integer.into());
-        }
+    if !text.contains(['.', 'e', 'E'])
+        && let Ok(integer) = text.parse::<i64>()
+    {
+        return Some(integer.into());
     }
     text.parse::<f64>().ok().and_then(Number::from_f64)
 }

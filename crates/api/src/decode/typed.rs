@@ -234,7 +234,7 @@ impl<'a> Walker<'a> {
             entries.push((key, value.unwrap_or_else(|| zero(place.schema, element))));
         }
         // Go writes maps sorted; the sort is stable, so the last duplicate wins.
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        entries.sort_by_key(|(a, _)| *a);
         let mut map = Map::with_capacity(entries.len());
         for (key, value) in entries {
             map.insert(key.to_owned(), value);

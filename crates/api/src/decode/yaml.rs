@@ -29,10 +29,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document, String> {
 fn read(bytes: &[u8]) -> Result<Document, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "invalid leading UTF-8 octet".to_owned())?;
     // Apply patches are sent under YAML's name but written as JSON: worth a try.
-    if text.starts_with('{') {
-        if let Some(node) = super::json::parse(text).ok().filter(|node| !node.has_duplicates()) {
-            return Ok(Document { node: owned(node), duplicates: Vec::new() });
-        }
+    if text.starts_with('{')
+        && let Some(node) = super::json::parse(text).ok().filter(|node| !node.has_duplicates())
+    {
+        return Ok(Document { node: owned(node), duplicates: Vec::new() });
     }
     // The parser overlooks a tab in front of the first token; upstream does not.
     if text.trim_start_matches([' ', '\n', '\r']).starts_with('\t') {

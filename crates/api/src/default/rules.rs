@@ -108,11 +108,11 @@ fn volume(members: &mut Members, schema: Schema<'_>, _: Timestamp) {
     if members.iter().all(|(key, value)| key == "name" || value.is_null()) {
         insert(members, schema.object(), "emptyDir", json!({}));
     }
-    if let Some((source, schema)) = nested(members, schema, "image") {
-        if lacks(source, "pullPolicy") {
-            let policy = pull_policy(text(source, "reference"));
-            insert(source, schema.object(), "pullPolicy", policy.into());
-        }
+    if let Some((source, schema)) = nested(members, schema, "image")
+        && lacks(source, "pullPolicy")
+    {
+        let policy = pull_policy(text(source, "reference"));
+        insert(source, schema.object(), "pullPolicy", policy.into());
     }
 }
 
@@ -210,19 +210,19 @@ fn limit_range_item(members: &mut Members, schema: Schema<'_>, _: Timestamp) {
 fn replication_controller(members: &mut Members, schema: Schema<'_>, _: Timestamp) {
     let labels = members.get("spec").and_then(|spec| spec.pointer("/template/metadata/labels")).cloned();
     let Some(labels) = labels.filter(Value::is_object) else { return };
-    if let Some((spec, schema)) = nested(members, schema, "spec") {
-        if lacks(spec, "selector") {
-            insert(spec, schema.object(), "selector", labels.clone());
-        }
+    if let Some((spec, schema)) = nested(members, schema, "spec")
+        && lacks(spec, "selector")
+    {
+        insert(spec, schema.object(), "selector", labels.clone());
     }
     labels_from(members, schema, labels);
 }
 
 fn labels_from(members: &mut Members, schema: Schema<'_>, labels: Value) {
-    if let Some((metadata, schema)) = nested(members, schema, "metadata") {
-        if lacks(metadata, "labels") {
-            insert(metadata, schema.object(), "labels", labels);
-        }
+    if let Some((metadata, schema)) = nested(members, schema, "metadata")
+        && lacks(metadata, "labels")
+    {
+        insert(metadata, schema.object(), "labels", labels);
     }
 }
 
@@ -431,9 +431,9 @@ fn custom_resource_definition(members: &mut Members, schema: Schema<'_>, _: Time
         let storage = objects(spec, "versions").find(|version| version.get("storage") == Some(&Value::Bool(true)));
         stored = storage.map(|version| text(version, "name").to_owned());
     }
-    if let (Some((status, schema)), Some(version)) = (nested(members, schema, "status"), stored) {
-        if lacks(status, "storedVersions") {
-            insert(status, schema.object(), "storedVersions", json!([version]));
-        }
+    if let (Some((status, schema)), Some(version)) = (nested(members, schema, "status"), stored)
+        && lacks(status, "storedVersions")
+    {
+        insert(status, schema.object(), "storedVersions", json!([version]));
     }
 }

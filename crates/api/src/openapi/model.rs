@@ -138,10 +138,10 @@ fn property(schema: Schema<'_>, field: &Field, dialect: Dialect, description: Op
     if let Some(text) = description {
         property.insert("description".to_owned(), text.into());
     }
-    if dialect == Dialect::V3 {
-        if let Some(Ok(default)) = field.published_default.as_deref().map(serde_json::from_str::<Value>) {
-            property.insert("default".to_owned(), default);
-        }
+    if dialect == Dialect::V3
+        && let Some(Ok(default)) = field.published_default.as_deref().map(serde_json::from_str::<Value>)
+    {
+        property.insert("default".to_owned(), default);
     }
     match (reference(schema, &field.r#type), value(schema, &field.r#type, dialect)) {
         // Siblings of a reference do not count in v3, so it is wrapped.
