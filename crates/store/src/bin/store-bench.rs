@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a program for people, its figures are its output")]
 
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +37,7 @@ async fn main() -> Outcome {
                 }
             }
             "reopen" => reopen(&dir.join("reopen")).await?,
+            "open" => open(dir).await?,
             "memory" => memory(&dir.join("memory")).await?,
             "watch" => watch(&dir.join("watch")).await?,
             other => return Err(format!("unknown measurement {other}").into()),
@@ -117,13 +119,21 @@ async fn reopen(dir: &Path) -> Outcome {
     std::fs::copy(dir.join(embedded::FILE), killed.join(embedded::FILE))?;
     store.close().await?;
     drop(store);
+    // Each in a process of its own, so that nothing of this one is counted.
     for (how, dir) in [("closed", dir), ("killed", &killed)] {
-        let start = Instant::now();
-        let store = embedded::open(embedded::Config::new(dir))?;
-        let took = start.elapsed();
-        println!("reopen of {} objects, {how}: {took:?}, resident {} MiB", store.snapshot().len(), resident()? >> 10);
-        store.close().await?;
+        print!("{how}: ");
+        std::io::stdout().flush()?;
+        std::process::Command::new(std::env::current_exe()?).arg(dir).arg("open").status()?;
     }
+    Ok(())
+}
+
+async fn open(dir: &Path) -> Outcome {
+    let (start, before) = (Instant::now(), resident()?);
+    let store = embedded::open(embedded::Config::new(dir))?;
+    let took = start.elapsed();
+    println!("opened {} objects in {took:?}, {} KiB resident", store.snapshot().len(), resident()? - before);
+    store.close().await?;
     Ok(())
 }
 

@@ -64,7 +64,7 @@ macro_rules! claims {
     ($backend:expr; $($area:ident: $($claim:ident),+;)+) => {
         $(mod $area {
             use super::*;
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
                 $crate::testing::$area::$claim(&$backend).await;
             })+

@@ -167,7 +167,7 @@ pub(crate) async fn many_watches_under_load_see_the_same(backend: &impl Backend)
             seen
         })
     };
-    let early: Vec<_> = (0..20).map(watch).collect();
+    let early: Vec<_> = (0..70).map(watch).collect();
     let writing = (0..WRITERS).map(|w| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -177,7 +177,7 @@ pub(crate) async fn many_watches_under_load_see_the_same(backend: &impl Backend)
         })
     });
     let writing: Vec<_> = writing.collect();
-    let late: Vec<_> = (20..40).map(watch).collect();
+    let late: Vec<_> = (70..140).map(watch).collect();
     for writer in writing {
         writer.await.unwrap();
     }

@@ -77,7 +77,7 @@ async fn acknowledged_writes_survive_a_power_failure() {
         let before = show(&store.snapshot(), "");
         // The last one was synced when it was answered: whatever comes after may be lost or torn, in any mixture.
         for _ in 0..5 {
-            let left = platter.after_power_failure(|| random() % 2 == 0);
+            let left = platter.after_power_failure(|| random().is_multiple_of(2));
             let reopened = open_store(&left);
             assert_eq!(show(&reopened.snapshot(), ""), before);
             assert_eq!(reopened.revision(), store.revision());
