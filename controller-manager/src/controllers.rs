@@ -8,12 +8,13 @@ use k8s_openapi::api::core::v1::ReplicationController;
 
 use crate::engine::Context;
 use crate::{
-    Error, cronjob, daemonset, deployment, endpoints, endpointslice, garbage_collector, job, namespace, node_ipam,
-    node_lifecycle, pod_gc, replicaset, root_ca, serviceaccount, statefulset, taint_eviction, ttl_after_finished,
+    Error, cluster_role_aggregation, cronjob, daemonset, deployment, disruption, endpoints, endpointslice,
+    ephemeral_volume, garbage_collector, job, namespace, node_ipam, node_lifecycle, pod_gc, replicaset, root_ca,
+    serviceaccount, statefulset, taint_eviction, ttl_after_finished, volume_protection,
 };
 
 /// A controller's main loop.
-pub(crate) type Run = fn(Context, &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Run = fn(Context, &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One controller.
 #[derive(Clone, Copy)]
@@ -49,6 +50,11 @@ pub(crate) const LIST: &[Entry] = &[
     entry!("daemonset-controller", "daemonset", daemonset::run),
     entry!("statefulset-controller", "statefulset", statefulset::run),
     entry!("cronjob-controller", "cronjob", cronjob::run),
+    entry!("disruption-controller", "disruption", disruption::run),
+    entry!("clusterrole-aggregation-controller", "clusterrole-aggregation", cluster_role_aggregation::run),
+    entry!("persistentvolumeclaim-protection-controller", "pvc-protection", volume_protection::run_claims),
+    entry!("persistentvolume-protection-controller", "pv-protection", volume_protection::run_volumes),
+    entry!("ephemeral-volume-controller", "ephemeral-volume", ephemeral_volume::run),
     entry!("job-controller", "job", job::run),
     entry!("ttl-after-finished-controller", "ttl-after-finished", ttl_after_finished::run),
     entry!("pod-garbage-collector-controller", "podgc", pod_gc::run),

@@ -12,13 +12,16 @@ pub mod controllers;
 pub mod engine;
 
 mod claim;
+mod cluster_role_aggregation;
 mod cronjob;
 mod daemonset;
 mod deployment;
 mod discovery;
+mod disruption;
 mod disruption_marks;
 mod endpoints;
 mod endpointslice;
+mod ephemeral_volume;
 mod garbage_collector;
 mod identity;
 mod job;
@@ -41,6 +44,7 @@ mod template_hash;
 mod test_support;
 mod tolerations;
 mod ttl_after_finished;
+mod volume_protection;
 
 use std::sync::Arc;
 use std::time::Duration;
