@@ -17,6 +17,7 @@ use crate::kuberuntime::{Cache, inspect};
 use crate::logs::read::{Options, stream};
 use crate::pod::PodExt;
 use crate::server::{Host, LogOptions, Refusal};
+use crate::stats;
 
 /// Pieces of a log that wait for a slow client.
 const WAITING_PIECES: usize = 16;
@@ -24,6 +25,10 @@ const WAITING_PIECES: usize = 16;
 /// The kubelet as its server sees it.
 #[derive(Debug)]
 pub(crate) struct KubeletHost(pub(crate) Arc<Kubelet>);
+
+fn unavailable(error: cri::Error) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
 
 type Logs = BoxStream<'static, std::io::Result<Bytes>>;
 
@@ -52,6 +57,16 @@ impl Host for KubeletHost {
             "# TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{name}\"}} 1\n\
              # TYPE kubelet_running_pods gauge\nkubelet_running_pods {running}\n"
         )
+    }
+
+    fn stats(&self) -> BoxFuture<'static, Result<serde_json::Value, Refusal>> {
+        let kubelet = self.0.clone();
+        Box::pin(async move { stats::summary(&kubelet).await.map_err(unavailable) })
+    }
+
+    fn resource_metrics(&self) -> BoxFuture<'static, Result<String, Refusal>> {
+        let kubelet = self.0.clone();
+        Box::pin(async move { stats::resource_metrics(&kubelet).await.map_err(unavailable) })
     }
 }
 

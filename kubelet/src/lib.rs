@@ -26,6 +26,7 @@ mod pod_workers;
 mod prober;
 mod resources;
 mod server;
+mod stats;
 mod status;
 mod sys;
 mod volume;

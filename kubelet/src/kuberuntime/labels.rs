@@ -18,6 +18,8 @@ pub(crate) const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
 pub(crate) const TERMINATION_MESSAGE_PATH: &str = "io.kubernetes.container.terminationMessagePath";
 pub(crate) const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
 pub(crate) const PRE_STOP_HANDLER: &str = "io.kubernetes.container.preStopHandler";
+/// Ours: the resources a container was made with, as JSON.
+pub(crate) const RESOURCES: &str = "krab.dev/container-resources";
 pub(crate) const POD_TERMINATION_GRACE: &str = "io.kubernetes.pod.terminationGracePeriod";
 pub(crate) const POD_DELETION_GRACE: &str = "io.kubernetes.pod.deletionGracePeriod";
 
@@ -59,6 +61,9 @@ pub(crate) fn container_annotations(pod: &Pod, container: &Container, restart_co
             container.termination_message_policy.clone().unwrap_or_else(|| "File".into()),
         ),
     ]);
+    if let Some(Ok(resources)) = container.resources.as_ref().map(serde_json::to_string) {
+        annotations.insert(RESOURCES.into(), resources);
+    }
     if let Some(seconds) = pod.spec().termination_grace_period_seconds {
         annotations.insert(POD_TERMINATION_GRACE.into(), seconds.to_string());
     }

@@ -9,6 +9,7 @@ pub(crate) mod config;
 mod hooks;
 pub(crate) mod kill;
 pub(crate) mod labels;
+pub(crate) mod resize;
 pub(crate) mod security;
 pub(crate) mod start;
 pub(crate) mod state;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use cri::api;
+use k8s_openapi::api::core::v1::ResourceRequirements;
 
 use super::labels;
 
@@ -28,7 +29,7 @@ pub(crate) struct Sandbox {
 }
 
 /// A container of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ContainerState {
     pub(crate) id: String,
     pub(crate) sandbox_id: String,
@@ -51,12 +52,14 @@ pub(crate) struct ContainerState {
     /// The preStop hook as JSON, from the annotations.
     pub(crate) pre_stop: Option<String>,
     pub(crate) log_path: String,
+    /// What it was made with, from the annotations.
+    pub(crate) resources: Option<ResourceRequirements>,
     /// uid, gid and supplemental groups of its first process, where the runtime tells.
     pub(crate) user: Option<(i64, i64, Vec<i64>)>,
 }
 
 /// Everything the runtime has of a pod, newest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PodRuntime {
     pub(crate) sandboxes: Vec<Sandbox>,
     pub(crate) containers: Vec<ContainerState>,
@@ -132,6 +135,7 @@ pub(crate) fn container(listed: &api::Container, status: api::ContainerStatus) -
         restart_count: annotation(labels::RESTART_COUNT).and_then(|count| count.parse().ok()).unwrap_or(0),
         termination_grace: annotation(labels::POD_TERMINATION_GRACE).and_then(|seconds| seconds.parse().ok()),
         pre_stop: annotation(labels::PRE_STOP_HANDLER).cloned(),
+        resources: annotation(labels::RESOURCES).and_then(|json| serde_json::from_str(json).ok()),
         image: status.image.as_ref().map(|image| image.image.clone()).unwrap_or_default(),
         image_id,
         user: user.map(|user| (user.uid, user.gid, user.supplemental_groups.clone())),

@@ -68,7 +68,7 @@ impl Objects {
 
     /// The certificates of the named bundle, or of all of a signer's bundles that match, each once.
     pub(crate) async fn trust_bundle(&self, of: &ClusterTrustBundleProjection) -> Result<Option<String>, kube::Error> {
-        use k8s_openapi::api::certificates::v1beta1::ClusterTrustBundle;
+        use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
         let api: Api<ClusterTrustBundle> = Api::all(self.client.clone());
         let texts = if let Some(name) = of.name.as_deref().filter(|name| !name.is_empty()) {
             match api.get_opt(name).await? {

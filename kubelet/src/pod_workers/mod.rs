@@ -8,6 +8,7 @@
 //! where it stands: every step finds out from the runtime what is there, so a dropped one leaves nothing to undo.
 
 pub(crate) mod admission;
+pub(crate) mod resize;
 mod sync;
 mod terminate;
 #[cfg(test)]

@@ -55,12 +55,16 @@ impl Kubelet {
             None => None,
         };
         local.prober.sync(self, pod, &runtime, false);
+        self.note_resources(pod, local, &runtime);
         let actions = pod_actions(pod, &runtime, &local.prober.results());
         forget_old_reasons(pod, local, &runtime);
         let phase = self.report(pod, local, &runtime, false);
         if actions.is_empty() {
             if matches!(phase.as_deref(), Some("Succeeded" | "Failed")) {
                 return Next::Terminate;
+            }
+            if let Some(next) = self.resize(pod, local, &runtime).await {
+                return next;
             }
             self.prune_pod(&runtime).await;
             if local.volumes_due && !self.refresh_volumes(pod, local, &runtime).await {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 use tokio::time::Instant;
 
+use super::resize::ResizeCondition;
 use super::{Desired, Inbox};
 use crate::kubelet::Kubelet;
 use crate::kuberuntime::Cache;
@@ -39,6 +40,10 @@ pub(super) struct Local {
     pub(super) retries: u32,
     /// The last event that was told of a failing volume or sandbox, which is not told again for each try.
     pub(super) last_complaint: String,
+    /// What running containers were last given, by id.
+    pub(super) applied: HashMap<String, ResourceRequirements>,
+    /// Why a resize is not done.
+    pub(super) resize: Option<ResizeCondition>,
     /// A look at the API's present state of the pod is worth a new status.
     pub(super) pod: Arc<Pod>,
 }
@@ -70,6 +75,8 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, inbox: Arc<Inbox>) {
         refresh_at: None,
         retries: 0,
         last_complaint: String::new(),
+        applied: HashMap::new(),
+        resize: None,
         pod: inbox.desired().pod,
     };
     loop {
@@ -169,6 +176,8 @@ impl Kubelet {
                 host_ips: &self.host_ips,
                 terminal,
                 failed: local.failed.as_ref(),
+                applied: &local.applied,
+                resize: local.resize.as_ref(),
                 now: jiff::Timestamp::now(),
             },
         );

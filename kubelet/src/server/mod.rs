@@ -42,6 +42,10 @@ pub(crate) trait Host: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<BoxStream<'static, std::io::Result<Bytes>>, Refusal>>;
     /// Prometheus text of the kubelet's metrics.
     fn metrics(&self) -> String;
+    /// CPU and memory of node, pods and containers, as `/stats/summary` gives them.
+    fn stats(&self) -> BoxFuture<'static, Result<serde_json::Value, Refusal>>;
+    /// The same in Prometheus' text, as `/metrics/resource` gives it.
+    fn resource_metrics(&self) -> BoxFuture<'static, Result<String, Refusal>>;
 }
 
 /// A request that is answered with an error: the code, and the text as upstream's kubelet words it.
@@ -68,6 +72,12 @@ fn text(code: StatusCode, text: impl Into<Bytes>) -> Response {
     *response.status_mut() = code;
     let plain = http::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
+    response
+}
+
+fn json(value: &serde_json::Value) -> Response {
+    let mut response = text(StatusCode::OK, value.to_string());
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }
 

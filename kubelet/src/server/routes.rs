@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use super::auth::User;
 use super::streaming::{self, Kind};
-use super::{Host, Refusal, Request, Response, Server, full, logs, text};
+use super::{Host, Refusal, Request, Response, Server, full, json, logs, text};
 
 /// Answers one request. `peer` is the user of the client certificate.
 pub(super) async fn answer<H: Host>(server: Arc<Server<H>>, peer: Option<User>, request: Request) -> Response {
@@ -26,6 +26,10 @@ async fn route<H: Host>(server: &Server<H>, peer: Option<User>, request: Request
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["healthz"]) => Ok(text(StatusCode::OK, "ok")),
         (&Method::GET, ["metrics"]) => Ok(text(StatusCode::OK, server.host.metrics())),
+        (&Method::GET, ["metrics", "resource" | "cadvisor"]) => {
+            Ok(text(StatusCode::OK, server.host.resource_metrics().await?))
+        }
+        (&Method::GET, ["stats", "summary"]) => Ok(json(&server.host.stats().await?)),
         (&Method::GET, ["pods"]) => pods(&server.host),
         (&Method::GET, ["containerLogs", namespace, name, container]) => {
             let pod = find(&server.host, namespace, name, None)?;

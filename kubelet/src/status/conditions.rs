@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::pod::{PodExt, is_sidecar};
+use crate::pod_workers::resize::ResizeCondition;
 
 /// What of a condition is decided here; times are added by [`all`].
 struct Verdict {
@@ -31,8 +32,20 @@ pub(super) struct Input<'a> {
     pub(super) regular: &'a [ContainerStatus],
     /// Whether the sandbox stands and has its network.
     pub(super) sandbox_ready: bool,
+    pub(super) resize: Option<&'a ResizeCondition>,
     pub(super) now: Time,
 }
+
+/// The types the kubelet writes; all others are left as they are.
+pub(super) const OWN: [&str; 7] = [
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    "PodResizePending",
+    "PodResizeInProgress",
+];
 
 /// The kubelet's five conditions, then all others as they are.
 pub(super) fn all(input: &Input<'_>) -> Vec<PodCondition> {
@@ -47,12 +60,10 @@ pub(super) fn all(input: &Input<'_>) -> Vec<PodCondition> {
         condition(input, "ContainersReady", containers_ready),
         condition(input, "PodScheduled", Verdict::yes()),
     ];
-    let others = input.old.conditions.iter().flatten().filter(|condition| {
-        !matches!(
-            condition.type_.as_str(),
-            "PodReadyToStartContainers" | "Initialized" | "Ready" | "ContainersReady" | "PodScheduled"
-        )
-    });
+    if let Some((name, reason, message)) = input.resize {
+        result.push(condition(input, name, Verdict { holds: true, reason, message: message.clone() }));
+    }
+    let others = input.old.conditions.iter().flatten().filter(|condition| !OWN.contains(&condition.type_.as_str()));
     result.extend(others.cloned());
     result
 }

@@ -58,6 +58,8 @@ fn one(pod: &Pod, view: &View<'_>, kind: Kind, container: &Container) -> Contain
     {
         last = remembered(old, newest, view);
     }
+    let applied = view.applied.get(&newest.id).cloned().or_else(|| container.resources.clone());
+    let applied = applied.filter(|_| running && kind != Kind::Ephemeral);
     ContainerStatus {
         name: container.name.clone(),
         state: Some(state),
@@ -68,12 +70,8 @@ fn one(pod: &Pod, view: &View<'_>, kind: Kind, container: &Container) -> Contain
         image_id: newest.image_id.clone(),
         container_id: Some(view.full_id(&newest.id)),
         started: Some(started),
-        allocated_resources: container
-            .resources
-            .as_ref()
-            .and_then(|resources| resources.requests.clone())
-            .filter(|_| running),
-        resources: container.resources.clone().filter(|_| running),
+        allocated_resources: applied.as_ref().and_then(|resources| resources.requests.clone()),
+        resources: applied,
         user: newest.user.as_ref().map(|(uid, gid, groups)| ContainerUser {
             linux: Some(LinuxContainerUser { uid: *uid, gid: *gid, supplemental_groups: Some(groups.clone()) }),
         }),

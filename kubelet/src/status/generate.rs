@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
+use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
@@ -12,6 +12,7 @@ use crate::kuberuntime::actions::ProbeResults;
 use crate::kuberuntime::state::PodRuntime;
 use crate::pod::qos::qos_class;
 use crate::pod::{Kind, PodExt};
+use crate::pod_workers::resize::ResizeCondition;
 
 /// Why a container does not run, as far as the runtime does not know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub(crate) struct View<'a> {
     pub(crate) terminal: bool,
     /// Phase, reason and message that the kubelet has decided (deadline, refusal).
     pub(crate) failed: Option<&'a (String, String)>,
+    /// What running containers have, by id.
+    pub(crate) applied: &'a HashMap<String, ResourceRequirements>,
+    /// Type, reason and message of the condition of a resize that is not done.
+    pub(crate) resize: Option<&'a ResizeCondition>,
     pub(crate) now: jiff::Timestamp,
 }
 
@@ -80,6 +85,7 @@ pub(crate) fn status(pod: &Pod, view: &View<'_>) -> PodStatus {
         init: &init,
         regular: &regular,
         sandbox_ready,
+        resize: view.resize,
         now: now.clone(),
     });
     let pod_ips: Vec<String> = if pod.host_network() {

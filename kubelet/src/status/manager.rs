@@ -13,6 +13,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 
 use client::{Informer, WorkQueue};
 
+use super::conditions::OWN;
 use super::patch::patch;
 use crate::pod::PodExt;
 
@@ -173,7 +174,6 @@ impl StatusManager {
 
 /// Conditions that others wrote in the meantime are not the kubelet's to change.
 fn keep_foreign_conditions(known: &PodStatus, status: &mut PodStatus) {
-    const OWN: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
     let foreign = known.conditions.iter().flatten().filter(|condition| !OWN.contains(&condition.type_.as_str()));
     let conditions = status.conditions.get_or_insert_default();
     conditions.retain(|condition| OWN.contains(&condition.type_.as_str()));

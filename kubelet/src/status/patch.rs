@@ -42,7 +42,7 @@ fn items(list: Option<&Value>) -> &[Value] {
     list.and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The items of `new` that are not the same in `old`, with nulls for the fields they lost.
+/// The items of `new` that are not the same in `old`, with nulls for the fields they lost, and a removal for each that is gone.
 fn merge_list(old: Option<&Value>, new: &Value, key: &str) -> Vec<Value> {
     let mut changed = Vec::new();
     for item in items(Some(new)) {
@@ -57,6 +57,10 @@ fn merge_list(old: Option<&Value>, new: &Value, key: &str) -> Vec<Value> {
             }
         }
         changed.push(item);
+    }
+    let gone = items(old).iter().filter_map(|before| before.get(key));
+    for gone in gone.filter(|gone| !items(Some(new)).iter().any(|item| item.get(key) == Some(*gone))) {
+        changed.push(json!({ "$patch": "delete", key: gone }));
     }
     changed
 }

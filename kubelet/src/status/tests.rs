@@ -44,6 +44,7 @@ fn state(name: &str, state: State, exit_code: i32) -> ContainerState {
         termination_grace: None,
         pre_stop: None,
         log_path: String::new(),
+        resources: None,
         user: None,
     }
 }
@@ -74,6 +75,8 @@ fn compute(
             host_ips: &["192.0.2.1".into()],
             terminal,
             failed: None,
+            applied: &HashMap::new(),
+            resize: None,
             now: jiff::Timestamp::UNIX_EPOCH,
         },
     )

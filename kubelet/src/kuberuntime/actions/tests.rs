@@ -42,6 +42,7 @@ fn state(of: &Container, state: State, exit_code: i32) -> ContainerState {
         termination_grace: None,
         pre_stop: None,
         log_path: String::new(),
+        resources: None,
         user: None,
     }
 }
