@@ -72,7 +72,11 @@ impl Engine {
             && strategy.reset_status_on_create()
             && let Some(fields) = object.as_object_mut()
         {
-            fields.shift_remove("status");
+            // What Go writes for a status nobody set.
+            match resource.storage_schema().and_then(|schema| api::decode::unset(schema, "status")) {
+                Some(unset) => fields.insert("status".to_string(), unset),
+                None => fields.shift_remove("status"),
+            };
         }
         if resource.counts_generation {
             meta::set_generation(object, 1);

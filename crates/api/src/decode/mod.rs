@@ -118,6 +118,12 @@ pub fn normalize(object: &Value, target: Target<'_>, validation: FieldValidation
     self::object(&node, &named, target, validation, Vec::new())
 }
 
+/// What is written for a field that nobody set: `{}` for most statuses, the zero values of their required fields for
+/// others. None when nothing is written.
+pub fn unset(schema: Schema<'_>, field: &str) -> Option<Value> {
+    typed::present(schema, schema.field(field)?, None)
+}
+
 /// Parses without a schema: custom resources, patches. Duplicate keys are reported, the last one wins.
 ///
 /// The error is the reason alone, to be put in the place upstream puts it.

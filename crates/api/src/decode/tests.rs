@@ -90,6 +90,25 @@ fn values_come_out_canonical_and_in_gos_order() {
 }
 
 #[test]
+fn unset_statuses_are_written_as_go_writes_them() {
+    for (group, version, kind, expected) in [
+        ("apps", "v1", "Deployment", json!({})),
+        ("networking.k8s.io", "v1", "Ingress", json!({ "loadBalancer": {} })),
+        (
+            "policy",
+            "v1",
+            "PodDisruptionBudget",
+            json!({ "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0 }),
+        ),
+        ("storage.k8s.io", "v1", "VolumeAttachment", json!({ "attached": false })),
+    ] {
+        let schema = crate::scheme::Scheme::builtin().kind(group, version, kind).unwrap();
+        assert_eq!(super::unset(schema, "status"), Some(expected), "{kind}");
+    }
+    assert_eq!(super::unset(target("secrets").schema, "data"), None);
+}
+
+#[test]
 fn strings_are_unquoted_as_go_does() {
     let body = b"{\"metadata\":{\"name\":\"\\ud83d\\ude00\\ud83dx\\u00e9\",\"uid\":\"a\xffb\"}}";
     let decoded = decode(body, Syntax::Json, target("secrets"), FieldValidation::Strict).unwrap();

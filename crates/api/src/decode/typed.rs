@@ -385,7 +385,7 @@ fn assemble(schema: Schema<'_>, found: Vec<(usize, Option<Value>)>) -> Value {
 }
 
 /// What Go writes for a field; None when it writes nothing.
-fn present(schema: Schema<'_>, field: &Field, slot: Option<Value>) -> Option<Value> {
+pub(crate) fn present(schema: Schema<'_>, field: &Field, slot: Option<Value>) -> Option<Value> {
     if field.pointer {
         return slot.or_else(|| (field.presence == Presence::Always).then_some(Value::Null));
     }
