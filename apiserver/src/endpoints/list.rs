@@ -11,7 +11,7 @@ use api::status::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::BytesMut;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value, json};
 use store::{Entry, ErrorKind, Revision, Snapshot};
@@ -226,13 +226,13 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
         out.extend_from_slice(rest);
     };
     let gzip = output.gzip && total >= respond::GZIP_THRESHOLD;
-    if total <= ONE_PIECE || gzip {
+    if total <= ONE_PIECE {
         head.reserve(total - head.len());
         for (index, entry) in page.entries.iter().enumerate() {
             write(&mut head, entry, index == 0);
         }
         head.extend_from_slice(TAIL);
-        return respond::bytes_with_type(200, head.freeze(), output.format.media_type(), gzip);
+        return respond::bytes_with_type(200, head.freeze(), output.format.media_type(), false);
     }
     let entries = page.entries;
     let pieces = stream::unfold((Some(head), 0usize, entries), move |(head, mut next, entries)| async move {
@@ -251,9 +251,12 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
             piece.extend_from_slice(TAIL);
             next += 1;
         }
-        Some((Ok(piece.freeze()), (None, next, entries)))
+        Some((piece.freeze(), (None, next, entries)))
     });
-    let mut response = Response::new(Body::stream(pieces));
+    if gzip {
+        return respond::gzipped(pieces, output.format.media_type());
+    }
+    let mut response = Response::new(Body::stream(pieces.map(Ok)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(output.format.media_type()));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(total));

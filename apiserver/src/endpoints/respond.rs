@@ -7,11 +7,12 @@ use api::status::Status;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::{Stream, StreamExt, stream};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::negotiation::{Format, Output};
-use crate::server::body::Body;
+use crate::server::body::{Body, BoxError};
 
 /// Bodies from this size on are gzipped where the client asks for it. Upstream: defaultGzipThresholdBytes.
 pub(crate) const GZIP_THRESHOLD: usize = 128 * 1024;
@@ -65,10 +66,38 @@ pub(crate) fn bytes_with_type(code: u16, bytes: Bytes, media_type: &'static str,
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if zipped {
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        mark_gzipped(&mut response);
     }
     response
+}
+
+/// A body gzipped piece by piece as it is sent, so that no request holds a thread for a whole large list.
+pub(crate) fn gzipped(pieces: impl Stream<Item = Bytes> + Send + 'static, media_type: &'static str) -> Response<Body> {
+    let encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let state = (Box::pin(pieces), Some(encoder));
+    let zipped = stream::unfold(state, |(mut pieces, encoder)| async move {
+        let mut encoder = encoder?;
+        while let Some(piece) = pieces.next().await {
+            if let Err(error) = encoder.write_all(&piece) {
+                return Some((Err(error.into()), (pieces, None)));
+            }
+            if !encoder.get_ref().is_empty() {
+                let out = std::mem::take(encoder.get_mut());
+                return Some((Ok(Bytes::from(out)), (pieces, Some(encoder))));
+            }
+        }
+        let last = encoder.finish().map(Bytes::from).map_err(BoxError::from);
+        Some((last, (pieces, None)))
+    });
+    let mut response = Response::new(Body::stream(zipped));
+    mark_gzipped(&mut response);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+fn mark_gzipped(response: &mut Response<Body>) {
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
 }
 
 /// Gzips at the lowest level, as upstream does.

@@ -7,6 +7,8 @@
 
 mod create;
 mod delete;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use delete::Deleted;
@@ -168,20 +170,27 @@ pub fn storage_error(resource: &Resource, name: &str, operation: &str, error: &s
 /// Slot: the decoded object, for those that admission and authorization look at again and again.
 struct Decoded(Option<Arc<Value>>);
 
-fn decoded(entry: &Entry) -> Option<Arc<Value>> {
+/// Resources there may be very many of, or that are large: they are decoded for each look and not kept beside their bytes.
+const NOT_KEPT: [&str; 7] =
+    ["configmaps", "controllerrevisions", "endpointslices", "events", "pods", "replicasets", "secrets"];
+
+fn decoded(resource: &Resource, entry: &Entry) -> Option<Arc<Value>> {
+    if NOT_KEPT.contains(&resource.info.plural.as_ref()) {
+        return serde_json::from_slice(&entry.value).ok().map(Arc::new);
+    }
     entry.slot(|entry| Decoded(serde_json::from_slice(&entry.value).ok().map(Arc::new))).0.clone()
 }
 
 impl Objects for Engine {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let resource = self.resources.stored(group, resource)?;
-        decoded(&*self.store.snapshot().get(&resource.key(namespace, name))?)
+        decoded(resource, &*self.store.snapshot().get(&resource.key(namespace, name))?)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>> {
         let Some(resource) = self.resources.stored(group, resource) else { return Vec::new() };
         let prefix = resource.list_prefix(namespace);
-        self.store.snapshot().range(&prefix, None).filter_map(|entry| decoded(entry)).collect()
+        self.store.snapshot().range(&prefix, None).filter_map(|entry| decoded(resource, entry)).collect()
     }
 
     fn key_revision(&self, key: &str) -> Revision {

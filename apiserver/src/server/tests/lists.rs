@@ -145,3 +145,23 @@ async fn lists_come_as_tables_metadata_and_yaml() {
     let wrong = accept("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io");
     cluster.call("GET", MAPS, &wrong, b"").await.expect(406);
 }
+
+#[tokio::test]
+async fn large_lists_are_gzipped_for_those_who_ask_from_afar() {
+    let cluster = Cluster::new().await;
+    let value = "v".repeat(5000);
+    for index in 0..50 {
+        let object = json!({"metadata": {"name": format!("m{index:03}")}, "data": {"k": value}});
+        cluster.post(MAPS, object).await.expect(201);
+    }
+    let plain = cluster.get(MAPS).await.expect(200);
+    let pieces =
+        futures::stream::iter(plain.bytes.chunks(10_000).map(bytes::Bytes::copy_from_slice).collect::<Vec<_>>());
+    let zipped = crate::endpoints::respond::gzipped(pieces, "application/json");
+    assert_eq!(zipped.headers()["content-encoding"], "gzip");
+    let bytes = http_body_util::BodyExt::collect(zipped.into_body()).await.unwrap().to_bytes();
+    assert!(bytes.len() * 10 < plain.bytes.len());
+    let mut unzipped = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut unzipped).unwrap();
+    assert_eq!(unzipped, plain.bytes);
+}
