@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::ReplicationController;
 use crate::engine::Context;
 use crate::{
     Error, cluster_role_aggregation, cronjob, daemonset, deployment, disruption, endpoints, endpointslice,
-    ephemeral_volume, garbage_collector, job, namespace, node_ipam, node_lifecycle, pod_gc, replicaset, root_ca,
-    serviceaccount, statefulset, taint_eviction, ttl_after_finished, volume_protection,
+    endpointslice_mirroring, ephemeral_volume, garbage_collector, job, namespace, node_ipam, node_lifecycle, pod_gc,
+    replicaset, root_ca, serviceaccount, statefulset, taint_eviction, ttl_after_finished, volume_protection,
 };
 
 /// A controller's main loop.
@@ -18,7 +18,7 @@ pub type Run = fn(Context, &'static str) -> Pin<Box<dyn Future<Output = ()> + Se
 
 /// One controller.
 #[derive(Clone, Copy)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Upstream's name.
     pub name: &'static str,
     /// The name before v1.28, still accepted by `--controllers`.
@@ -40,12 +40,13 @@ macro_rules! entry {
 }
 
 /// Every controller there is; all are on by default.
-pub(crate) const LIST: &[Entry] = &[
+pub const LIST: &[Entry] = &[
     entry!("replicaset-controller", "replicaset", replicaset::run::<ReplicaSet>),
     entry!("replicationcontroller-controller", "replicationcontroller", replicaset::run::<ReplicationController>),
     entry!("deployment-controller", "deployment", deployment::run),
     entry!("endpoints-controller", "endpoint", endpoints::run),
     entry!("endpointslice-controller", "endpointslice", endpointslice::run),
+    entry!("endpointslice-mirroring-controller", "endpointslicemirroring", endpointslice_mirroring::run),
     entry!("garbage-collector-controller", "garbagecollector", garbage_collector::run),
     entry!("daemonset-controller", "daemonset", daemonset::run),
     entry!("statefulset-controller", "statefulset", statefulset::run),
@@ -70,7 +71,7 @@ pub(crate) const LIST: &[Entry] = &[
 /// `*`, and of two explicit ones the first.
 ///
 /// Upstream: genericcontrollermanager.IsControllerEnabled.
-pub(crate) fn select(names: &[String]) -> Result<Vec<Entry>, Error> {
+pub fn select(names: &[String]) -> Result<Vec<Entry>, Error> {
     let known = |name: &str| LIST.iter().any(|entry| entry.name == name || entry.alias == name);
     for name in names.iter().filter(|name| *name != "*") {
         let plain = name.strip_prefix('-').unwrap_or(name);

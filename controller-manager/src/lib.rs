@@ -21,6 +21,7 @@ mod disruption;
 mod disruption_marks;
 mod endpoints;
 mod endpointslice;
+mod endpointslice_mirroring;
 mod ephemeral_volume;
 mod garbage_collector;
 mod identity;

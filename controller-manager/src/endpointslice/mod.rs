@@ -8,7 +8,7 @@
 mod plan;
 #[cfg(test)]
 mod tests;
-mod tracker;
+pub(crate) mod tracker;
 
 use std::sync::Arc;
 

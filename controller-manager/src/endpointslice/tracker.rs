@@ -15,7 +15,7 @@ use crate::meta;
 type Expected = HashMap<String, Option<i64>>;
 
 #[derive(Debug, Default)]
-pub(super) struct Tracker {
+pub(crate) struct Tracker {
     services: Mutex<HashMap<Key, Expected>>,
 }
 
@@ -25,7 +25,7 @@ impl Tracker {
     }
 
     /// True if the cached slices of a service do not show what was written.
-    pub(super) fn is_stale(&self, key: &Key, cached: &[Arc<EndpointSlice>]) -> bool {
+    pub(crate) fn is_stale(&self, key: &Key, cached: &[Arc<EndpointSlice>]) -> bool {
         let services = self.services();
         let Some(expected) = services.get(key) else { return false };
         expected.iter().any(|(uid, generation)| {
@@ -39,7 +39,7 @@ impl Tracker {
     }
 
     /// The server's answer to a create or update.
-    pub(super) fn written(&self, key: &Key, slice: &Value) {
+    pub(crate) fn written(&self, key: &Key, slice: &Value) {
         let metadata = &slice["metadata"];
         if let Some(uid) = metadata["uid"].as_str() {
             let generation = metadata["generation"].as_i64().unwrap_or(0);
@@ -47,18 +47,18 @@ impl Tracker {
         }
     }
 
-    pub(super) fn expect_deletion(&self, key: &Key, uid: &str) {
+    pub(crate) fn expect_deletion(&self, key: &Key, uid: &str) {
         self.services().entry(key.clone()).or_default().insert(uid.to_owned(), None);
     }
 
     /// The cache saw the slice go.
-    pub(super) fn deleted(&self, key: &Key, uid: &str) {
+    pub(crate) fn deleted(&self, key: &Key, uid: &str) {
         if let Some(expected) = self.services().get_mut(key) {
             expected.remove(uid);
         }
     }
 
-    pub(super) fn forget(&self, key: &Key) {
+    pub(crate) fn forget(&self, key: &Key) {
         self.services().remove(key);
     }
 }
