@@ -27,6 +27,40 @@ struct Surface {
     /// How many there are.
     blocks: Option<usize>,
     sync_fails: bool,
+    /// Makes images of power failures in the middle of a sync.
+    failures: Option<Failures>,
+}
+
+/// Where the power could have failed.
+#[derive(Debug)]
+struct Failures {
+    coin: Coin,
+    /// How many commits were acknowledged then, and what was left.
+    images: Vec<(usize, Vec<u8>)>,
+    acknowledged: usize,
+}
+
+/// A fixed sequence of coin tosses and numbers.
+#[derive(Clone, Debug)]
+pub(super) struct Coin(pub(super) u64);
+
+impl Coin {
+    /// splitmix64
+    pub(super) fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.number()).unwrap() % limit
+    }
+
+    fn toss(&mut self) -> bool {
+        self.number().is_multiple_of(2)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -60,21 +94,35 @@ impl Platter {
         Platter(Arc::new(Mutex::new(surface)))
     }
 
-    /// What a power failure now may leave: of the writes since the last sync, any sectors in any order, as `coin` falls.
-    pub(super) fn after_power_failure(&self, mut coin: impl FnMut() -> bool) -> Platter {
-        let surface = self.0.lock().unwrap();
-        let mut left = surface.synced.clone();
-        for write in &surface.unsynced {
+    /// From now on, each sync leaves an image of the power failing in the middle of it.
+    pub(super) fn record_power_failures(&self, coin: Coin) {
+        self.0.lock().unwrap().failures = Some(Failures { coin, images: Vec::new(), acknowledged: 0 });
+    }
+
+    pub(super) fn acknowledged(&self, commits: usize) {
+        self.0.lock().unwrap().failures.as_mut().unwrap().acknowledged = commits;
+    }
+
+    /// The disks that power failures have left, with what had been acknowledged by then.
+    pub(super) fn power_failures(&self) -> Vec<(usize, Platter)> {
+        let images = std::mem::take(&mut self.0.lock().unwrap().failures.as_mut().unwrap().images);
+        images.into_iter().map(|(acknowledged, image)| (acknowledged, Platter::with(image))).collect()
+    }
+}
+
+impl Surface {
+    /// Of the writes since the last sync, any sectors in any order have reached the disk.
+    fn fail_power(&mut self) {
+        let Some(failures) = &mut self.failures else { return };
+        let mut left = self.synced.clone();
+        for write in &self.unsynced {
             match write {
-                Write::Length(length) => {
-                    if coin() {
-                        left.resize(*length, 0);
-                    }
-                }
+                Write::Length(length) if failures.coin.toss() => left.resize(*length, 0),
+                Write::Length(_) => {}
                 Write::Bytes(at, bytes) => {
                     for (n, sector) in bytes.chunks(SECTOR).enumerate() {
                         let at = at + n * SECTOR;
-                        if coin() {
+                        if failures.coin.toss() {
                             left.resize(left.len().max(at + sector.len()), 0);
                             left[at..at + sector.len()].copy_from_slice(sector);
                         }
@@ -82,7 +130,7 @@ impl Platter {
                 }
             }
         }
-        Platter::with(left)
+        failures.images.push((failures.acknowledged, left));
     }
 }
 
@@ -124,6 +172,7 @@ impl StorageBackend for Platter {
         if surface.sync_fails {
             return Err(io::Error::other("input/output error"));
         }
+        surface.fail_power();
         for write in std::mem::take(&mut surface.unsynced) {
             match write {
                 Write::Length(length) => surface.synced.resize(length, 0),
