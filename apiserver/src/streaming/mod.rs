@@ -290,3 +290,11 @@ mod unverified {
         }
     }
 }
+
+/// A verifier that takes any certificate, for tests of both sides.
+#[cfg(test)]
+pub(crate) fn any_certificate(
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> Arc<dyn rustls::client::danger::ServerCertVerifier> {
+    Arc::new(unverified::Any(provider))
+}

@@ -3,6 +3,7 @@
 mod bad_input;
 mod discovery;
 mod lists;
+mod streams;
 mod verbs;
 mod watches;
 
@@ -81,14 +82,19 @@ impl Answer {
 
 impl Cluster {
     pub(super) async fn new() -> Cluster {
+        Cluster::with(Default::default(), Arc::new(Nobody)).await
+    }
+
+    /// With kubelets to reach, and somebody who knows callers from outside.
+    pub(super) async fn with(kubelets: crate::streaming::Kubelets, authenticator: Arc<dyn Authenticator>) -> Cluster {
         let store = store::embedded::memory(store::Window::default(), crate::transform()).unwrap();
         let engine = Engine::new(Arc::new(store), Default::default());
         let config = Config {
-            authenticator: Arc::new(Nobody),
+            authenticator,
             authorizer: Arc::new(Masters),
             computed: Default::default(),
             advertise_address: "192.0.2.1:6443".to_string(),
-            kubelets: Default::default(),
+            kubelets,
             health: Default::default(),
             documents: Box::new(|_| None),
             metrics: Box::new(String::new),

@@ -1,0 +1,202 @@
+//! Logs and exec through real connections: client - TLS - API server - TLS - kubelet.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use api::status::Status;
+use futures::future::BoxFuture;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::Cluster;
+use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
+use crate::server::tls::ServingCertificate;
+use crate::streaming::Kubelets;
+
+/// Whoever shows a certificate is a master.
+struct ByCertificate;
+
+impl Authenticator for ByCertificate {
+    fn authenticate<'a>(
+        &'a self,
+        _parts: &'a http::request::Parts,
+        peer: &'a PeerCertificates,
+    ) -> BoxFuture<'a, Result<Option<UserInfo>, Status>> {
+        let user = (!peer.is_empty()).then(|| UserInfo::new("admin", &["system:masters"]));
+        Box::pin(std::future::ready(Ok(user)))
+    }
+}
+
+fn certificate() -> (rustls::pki_types::CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.der().clone(), PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+}
+
+/// A kubelet that has one log, echoes what is sent to exec in capitals, and redirects all else.
+async fn kubelet() -> SocketAddr {
+    let (chain, key) = certificate();
+    let mut config = ServingCertificate::new(vec![chain], key).unwrap().server_config(Vec::new()).unwrap();
+    config.alpn_protocols.clear();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    component::spawn("fake kubelet", async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let stream = acceptor.accept(stream).await.unwrap();
+            assert!(stream.get_ref().1.peer_certificates().is_some(), "the API server shows its certificate");
+            let serving = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(answer))
+                .with_upgrades();
+            component::spawn("fake kubelet connection", serving);
+        }
+    });
+    address
+}
+
+async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
+    let target = request.uri().to_string();
+    let mut response = Response::new(Full::default());
+    match target.as_str() {
+        "/containerLogs/default/p/c?follow=true&tailLines=5" => *response.body_mut() = Full::from("one\ntwo\n"),
+        "/exec/default/p/c?input=1&output=1&command=sh" => {
+            assert_eq!(request.headers()["sec-websocket-protocol"], "v5.channel.k8s.io");
+            assert!(!request.headers().contains_key("authorization"));
+            let upgrade = hyper::upgrade::on(&mut request);
+            component::spawn("fake exec", async move {
+                let mut stream = TokioIo::new(upgrade.await.unwrap());
+                let mut buffer = [0; 64];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    buffer[..length].make_ascii_uppercase();
+                    stream.write_all(&buffer[..length]).await.unwrap();
+                }
+            });
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            response.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+            response.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+        }
+        _ => {
+            *response.status_mut() = StatusCode::FOUND;
+            response.headers_mut().insert("location", "https://192.0.2.9/".parse().unwrap());
+        }
+    }
+    Ok(response)
+}
+
+/// A cluster whose one pod runs on the fake kubelet, and where it listens.
+async fn running() -> (Cluster, SocketAddr) {
+    let kubelet = kubelet().await;
+    let (chain, key) = certificate();
+    let kubelets = Kubelets::with_client_certificate(vec![chain], key, None).unwrap();
+    let cluster = Cluster::with(kubelets, Arc::new(ByCertificate)).await;
+    cluster.post("/api/v1/nodes", json!({"metadata": {"name": "n"}})).await.expect(201);
+    let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet.port()}}}});
+    cluster.merge("/api/v1/nodes/n/status", status).await.expect(200);
+    let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
+    cluster.post("/api/v1/namespaces/default/pods", json!({"metadata": {"name": "p"}, "spec": spec})).await.expect(201);
+    let (chain, key) = certificate();
+    let tls = ServingCertificate::new(vec![chain], key).unwrap().server_config(Vec::new()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = cluster.server.clone();
+    component::spawn("server", async move { server.serve(listener, Arc::new(tls)).await });
+    (cluster, address)
+}
+
+/// A TLS connection to the server, with a client certificate.
+async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
+    let (chain, key) = certificate();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(crate::streaming::any_certificate(provider))
+        .with_client_auth_cert(vec![chain], key)
+        .unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+/// Reads up to and with the empty line behind the headers.
+async fn read_head(stream: &mut TlsStream<TcpStream>) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+const EXEC: &str = "/api/v1/namespaces/default/pods/p/exec?container=c&stdin=true&stdout=true&command=sh";
+
+#[tokio::test]
+async fn logs_come_from_the_kubelet_of_the_pods_node() {
+    let (cluster, _) = running().await;
+    let logs = "/api/v1/namespaces/default/pods/p/log";
+    let answer = cluster.get(&format!("{logs}?follow=true&tailLines=5")).await.expect(200);
+    assert_eq!(answer.bytes, "one\ntwo\n");
+    assert_eq!(answer.headers["content-type"], "text/plain");
+    let refused = cluster.get(&format!("{logs}?container=x")).await.expect(400);
+    assert_eq!(refused.message(), "container x is not valid for pod p");
+    let redirected = cluster.get(&format!("{logs}?previous=true")).await.expect(502);
+    assert!(redirected.message().contains("redirect"));
+}
+
+#[tokio::test]
+async fn exec_joins_the_clients_stream_to_the_kubelets() {
+    let (_cluster, address) = running().await;
+    let mut stream = connect(address).await;
+    let request = format!(
+        "GET {EXEC} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\nAuthorization: Bearer x\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = read_head(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(head.to_lowercase().contains("upgrade: websocket"), "{head}");
+    for word in ["hello", "again"] {
+        stream.write_all(word.as_bytes()).await.unwrap();
+        let mut echo = [0; 5];
+        stream.read_exact(&mut echo).await.unwrap();
+        assert_eq!(std::str::from_utf8(&echo).unwrap(), word.to_uppercase());
+    }
+}
+
+#[tokio::test]
+async fn exec_without_an_upgrade_is_refused() {
+    let (cluster, _) = running().await;
+    assert_eq!(cluster.get(EXEC).await.expect(400).message(), "Upgrade request required");
+}
+
+#[tokio::test]
+async fn a_caller_without_a_certificate_is_nobody() {
+    let (_cluster, address) = running().await;
+    let mut stream = connect(address).await;
+    stream.write_all(b"HEAD /api/v1/pods HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 405 "));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(crate::streaming::any_certificate(provider))
+        .with_no_client_auth();
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    stream.write_all(b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 401 "));
+}
