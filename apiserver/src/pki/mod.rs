@@ -80,7 +80,7 @@ impl Pki {
         let apiserver_kubelet_client = ca.ensure(
             dir,
             "apiserver-kubelet-client",
-            &Request::client("kube-apiserver-kubelet-client", &["kubeadm:cluster-admins"]),
+            &Request::client("kube-apiserver-kubelet-client", &[]),
             now,
         )?;
         let front_proxy_client =

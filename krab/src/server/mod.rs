@@ -179,6 +179,7 @@ fn start_control_loops(options: &Options, plane: &ControlPlane, parts: &mut Part
     if options.runs("controller-manager") {
         let config = controller_manager::Config {
             cluster_cidr: vec![options.cluster_cidr],
+            allocate_node_cidrs: true,
             service_cluster_ip_range: vec![options.service_cidr],
             root_ca_pem: plane.pki.ca.certificate_pem().to_owned(),
             // There is one API server, so a namespace's end is known everywhere at once.

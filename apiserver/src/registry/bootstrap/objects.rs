@@ -65,6 +65,14 @@ pub(super) fn static_objects(config: &Config) -> Vec<Value> {
             "metadata": {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"},
             "data": {"since": config.today},
         }),
+        // What this server does at kubelets for its clients (logs, exec): the one right of its client certificate.
+        // kubeadm makes the certificate a cluster administrator's instead.
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": "krab:kube-apiserver-kubelet-client"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "kube-apiserver-kubelet-client"}],
+        }),
     ];
     for line in FLOW_CONTROL.lines() {
         let Ok(fact) = serde_json::from_str::<Value>(line) else { continue };
