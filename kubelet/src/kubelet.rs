@@ -110,7 +110,7 @@ impl Kubelet {
         let host_ips = node_ip(&config).map(|ip| ip.to_string()).into_iter().collect();
         let kubelet = Self {
             images: ImageManager::new(cri.clone(), recorder.clone()),
-            volumes: VolumeManager::new(config.clone(), client.clone(), objects.clone()),
+            volumes: VolumeManager::new(config.clone(), client.clone(), node.clone(), objects.clone()),
             cgroups: ContainerManager::new(&config, machine.memory()),
             status: StatusManager::new(client.clone(), pods.clone()),
             workers: PodWorkers::default(),
@@ -213,10 +213,7 @@ impl Kubelet {
     }
 
     /// A pod that the runtime has and no worker: removed, once it is sure that the API does not have it.
-    pub(crate) fn orphan(self: &Arc<Self>, uid: &str, first: bool) {
-        if !self.pods.has_synced() && !first {
-            return;
-        }
+    pub(crate) fn orphan(self: &Arc<Self>, uid: &str) {
         if !self.orphans().insert(uid.to_owned()) {
             return;
         }

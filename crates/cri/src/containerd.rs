@@ -1,4 +1,4 @@
-//! Importing an image into containerd, which CRI has no call for.
+//! What containerd offers beside CRI: importing an image, which CRI has no call for, and events where its CRI has none.
 //!
 //! containerd serves its own gRPC API on the socket it serves CRI on. Two of its services are enough: `content` takes the blobs
 //! (layer, config, manifest), `images` gives the manifest a name; the CRI plugin learns of it by the event that this causes, exactly
@@ -95,6 +95,33 @@ struct ImageRequest {
 struct ImageResponse {
     #[prost(message, optional, tag = "1")]
     image: Option<Image>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct SubscribeRequest {
+    #[prost(string, repeated, tag = "1")]
+    filters: Vec<String>,
+}
+
+/// An event of containerd, of which only the topic matters here.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Envelope {
+    /// `/tasks/exit` and the like.
+    #[prost(string, tag = "3")]
+    pub topic: String,
+}
+
+/// The ends of processes in the CRI plugin's containers, as containerd itself tells them: versions before 2.0 have no events in CRI.
+/// An event may come a moment before CRI answers accordingly.
+pub async fn exits(client: &Client) -> Result<tonic::Streaming<Envelope>, Error> {
+    let failed = |status| Error::from_status(client.endpoint(), "Events/Subscribe", status);
+    let filters = ["/tasks/exit", "/tasks/oom"].map(|topic| format!("namespace=={NAMESPACE},topic=={topic}"));
+    let mut grpc = tonic::client::Grpc::new(client.channel());
+    grpc.ready().await.map_err(|error| failed(Status::unavailable(error.to_string())))?;
+    let path = PathAndQuery::from_static("/containerd.services.events.v1.Events/Subscribe");
+    let codec = ProstCodec::<SubscribeRequest, Envelope>::default();
+    let request = in_namespace(SubscribeRequest { filters: filters.to_vec() });
+    grpc.server_streaming(request, path, codec).await.map(tonic::Response::into_inner).map_err(failed)
 }
 
 /// Imports `image`. Idempotent: blobs that are there already are kept, the name is moved to this image.

@@ -1,4 +1,5 @@
-//! Notices what containers do: the runtime's events where it has them, else a list each second. Upstream: `pleg`.
+//! Notices what containers do: by CRI's events, by containerd's own where its CRI has none (before 2.0), else by a list each second.
+//! Upstream: `pleg`.
 //!
 //! Only tells workers that something about their pod changed; they look themselves. The kubelet's own actions need no notice: a worker
 //! looks again after each. The same loop keeps an eye on the runtime's health.
@@ -17,7 +18,9 @@ use crate::kuberuntime::labels::POD_UID;
 /// Without events. Upstream's generic PLEG does the same.
 const RELIST: Duration = Duration::from_secs(1);
 /// With events a list only finds what an event would have missed.
-const RELIST_WITH_EVENTS: Duration = Duration::from_secs(30);
+const RELIST_WITH_EVENTS: Duration = Duration::from_secs(5);
+const AFTER_SIGN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+const TRY_EVENTS_AGAIN: Duration = Duration::from_secs(10);
 /// How often the runtime is asked how it is, once it is well.
 const HEALTH: Duration = Duration::from_secs(5);
 /// A runtime that is restarted is not reported missing. Upstream: `baseRuntimeSyncThreshold`.
@@ -35,53 +38,88 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
     tokio::join!(health, changes);
 }
 
+/// Where signs of change come from.
+enum Source {
+    /// CRI's events name the pod.
+    Cri(cri::Events),
+    /// containerd's own only say that something ended.
+    Containerd(tonic::Streaming<cri::containerd::Envelope>),
+    /// Nowhere: only lists tell.
+    None,
+}
+
+impl Source {
+    async fn open(cri: &cri::Client) -> Self {
+        if let Ok(events) = cri.container_events().await {
+            return Self::Cri(events);
+        }
+        match cri::containerd::exits(cri).await {
+            Ok(events) => Self::Containerd(events),
+            Err(_) => Self::None,
+        }
+    }
+
+    /// How long until the next list without a sign.
+    fn pause(&self) -> Duration {
+        if matches!(self, Self::None) { RELIST } else { RELIST_WITH_EVENTS }
+    }
+
+    /// The next sign; false when the source has dried up.
+    async fn next(&mut self, kubelet: &Kubelet) -> bool {
+        match self {
+            Self::Cri(events) => match events.next().await {
+                Some(Ok(event)) => {
+                    if let Some(uid) = event.pod_sandbox_status.and_then(|s| s.metadata).map(|metadata| metadata.uid) {
+                        kubelet.workers.wake(&uid);
+                    }
+                    true
+                }
+                _ => false,
+            },
+            Self::Containerd(events) => matches!(events.next().await, Some(Ok(_))),
+            Self::None => std::future::pending().await,
+        }
+    }
+}
+
 async fn watch_changes(kubelet: Arc<Kubelet>) {
     let mut seen = Seen::new();
-    let mut first = true;
+    let mut source = Source::open(&kubelet.cri).await;
+    let mut opened = Instant::now();
+    // After a sign the list is asked at once and, since CRI may learn of it a moment later, twice more.
+    let mut soon: &[Duration] = &[];
     loop {
-        let mut events = kubelet.cri.container_events().await.ok();
-        let pause = if events.is_some() { RELIST_WITH_EVENTS } else { RELIST };
-        let mut last_try = Instant::now();
-        loop {
-            match relist(&kubelet, &mut seen, first).await {
-                Ok(()) => first = false,
-                Err(error) => tracing::debug!(%error, "containers are not listed"),
-            }
-            let Some(stream) = &mut events else {
-                tokio::time::sleep(pause).await;
-                // A runtime that was replaced by a newer one may have events now.
-                if last_try.elapsed() > RELIST_WITH_EVENTS * 10 {
-                    break;
-                }
-                continue;
-            };
-            let until = Instant::now() + pause;
-            let mut lost = false;
-            while Instant::now() < until {
-                match tokio::time::timeout_at(until, stream.next()).await {
-                    Ok(Some(Ok(event))) => {
-                        if let Some(uid) = event.pod_sandbox_status.and_then(|s| s.metadata).map(|m| m.uid) {
-                            kubelet.workers.wake(&uid);
-                        }
-                    }
-                    Ok(_) => {
-                        lost = true;
-                        break;
-                    }
-                    Err(_) => break,
-                }
-            }
-            if lost {
-                break;
-            }
-            last_try = Instant::now();
+        if let Err(error) = relist(&kubelet, &mut seen).await {
+            tracing::debug!(%error, "containers are not listed");
         }
-        tokio::time::sleep(RELIST).await;
+        let pause = match soon.split_first() {
+            Some((next, rest)) => {
+                soon = rest;
+                *next
+            }
+            None => source.pause(),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            more = source.next(&kubelet) => {
+                soon = &AFTER_SIGN;
+                if !more {
+                    tokio::time::sleep(RELIST).await;
+                    source = Source::open(&kubelet.cri).await;
+                    opened = Instant::now();
+                }
+            }
+        }
+        // A runtime that was away, or was replaced by a newer one, may have events now.
+        if matches!(source, Source::None) && opened.elapsed() > TRY_EVENTS_AGAIN {
+            source = Source::open(&kubelet.cri).await;
+            opened = Instant::now();
+        }
     }
 }
 
 /// Lists everything and wakes the workers whose pods look different.
-async fn relist(kubelet: &Arc<Kubelet>, seen: &mut Seen, first: bool) -> Result<(), cri::Error> {
+async fn relist(kubelet: &Arc<Kubelet>, seen: &mut Seen) -> Result<(), cri::Error> {
     let (sandboxes, containers) =
         tokio::try_join!(kubelet.cri.list_pod_sandbox(None), kubelet.cri.list_containers(None))?;
     let mut digests: HashMap<String, Vec<(String, i32)>> = HashMap::new();
@@ -104,7 +142,7 @@ async fn relist(kubelet: &Arc<Kubelet>, seen: &mut Seen, first: bool) -> Result<
     }
     for (uid, digest) in &now {
         if seen.get(uid) != Some(digest) && !kubelet.workers.wake(uid) {
-            kubelet.orphan(uid, first);
+            kubelet.orphan(uid);
         }
     }
     for uid in seen.keys().filter(|uid| !now.contains_key(*uid)) {

@@ -333,10 +333,12 @@ async fn what_cannot_be_pulled_waits_with_its_reason() {
     let harness = Harness::new();
     harness.runtime.refuse_pull("missing:1", tonic::Status::not_found("no such image"));
     harness.give(&pod(|pod| pod["spec"]["containers"][0]["image"] = json!("missing:1")));
-    harness.until_waiting("ErrImagePull").await;
-    let message = harness.status()["containerStatuses"][0]["state"]["waiting"]["message"].clone();
-    assert_eq!(text(&message), "rpc error: code = NotFound desc = no such image");
     harness.until_waiting("ImagePullBackOff").await;
+    let message = harness.status()["containerStatuses"][0]["state"]["waiting"]["message"].clone();
+    let expected =
+        "Back-off pulling image \"missing:1\": ErrImagePull: rpc error: code = NotFound desc = no such image";
+    assert_eq!(text(&message), expected);
+    assert!(harness.events().iter().any(|event| event == "Failed Error: ErrImagePull"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use component::Shutdown;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -17,6 +18,8 @@ use super::conditions::OWN;
 use super::patch::patch;
 use crate::pod::PodExt;
 
+/// After a failure; an API server that was away for long must not be waited for any longer.
+const RETRY: Duration = Duration::from_secs(1);
 /// How many statuses are on their way at once.
 const SENDERS: usize = 8;
 
@@ -60,7 +63,7 @@ impl StatusManager {
                         Ok(()) => this.queue.forget(&uid),
                         Err(error) => {
                             tracing::debug!(%error, pod.uid = %uid, "pod status is not written yet");
-                            this.queue.add_rate_limited(uid.clone());
+                            this.queue.add_after(uid.clone(), RETRY);
                         }
                     }
                     this.queue.done(&uid);

@@ -11,6 +11,7 @@ mod local;
 pub(crate) mod mounts;
 pub(crate) mod payload;
 mod plan;
+mod pod_certificate;
 pub(crate) mod sub_path;
 mod token;
 
@@ -19,7 +20,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use client::Informer;
+use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::Config;
 use crate::pod::PodExt;
@@ -45,6 +47,8 @@ pub(crate) enum Error {
     Field(#[from] crate::pod::fields::Error),
     #[error("invalid path {0:?} in volume")]
     BadPath(String),
+    #[error("pod certificate: {0}")]
+    Certificate(String),
     #[error("failed to fetch token: {0}")]
     Token(String),
     #[error("failed to prepare subPath for volumeMount \"{mount}\" of container \"{container}\": {source}")]
@@ -99,6 +103,7 @@ pub(crate) struct VolumeManager {
     client: kube::Client,
     objects: Arc<Objects>,
     tokens: token::Tokens,
+    certificates: pod_certificate::Certificates,
 }
 
 impl std::fmt::Debug for VolumeManager {
@@ -108,8 +113,9 @@ impl std::fmt::Debug for VolumeManager {
 }
 
 impl VolumeManager {
-    pub(crate) fn new(config: Arc<Config>, client: kube::Client, objects: Arc<Objects>) -> Self {
-        Self { config, tokens: token::Tokens::new(client.clone()), client, objects }
+    pub(crate) fn new(config: Arc<Config>, client: kube::Client, node: Informer<Node>, objects: Arc<Objects>) -> Self {
+        let certificates = pod_certificate::Certificates::new(client.clone(), node, &config.node_name);
+        Self { config, tokens: token::Tokens::new(client.clone()), certificates, client, objects }
     }
 
     fn volume_dir(&self, uid: &str, plugin: &str, name: &str) -> PathBuf {
@@ -154,6 +160,8 @@ impl VolumeManager {
                     pod,
                     objects: &self.objects,
                     tokens: &self.tokens,
+                    certificates: &self.certificates,
+                    volume: &volume.name,
                     node,
                     pod_ips,
                     default_mode: files.default_mode,
@@ -184,15 +192,17 @@ impl VolumeManager {
         plan::references(pod)
     }
 
-    /// When the pod's tokens have to be renewed.
+    /// When the pod's tokens and certificates have to be renewed.
     pub(crate) fn next_refresh(&self, pod: &Pod) -> Option<jiff::Timestamp> {
-        self.tokens.next_refresh(pod.uid())
+        let both = [self.tokens.next_refresh(pod.uid()), self.certificates.next_refresh(pod.uid())];
+        both.into_iter().flatten().min()
     }
 
     /// Removes a pod's volumes and then its whole directory. Files of host paths are never touched: nothing below the pod's directory
     /// is followed across a mount that could not be unmounted.
     pub(crate) async fn tear_down(&self, uid: &str) -> Result<(), Error> {
         self.tokens.forget(uid);
+        self.certificates.forget(uid);
         let dir = self.config.pod_dir(uid);
         local::blocking(move || local::remove_pod_dir(&dir)).await
     }

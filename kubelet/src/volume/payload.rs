@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod};
 
 use super::Error;
 use super::plan::Part;
+use super::pod_certificate::Certificates;
 use super::token::Tokens;
 use crate::pod::PodExt;
 use crate::pod::fields::{self, NodeFacts};
@@ -28,6 +29,8 @@ pub(super) struct Gather<'a> {
     pub(super) pod: &'a Pod,
     pub(super) objects: &'a Objects,
     pub(super) tokens: &'a Tokens,
+    pub(super) certificates: &'a Certificates,
+    pub(super) volume: &'a str,
     pub(super) node: &'a NodeFacts,
     pub(super) pod_ips: &'a [String],
     pub(super) default_mode: u32,
@@ -71,10 +74,20 @@ impl Gather<'_> {
             Part::DownwardApi { items } => items.iter().map(|item| self.downward(item)).collect(),
             Part::Token { path, audience, expiration_seconds } => {
                 let token = self.tokens.get(self.pod, audience.as_deref(), *expiration_seconds).await?;
-                let user = common_user(self.pod);
-                let group = self.pod.spec().security_context.as_ref().and_then(|context| context.fs_group);
-                let mode = if user.is_some() || group.is_some() { 0o600 } else { self.default_mode };
-                Ok([(path.clone(), File { data: token.into_bytes(), mode, user })].into())
+                Ok([(path.clone(), self.private(token))].into())
+            }
+            Part::Certificate(index, source) => {
+                let (key, chain) = self.certificates.get(self.pod, self.volume, *index, source).await?;
+                let files = [
+                    (&source.credential_bundle_path, format!("{key}{chain}")),
+                    (&source.key_path, key),
+                    (&source.certificate_chain_path, chain),
+                ];
+                let named = files.into_iter().filter_map(|(path, data)| {
+                    let path = path.clone().filter(|path| !path.is_empty())?;
+                    Some((path, self.private(data)))
+                });
+                Ok(named.collect())
             }
             Part::TrustBundle(source) => {
                 let bundle = self.objects.trust_bundle(source).await?;
@@ -94,6 +107,14 @@ impl Gather<'_> {
                 }
             }
         }
+    }
+
+    /// A file for the pod's own user, where it has one, or its group.
+    fn private(&self, data: String) -> File {
+        let user = common_user(self.pod);
+        let group = self.pod.spec().security_context.as_ref().and_then(|context| context.fs_group);
+        let mode = if user.is_some() || group.is_some() { 0o600 } else { self.default_mode };
+        File { data: data.into_bytes(), mode, user }
     }
 
     fn downward(&self, item: &DownwardAPIVolumeFile) -> Result<(String, File), Error> {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, Volume, VolumeProjection};
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, KeyToPath, Pod, PodCertificateProjection, Volume, VolumeProjection,
+};
 
 use super::Error;
 use crate::pod::PodExt;
@@ -17,6 +19,7 @@ pub(super) enum Part {
     DownwardApi { items: Vec<DownwardAPIVolumeFile> },
     Token { path: String, audience: Option<String>, expiration_seconds: i64 },
     TrustBundle(k8s_openapi::api::core::v1::ClusterTrustBundleProjection),
+    Certificate(usize, PodCertificateProjection),
 }
 
 /// A volume whose files come from the API.
@@ -96,11 +99,12 @@ fn files(volume: &Volume) -> Option<Files> {
         return Some(Files { plugin: "downward-api", default_mode: mode(source.default_mode), parts: vec![part] });
     }
     let source = volume.projected.as_ref()?;
-    let parts = source.sources.iter().flatten().filter_map(projection).collect();
+    let parts = source.sources.iter().flatten().enumerate();
+    let parts = parts.filter_map(|(index, source)| projection(index, source)).collect();
     Some(Files { plugin: "projected", default_mode: mode(source.default_mode), parts })
 }
 
-fn projection(source: &VolumeProjection) -> Option<Part> {
+fn projection(index: usize, source: &VolumeProjection) -> Option<Part> {
     if let Some(source) = &source.config_map {
         return Some(Part::ConfigMap {
             name: source.name.clone(),
@@ -120,6 +124,9 @@ fn projection(source: &VolumeProjection) -> Option<Part> {
     }
     if let Some(source) = &source.cluster_trust_bundle {
         return Some(Part::TrustBundle(source.clone()));
+    }
+    if let Some(source) = &source.pod_certificate {
+        return Some(Part::Certificate(index, source.clone()));
     }
     let source = source.service_account_token.as_ref()?;
     Some(Part::Token {
