@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Revision};
 
 /// The durable file.
 pub const FILE: &str = "store.redb";
-const NEW_FILE: &str = "store.redb.new";
+pub(super) const NEW_FILE: &str = "store.redb.new";
 const LOCK: &str = "lock";
 
 /// Held as long as the store is open; the system gives it back however the process ends.
@@ -22,30 +22,45 @@ pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Takes the directory, makes the store in it if there is none, and opens it.
 pub(super) fn open(dir: &Path) -> Result<(Disk, Lock), Error> {
-    let unusable = |error: io::Error| place_error(dir, error);
+    let unusable = |error: io::Error| open_error(dir, error);
     fs::create_dir_all(dir).map_err(unusable)?;
     let lock = take_lock(dir)?;
     let path = dir.join(FILE);
-    match fs::metadata(&path) {
-        // redb would take an empty file for a new store.
-        Ok(found) if found.len() == 0 => {
-            return Err(Error::new(ErrorKind::Corrupt)
-                .on(path.display().to_string())
-                .because(io::Error::other("it is empty")));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir).map_err(|error| match error {
+    if !exists(&path)? {
+        create(dir).map_err(|error| match error {
             CreateError::Io(error) => unusable(error),
             CreateError::Store(error) => error,
-        })?,
-        Err(error) => return Err(unusable(error)),
+        })?;
     }
     Ok((Disk::open(Box::new(StoreFile::new(path)))?, lock))
 }
 
-fn take_lock(dir: &Path) -> Result<Lock, Error> {
+/// Takes the directory and opens the store that must be in it.
+pub(super) fn open_existing(dir: &Path) -> Result<(Disk, Lock), Error> {
+    let path = dir.join(FILE);
+    if !exists(&path)? {
+        return Err(open_error(&path, io::ErrorKind::NotFound.into()));
+    }
+    let lock = take_lock(dir)?;
+    Ok((Disk::open(Box::new(StoreFile::new(path)))?, lock))
+}
+
+/// True if there is a store file, which then is not empty.
+fn exists(path: &Path) -> Result<bool, Error> {
+    match fs::metadata(path) {
+        // redb would take an empty file for a new store.
+        Ok(found) if found.len() == 0 => {
+            Err(Error::new(ErrorKind::Corrupt).on(path.display().to_string()).because(io::Error::other("it is empty")))
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(open_error(path, error)),
+    }
+}
+
+pub(super) fn take_lock(dir: &Path) -> Result<Lock, Error> {
     let path = dir.join(LOCK);
-    let unusable = |error: io::Error| place_error(&path, error);
+    let unusable = |error: io::Error| open_error(&path, error);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
     match file.try_lock() {
@@ -78,11 +93,7 @@ impl From<io::Error> for CreateError {
 /// Makes an empty store beside and moves it in, so that a crash leaves either none or a whole one.
 fn create(dir: &Path) -> Result<(), CreateError> {
     let new = dir.join(NEW_FILE);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    File::create(&new)?;
+    empty_file(&new)?;
     let mut disk = Disk::open(Box::new(StoreFile::new(new.clone()))).map_err(CreateError::Store)?;
     let head = Head { compacted: Revision::ZERO, revision: Revision::ZERO };
     disk.write(&Step { head: Some(head), ..Step::default() }).map_err(CreateError::Store)?;
@@ -92,7 +103,17 @@ fn create(dir: &Path) -> Result<(), CreateError> {
     Ok(())
 }
 
-fn place_error(path: &Path, error: io::Error) -> Error {
+/// Makes an empty file, in the place of one that was left behind.
+pub(super) fn empty_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::create_new(path).map(drop)
+}
+
+/// The error of a file or directory that cannot be used.
+pub(super) fn open_error(path: &Path, error: io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
         _ => ErrorKind::Unreachable,
@@ -102,13 +123,13 @@ fn place_error(path: &Path, error: io::Error) -> Error {
 
 /// A file that exists.
 #[derive(Debug)]
-struct StoreFile {
+pub(super) struct StoreFile {
     path: PathBuf,
     name: String,
 }
 
 impl StoreFile {
-    fn new(path: PathBuf) -> StoreFile {
+    pub(super) fn new(path: PathBuf) -> StoreFile {
         let name = path.display().to_string();
         StoreFile { path, name }
     }

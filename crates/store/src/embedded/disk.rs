@@ -22,6 +22,9 @@ const RECORDS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("re
 /// What redb may keep in memory.
 const CACHE_BYTES: usize = 4 << 20;
 
+/// How many records are copied in one transaction.
+const COPY_STEP: usize = 1000;
+
 /// Where the bytes are kept. Opened again after a failed write.
 pub(super) trait Medium: Send + fmt::Debug {
     /// The name for error messages.
@@ -134,6 +137,33 @@ impl Disk {
             Ok(())
         })
         .map(|_| ())
+    }
+
+    /// Copies everything into an empty one, checking each record.
+    pub(super) fn copy_to(&self, copy: &mut Disk) -> Result<(), Error> {
+        let head = self.head()?;
+        let mut records = Vec::new();
+        let mut failed = None;
+        let mut write = |records: &mut Vec<(Place, Vec<u8>)>| {
+            if failed.is_none() {
+                failed = copy.write(&Step { records, head, ..Step::default() }).err();
+            }
+            records.clear();
+        };
+        self.read(Revision::ZERO, &mut |record| {
+            records.push((record.meta.place, record.encode()));
+            if records.len() == COPY_STEP {
+                write(&mut records);
+            }
+            Ok(())
+        })?;
+        write(&mut records);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// The name for error messages.
+    pub(super) fn name(&self) -> &str {
+        self.medium.name()
     }
 
     /// None if nothing was ever written.

@@ -1,10 +1,12 @@
 //! The embedded log: one writer thread, group commit, one durable file.
 //!
 //! - `writer`: the thread; `plan`: what a group of transactions does, pure; `disk`: the file (redb), one table of records;
-//!   `record`: their form; `waker`: wakes many watches beside the writer; `load`: from the file to the view; `directory`: lock and file of a data directory.
+//!   `record`: their form; `waker`: wakes many watches beside the writer; `load`: from the file to the view; `directory`: lock and file of a data directory;
+//!   `backup`: copies, and putting them back.
 //!
 //! Everything is read from the view; the file is read once, when the store is opened. Upstream counterpart: etcd's `mvcc` and `wal`.
 
+mod backup;
 mod directory;
 mod disk;
 mod load;
@@ -24,6 +26,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+pub use backup::{Summary, backup, check, restore};
 pub use directory::FILE;
 
 use crate::{AsStored, Committed, Error, ErrorKind, Log, Revision, Store, Timestamp, Transform, Txn, View, Window};

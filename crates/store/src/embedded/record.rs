@@ -127,6 +127,12 @@ impl Head {
 }
 
 impl Record {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let Record { meta, superseded, expires, key, value } = self;
+        let (meta, superseded, expires) = (*meta, *superseded, *expires);
+        Draft { meta, superseded, expires, key, value: value.as_deref() }.encode()
+    }
+
     pub(super) fn decode(place: Place, bytes: &[u8]) -> Result<Record, Damage> {
         let mut read = Reader::open(place, bytes)?;
         let kind = read.u8()?;

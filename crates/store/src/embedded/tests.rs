@@ -1,5 +1,6 @@
 //! The embedded log: the contract on a file and in memory, the property test, and what may happen to a disk.
 
+mod backup;
 mod crash;
 mod disk;
 mod platter;
