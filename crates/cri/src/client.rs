@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -62,17 +63,20 @@ impl Client {
         self.channel.clone()
     }
 
-    async fn call<T>(
-        &self,
+    /// Boxed: a call's future holds the whole request, and every pod's worker would hold room for the largest.
+    fn call<'a, T: 'a>(
+        &'a self,
         call: &'static str,
         deadline: Option<Duration>,
-        answer: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Error> {
-        let answer = match deadline {
-            Some(deadline) => tokio::time::timeout(deadline, answer).await.map_err(|_| Error::Timeout { call })?,
-            None => answer.await,
-        };
-        answer.map(Response::into_inner).map_err(|status| Error::from_status(&self.endpoint, call, status))
+        answer: impl Future<Output = Result<Response<T>, Status>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Error>> {
+        Box::pin(async move {
+            let answer = match deadline {
+                Some(deadline) => tokio::time::timeout(deadline, answer).await.map_err(|_| Error::Timeout { call })?,
+                None => answer.await,
+            };
+            answer.map(Response::into_inner).map_err(|status| Error::from_status(&self.endpoint, call, status))
+        })
     }
 
     /// Name and version of the runtime.

@@ -72,7 +72,7 @@ impl Kubelet {
             }
             return Next::Sleep(deadline);
         }
-        let next = self.apply(pod, local, &runtime, actions).await;
+        let next = Box::pin(self.apply(pod, local, &runtime, actions)).await;
         match (next, deadline) {
             (Next::Sleep(Some(at)), Some(deadline)) => Next::Sleep(Some(at.min(deadline))),
             (Next::Sleep(None), Some(deadline)) => Next::Sleep(Some(deadline)),
@@ -323,7 +323,7 @@ impl Kubelet {
     /// Tells of a failure once, until it is another.
     fn complain(&self, pod: &Pod, local: &mut Local, reason: &str, message: &str) {
         tracing::info!(pod = pod.name(), namespace = pod.namespace(), reason, message, "pod is held up");
-        if local.last_complaint != message || local.retries % 4 == 0 {
+        if local.last_complaint != message || local.retries.is_multiple_of(4) {
             self.recorder.warning(&self.recorder.pod(pod), reason, message);
             local.last_complaint = message.to_owned();
         }
