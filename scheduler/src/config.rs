@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use component::metrics::Registry;
 use serde::Deserialize;
 
 /// The scheduler's settings.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Config {
     /// Pods that name this scheduler are scheduled.
@@ -18,6 +19,9 @@ pub struct Config {
     pub pod_max_backoff_seconds: u64,
     /// How many bindings may be under way at a time.
     pub max_bindings_in_flight: usize,
+    /// Where the scheduler registers its metrics; the process that runs it serves them.
+    #[serde(skip)]
+    pub registry: Registry,
 }
 
 impl Default for Config {
@@ -28,6 +32,7 @@ impl Default for Config {
             pod_initial_backoff_seconds: 1,
             pod_max_backoff_seconds: 10,
             max_bindings_in_flight: 64,
+            registry: Registry::new(),
         }
     }
 }

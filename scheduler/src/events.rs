@@ -1,7 +1,7 @@
 //! Events of the scheduler, in the form of `events.k8s.io/v1`.
 //!
 //! [`Recorder::record`] never waits: a bounded queue feeds one task that writes a few at a time. The first of a kind
-//! (same type, action, reason, object and related object, whatever its note) is created; the second turns it into a
+//! (same type, action, reason and object, whatever its note) is created; the second turns it into a
 //! series, and later ones only count, until the series has been quiet for a while.
 //! Upstream: `client-go/tools/events`.
 
@@ -40,18 +40,18 @@ pub(crate) enum Type {
 #[derive(Clone, Debug)]
 struct Record {
     regarding: ObjectReference,
-    related: Option<ObjectReference>,
     kind: Type,
     reason: &'static str,
     action: &'static str,
     note: String,
+    /// When it was said, which may be well before it is written.
+    at: jiff::Timestamp,
 }
 
 /// What makes two events the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Series {
     regarding: String,
-    related: String,
     kind: Type,
     reason: &'static str,
     action: &'static str,
@@ -92,23 +92,8 @@ impl Recorder {
 
     /// Says something about a pod.
     pub(crate) fn record(&self, pod: &Pod, kind: Type, reason: &'static str, action: &'static str, note: String) {
-        self.send(Record { regarding: reference(pod), related: None, kind, reason, action, note });
-    }
-
-    /// Says that a pod was preempted for another.
-    pub(crate) fn preempted(&self, victim: &Pod, preemptor: &Pod, note: String) {
-        self.send(Record {
-            regarding: reference(victim),
-            related: Some(reference(preemptor)),
-            kind: Type::Normal,
-            reason: "Preempted",
-            action: "Preempting",
-            note,
-        });
-    }
-
-    fn send(&self, mut record: Record) {
-        record.note = truncate(record.note);
+        let at = SystemClock.now();
+        let record = Record { regarding: reference(pod), kind, reason, action, note: truncate(note), at };
         if self.sender.try_send(record).is_err() {
             tracing::warn!("scheduler event dropped: the queue is full or closed");
         }
@@ -150,7 +135,7 @@ impl Writer {
                 record = receiver.recv(), if writes.len() < WRITES => match record {
                     None => return,
                     Some(record) => {
-                        if let Some(write) = self.decide(record, SystemClock.now()) {
+                        if let Some(write) = self.decide(record) {
                             writes.push(perform(self.client.clone(), write));
                         }
                     }
@@ -159,14 +144,14 @@ impl Writer {
         }
     }
 
-    fn decide(&mut self, record: Record, now: jiff::Timestamp) -> Option<Write> {
+    fn decide(&mut self, record: Record) -> Option<Write> {
+        let now = record.at;
         let id = |about: &ObjectReference| {
             let text = |part: &Option<String>| part.clone().unwrap_or_default();
             format!("{}/{}/{}", text(&about.namespace), text(&about.name), text(&about.uid))
         };
         let series = Series {
             regarding: id(&record.regarding),
-            related: record.related.as_ref().map(id).unwrap_or_default(),
             kind: record.kind,
             reason: record.reason,
             action: record.action,
@@ -198,7 +183,6 @@ impl Writer {
             action: Some(record.action.to_owned()),
             reason: Some(record.reason.to_owned()),
             regarding: Some(record.regarding),
-            related: record.related,
             note: Some(record.note),
             type_: Some(if record.kind == Type::Normal { "Normal" } else { "Warning" }.to_owned()),
             ..Event::default()

@@ -21,6 +21,7 @@ mod events;
 #[cfg(test)]
 mod fake_api;
 mod framework;
+mod metrics;
 mod objects;
 mod plugins;
 mod preemption;
@@ -36,6 +37,9 @@ pub use scheduler::run;
 /// Why the scheduler ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A metric's name is taken in the registry given.
+    #[error("cannot register the scheduler's metrics")]
+    Metrics(#[source] component::metrics::Error),
     /// The task that watches ended first.
     #[error("the watches of the scheduler ended")]
     WatchEnded,

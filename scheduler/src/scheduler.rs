@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use crate::cache::{Cache, Cluster, Snapshot};
 use crate::events::Recorder;
-use crate::framework::{Profile, Status};
+use crate::framework::{Profile, Verdict};
+use crate::metrics::Metrics;
 use crate::plugins::{Handle, Preempting, default_profile};
 use crate::queue::{QueuedPod, SchedulingQueue};
 use crate::schedule::Search;
@@ -23,10 +24,8 @@ use crate::{Config, Error};
 /// The outcome of a task the loop began.
 #[derive(Debug)]
 enum Done {
-    /// A pod is bound; its slot is free.
-    Bound,
-    /// A pod could not be bound.
-    BindFailed(Box<QueuedPod>, Status),
+    /// A pod, whose attempt began then, is bound or could not be.
+    Bind(Box<QueuedPod>, Instant, Verdict),
     /// The victims for a pod (by uid) are being deleted, or could not be.
     Preempted { uid: String, succeeded: bool },
 }
@@ -42,6 +41,7 @@ struct Scheduler {
     queue: SchedulingQueue,
     search: Search,
     preempting: Preempting,
+    metrics: Metrics,
     recorder: Recorder,
     statuses: StatusWriter,
     done: mpsc::Sender<Done>,
@@ -54,8 +54,9 @@ struct Scheduler {
 /// seen at the next start.
 ///
 /// # Errors
-/// When the watches end before.
+/// When metrics cannot be registered, or the watches end before.
 pub async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Result<(), Error> {
+    let metrics = Metrics::register(&config.registry).map_err(Error::Metrics)?;
     let informers = Informers::new(client.clone(), &shutdown);
     let watches = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
@@ -71,6 +72,7 @@ pub async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Re
         snapshot: Snapshot::default(),
         queue: SchedulingQueue::new(profile.clone(), config.initial_backoff(), config.max_backoff()),
         search: Search::new(config.percentage_of_nodes_to_score),
+        metrics,
         recorder: Recorder::new(client.clone(), &config.scheduler_name, &shutdown),
         statuses: StatusWriter::new(client.clone(), &shutdown),
         profile,
@@ -93,6 +95,7 @@ pub async fn run(config: Config, client: kube::Client, shutdown: Shutdown) -> Re
             }
             continue;
         }
+        scheduler.metrics.pending(scheduler.queue.pending());
         let wake = scheduler.queue.next_flush();
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),

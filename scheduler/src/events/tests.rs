@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 
 fn writer() -> Writer {
@@ -16,45 +14,40 @@ fn writer() -> Writer {
     }
 }
 
-fn record(note: &str) -> Record {
+fn record(note: &str, second: i64) -> Record {
     Record {
         regarding: ObjectReference {
             name: Some("p".to_owned()),
             namespace: Some("ns".to_owned()),
             ..ObjectReference::default()
         },
-        related: None,
         kind: Type::Warning,
         reason: "FailedScheduling",
         action: "Scheduling",
         note: note.to_owned(),
+        at: jiff::Timestamp::from_second(second).unwrap(),
     }
-}
-
-fn at(second: i64) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(second).unwrap()
 }
 
 #[tokio::test]
 async fn the_second_of_a_kind_starts_a_series_and_later_ones_only_count() {
     let mut writer = writer();
-    let Some(Write::Create(first)) = writer.decide(record("one"), at(0)) else { panic!("not created") };
+    let Some(Write::Create(first)) = writer.decide(record("one", 0)) else { panic!("not created") };
     assert_eq!(first.reporting_controller.as_deref(), Some("default-scheduler"));
-    match writer.decide(record("two"), at(1)) {
+    match writer.decide(record("two", 1)) {
         Some(Write::StartSeries { name, series, .. }) => {
             assert_eq!((Some(name), series.count), (first.metadata.name.clone(), 2));
         }
         other => panic!("no series: {other:?}"),
     }
-    assert_eq!(writer.decide(record("three"), at(2)), None);
+    assert_eq!(writer.decide(record("three", 2)), None);
 }
 
 #[tokio::test]
 async fn a_kind_that_was_quiet_is_created_anew() {
     let mut writer = writer();
-    writer.decide(record("one"), at(0));
-    let later = at(0) + Duration::from_secs(360);
-    assert!(matches!(writer.decide(record("one"), later), Some(Write::Create(_))));
+    writer.decide(record("one", 0));
+    assert!(matches!(writer.decide(record("one", 360)), Some(Write::Create(_))));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 
-use crate::events::Recorder;
+use crate::events::{Recorder, Type};
 use crate::objects::Pod;
 
 /// Marks and deletes each victim. Those already leaving are left alone. Upstream: `prepareCandidateAsync`.
@@ -25,7 +25,7 @@ pub(crate) async fn execute(
             continue;
         }
         let note = format!("Preempted by pod {} on node {node}", preemptor.uid());
-        recorder.preempted(victim, preemptor, note);
+        recorder.record(victim, Type::Normal, "Preempted", "Preempting", note);
     }
     Ok(())
 }

@@ -42,6 +42,13 @@ pub(crate) fn find<'a>(
     diagnosis: &Diagnosis,
     nominator: &Nominator,
 ) -> Outcome {
+    if let Some(Status { code: Code::UnschedulableAndUnresolvable, .. }) = &diagnosis.absent
+        && !diagnosis.pre_filter_message.is_empty()
+    {
+        // Upstream asks DynamicResources first, which finds no state of its own when PreFilter ended early, and its
+        // two words are all that is said.
+        return Outcome::NotEligible { message: "not found".to_owned() };
+    }
     if let Err(reason) = eligible(cycle, diagnosis, nominator) {
         return Outcome::NotEligible { message: format!("preemption: {reason}") };
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Done, Scheduler};
 use crate::events::Type;
 use crate::framework::{ClusterEvent, Cycle, Diagnosis, PluginSet, PreBind, fit_error};
+use crate::metrics::Attempt;
 use crate::objects::Pod;
 use crate::plugins::names;
 use crate::preemption;
@@ -49,13 +50,18 @@ impl Scheduler {
         if self.cache.contains(pod.uid()) {
             return;
         }
+        let start = Instant::now();
         self.cache.update_snapshot(&mut self.snapshot);
         match self.decide(&pod) {
-            Decision::Bind(node, before) => self.begin_binding(queued, node, before),
+            Decision::Bind(node, before) => self.begin_binding(queued, start, node, before),
             Decision::Unschedulable(plugins, message, nomination) => {
+                self.metrics.attempt(&self.config.scheduler_name, Attempt::Unschedulable, start);
                 self.turned_down(queued, plugins, &message, nomination);
             }
-            Decision::Failed(message) => self.failed(queued, &message),
+            Decision::Failed(message) => {
+                self.metrics.attempt(&self.config.scheduler_name, Attempt::Error, start);
+                self.failed(queued, &message);
+            }
         }
     }
 
@@ -74,10 +80,12 @@ impl Scheduler {
             Err(Failure::Unfit(mut diagnosis, state)) => {
                 let nomination = match preemption::find(&self.profile, &cycle, &state, &diagnosis, nominator) {
                     preemption::Outcome::Preempt { node, victims, message } => {
+                        self.metrics.preemption(victims.len());
                         diagnosis.post_filter_message = message;
                         Nomination::Set(node, victims)
                     }
                     preemption::Outcome::Hopeless { message } => {
+                        self.metrics.preemption(0);
                         diagnosis.post_filter_message = message;
                         Nomination::Clear
                     }
@@ -111,7 +119,7 @@ impl Scheduler {
     }
 
     /// Takes the pod as bound and lets a task bind it.
-    fn begin_binding(&mut self, queued: QueuedPod, node: String, before: Vec<Box<dyn PreBind>>) {
+    fn begin_binding(&mut self, queued: QueuedPod, start: Instant, node: String, before: Vec<Box<dyn PreBind>>) {
         let pod = queued.pod.clone();
         self.cache.assume_pod(&pod, &node);
         self.queue.nominator.remove(pod.uid());
@@ -124,25 +132,27 @@ impl Scheduler {
                 }
                 profile.bind(&pod, &node).await
             };
-            let message = match outcome.await {
-                Ok(()) => {
-                    let note = format!("Successfully assigned {}/{} to {node}", pod.namespace(), pod.name());
-                    recorder.record(&pod, Type::Normal, "Scheduled", "Binding", note);
-                    Done::Bound
-                }
-                Err(status) => Done::BindFailed(Box::new(queued), status),
-            };
+            let verdict = outcome.await;
+            if verdict.is_ok() {
+                let note = format!("Successfully assigned {}/{} to {node}", pod.namespace(), pod.name());
+                recorder.record(&pod, Type::Normal, "Scheduled", "Binding", note);
+            }
             // The loop is gone only at shutdown.
-            let _ = done.send(message).await;
+            let _ = done.send(Done::Bind(Box::new(queued), start, verdict)).await;
         });
     }
 
     /// Takes the outcome of a task in.
     pub(super) fn finish(&mut self, outcome: Done) {
         match outcome {
-            Done::Bound => self.binding -= 1,
-            Done::BindFailed(queued, status) => {
+            Done::Bind(queued, start, Ok(())) => {
                 self.binding -= 1;
+                self.metrics.attempt(&self.config.scheduler_name, Attempt::Scheduled, start);
+                self.metrics.bound(&queued);
+            }
+            Done::Bind(queued, start, Err(status)) => {
+                self.binding -= 1;
+                self.metrics.attempt(&self.config.scheduler_name, Attempt::Error, start);
                 let pod = queued.pod.clone();
                 if self.cache.is_assumed(pod.uid()) {
                     self.cache.forget_pod(pod.uid());

@@ -169,3 +169,20 @@ async fn a_pod_deleted_while_it_waits_is_forgotten() {
     assert_eq!(cluster.api.bound(), 1);
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_pod_without_its_claim_waits_for_the_claim() {
+    let cluster = Cluster::with_nodes(1);
+    let mut waiting = pod("p", "1");
+    waiting["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+    cluster.api.apply("pods", waiting);
+    let message = "0/1 nodes are available: persistentvolumeclaim \"c\" not found. not found";
+    cluster.eventually("condition", |cluster| cluster.condition("p")["message"] == message).await;
+    cluster.api.apply("persistentvolumes", json!({"metadata": {"name": "v"}, "spec": {}}));
+    let bound = json!({"pv.kubernetes.io/bind-completed": "yes"});
+    let claim = json!({"metadata": {"name": "c", "namespace": "ns", "annotations": bound},
+        "spec": {"volumeName": "v"}, "status": {"phase": "Bound"}});
+    cluster.api.apply("persistentvolumeclaims", claim);
+    cluster.eventually("bound", |cluster| cluster.node_of("p") == "n0").await;
+    cluster.stop().await;
+}
