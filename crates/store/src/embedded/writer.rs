@@ -24,9 +24,9 @@ use crate::{Committed, Error, Event, EventKind, Feed, Operation, Revision, Times
 const GROUP_COMMITS: usize = 1024;
 const GROUP_BYTES: usize = 8 << 20;
 
-/// Superseded records are removed when this many have gathered, and at most so many at once.
-const REMOVE_MIN: usize = 256;
-const REMOVE_MAX: usize = 2048;
+/// Superseded records are removed when this many have gathered, and at most so many at once. Few in tests, so that short runs get there.
+const REMOVE_MIN: usize = if cfg!(test) { 8 } else { 256 };
+const REMOVE_MAX: usize = if cfg!(test) { 12 } else { 2048 };
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 

@@ -11,8 +11,8 @@ use super::snapshot::Snapshot;
 use super::{State, View, Window, lock};
 use crate::{Entry, Error, ErrorKind, Event, EventKind, Operation, Revision, Timestamp, Transform};
 
-/// How many revisions lie between two older maps kept for `snapshot_at`.
-const CHECKPOINT_EVERY: u64 = 2048;
+/// How many revisions lie between two older maps kept for `snapshot_at`. Few in tests, so that short runs meet some.
+const CHECKPOINT_EVERY: u64 = if cfg!(test) { 16 } else { 2048 };
 
 /// What an event costs beyond its key and value.
 const EVENT_OVERHEAD: usize = 256;
