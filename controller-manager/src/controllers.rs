@@ -10,7 +10,8 @@ use crate::engine::Context;
 use crate::{
     Error, cluster_role_aggregation, cronjob, daemonset, deployment, disruption, endpoints, endpointslice,
     endpointslice_mirroring, ephemeral_volume, garbage_collector, job, namespace, node_ipam, node_lifecycle, pod_gc,
-    replicaset, root_ca, serviceaccount, statefulset, taint_eviction, ttl_after_finished, volume_protection,
+    replicaset, resource_quota, root_ca, serviceaccount, statefulset, taint_eviction, ttl_after_finished,
+    volume_protection,
 };
 
 /// A controller's main loop.
@@ -56,6 +57,7 @@ pub const LIST: &[Entry] = &[
     entry!("persistentvolumeclaim-protection-controller", "pvc-protection", volume_protection::run_claims),
     entry!("persistentvolume-protection-controller", "pv-protection", volume_protection::run_volumes),
     entry!("ephemeral-volume-controller", "ephemeral-volume", ephemeral_volume::run),
+    entry!("resourcequota-controller", "resourcequota", resource_quota::run),
     entry!("job-controller", "job", job::run),
     entry!("ttl-after-finished-controller", "ttl-after-finished", ttl_after_finished::run),
     entry!("pod-garbage-collector-controller", "podgc", pod_gc::run),

@@ -34,6 +34,7 @@ mod node_lifecycle;
 mod pod_gc;
 mod pods;
 mod replicaset;
+mod resource_quota;
 mod revisions;
 mod root_ca;
 mod serviceaccount;
