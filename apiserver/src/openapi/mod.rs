@@ -1,10 +1,13 @@
 //! `/openapi/v2` and `/openapi/v3`: the documents `crates/api` makes, made when they are asked for and not kept.
 //!
-//! What is built in changes only with the program, so a document's hash is that of its name and the program's version:
+//! What is built in changes only with the program, so a document's hash is that of its name and the program's file:
 //! the index costs nothing, and clients that have a document never cause it to be made again.
 //! Upstream: k8s.io/kube-openapi/pkg/{handler,handler3}.
 
 mod descriptions;
+mod gnostic;
+
+use std::sync::OnceLock;
 
 use api::openapi::{v2, v3, v3_paths};
 use api::scheme::Scheme;
@@ -67,21 +70,40 @@ impl OpenApi {
             insert(&mut response, header::LOCATION, &format!("/openapi/v3/{document}?hash={version}"));
             return Some(response);
         }
-        let mut response = if_changed(headers, &version, output, || v3(self.scheme, document, &Texts::of(Some(document))));
+        let mut response =
+            if_changed(headers, &version, output, || v3(self.scheme, document, &Texts::of(Some(document))));
         if !asked.is_empty() {
             insert(&mut response, header::CACHE_CONTROL, "public, immutable");
         }
         Some(response)
     }
 
+    fn protobuf(&self) -> Option<Vec<u8>> {
+        let json = v2(self.scheme, &Texts::of(None));
+        serde_json::from_slice(&json).ok().map(|document| gnostic::document(&document))
+    }
+
     fn second(&self, headers: &HeaderMap, output: &Output) -> Response<Body> {
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         if !["application/json", "*/*", "application/*"].iter().any(|own| accept.contains(own)) {
+            if PROTOBUF.iter().any(|own| accept.contains(own)) {
+                let mut response = if_changed(headers, &version_of("v2.protobuf"), output, || self.protobuf());
+                if response.status() == StatusCode::OK {
+                    insert(&mut response, header::CONTENT_TYPE, PROTOBUF[0]);
+                }
+                return response;
+            }
             return respond::status(&api::status::Status::not_acceptable(&["application/json"]), output);
         }
         if_changed(headers, &version_of("v2"), output, || Some(v2(self.scheme, &Texts::of(None))))
     }
 }
+
+/// The media type of the v2 document in protobuf: as it is sent, and as clients ask for it.
+const PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
 
 /// 304 for clients that have it, the document otherwise.
 fn if_changed(
@@ -115,6 +137,12 @@ fn insert(response: &mut Response<Body>, name: HeaderName, value: &str) {
 
 /// The hash of a document: changes with the program.
 fn version_of(document: &str) -> String {
-    let commit = option_env!("KRAB_GIT_COMMIT").unwrap_or("unknown");
-    hash(format!("{document}\n{}\n{commit}", env!("CARGO_PKG_VERSION")).as_bytes())
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| {
+        // A program built anew is another file; without one to look at, its version has to do.
+        let file = std::env::current_exe().and_then(std::fs::metadata);
+        let built = file.as_ref().ok().and_then(|file| file.modified().ok());
+        format!("{} {:?} {built:?}", env!("CARGO_PKG_VERSION"), file.map(|file| file.len()).ok())
+    });
+    hash(format!("{document}\n{program}").as_bytes())
 }
