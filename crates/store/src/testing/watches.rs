@@ -156,7 +156,7 @@ pub(crate) async fn many_watches_under_load_see_the_same(backend: &impl Backend)
     let store = Arc::new(open(backend));
     let watch = |n: usize| {
         let mut watch = store.watch("/r/", Revision::ZERO).unwrap();
-        tokio::spawn(async move {
+        tokio::task::spawn(async move {
             let mut seen = Vec::new();
             while seen.len() < WRITES * WRITERS {
                 if n.is_multiple_of(3) {
@@ -170,7 +170,7 @@ pub(crate) async fn many_watches_under_load_see_the_same(backend: &impl Backend)
     let early: Vec<_> = (0..70).map(watch).collect();
     let writing = (0..WRITERS).map(|w| {
         let store = store.clone();
-        tokio::spawn(async move {
+        tokio::task::spawn(async move {
             for n in 0..WRITES {
                 put(&store, &format!("/r/{w}"), &n.to_string()).await;
             }
