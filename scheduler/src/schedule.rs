@@ -36,7 +36,7 @@ pub(crate) enum Failure<'a> {
     /// There are no nodes at all.
     NoNodes,
     /// No node will do. What the filters know is kept for preemption.
-    Unfit(Diagnosis, CycleState<'a>),
+    Unfit(Box<Diagnosis>, CycleState<'a>),
     /// Something went wrong.
     Error(Status),
 }
@@ -71,7 +71,7 @@ pub(crate) fn schedule<'a>(
     if all.is_empty() {
         return Err(Failure::NoNodes);
     }
-    let mut diagnosis = Diagnosis::default();
+    let mut diagnosis = Box::<Diagnosis>::default();
     let (state, names) = match profile.pre_filter(cycle) {
         PreFiltered::Nodes(state, names, naming) => {
             diagnosis.plugins = naming;

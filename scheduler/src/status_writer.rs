@@ -55,6 +55,12 @@ impl StatusWriter {
         self.write(pod, json!({"metadata": {"uid": uid}, "status": {"nominatedNodeName": null}}));
     }
 
+    /// Says where a pod will be bound, and waits until that is written. Upstream: `NominatedNodeNameForExpectation`.
+    pub(crate) async fn expect(&self, pod: &Pod, node: &str) {
+        let change = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"nominatedNodeName": node}});
+        self.patch(&Key::of(pod), change).await;
+    }
+
     fn write(&self, pod: &Pod, change: Value) {
         let key = Key::of(pod);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), change);
@@ -65,13 +71,17 @@ impl StatusWriter {
         while let Some(key) = self.queue.get().await {
             let change = self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             if let Some(change) = change {
-                let pods: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
-                let written = pods.patch_status(&key.name, &PatchParams::default(), &Patch::Strategic(change)).await;
-                if let Err(error) = written {
-                    tracing::debug!(pod = %key, %error, "pod status not written");
-                }
+                self.patch(&key, change).await;
             }
             self.queue.done(&key);
+        }
+    }
+
+    async fn patch(&self, key: &Key, change: Value) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        let written = pods.patch_status(&key.name, &PatchParams::default(), &Patch::Strategic(change)).await;
+        if let Err(error) = written {
+            tracing::debug!(pod = %key, %error, "pod status not written");
         }
     }
 }

@@ -20,6 +20,9 @@ const KEPT: usize = 16;
 /// Takes what a node gives: label, its value, and an amount (which may be 0: the place then exists).
 pub(crate) type Give<'a> = &'a mut dyn FnMut(&str, &str, i64);
 
+/// The places of one label, by its values.
+type Values = HashMap<Box<str>, u32>;
+
 #[derive(Clone, Debug)]
 struct Place {
     sum: i64,
@@ -36,7 +39,7 @@ pub(crate) struct Tally {
     seen: u64,
     /// What each node gives, by its index in the snapshot: place and amount.
     given: Vec<Vec<(u32, i64)>>,
-    keys: Vec<(Box<str>, HashMap<Box<str>, u32>)>,
+    keys: Vec<(Box<str>, Values)>,
     places: Vec<Place>,
 }
 
@@ -87,7 +90,7 @@ impl Tally {
         place
     }
 
-    fn values(&self, key: &str) -> Option<&HashMap<Box<str>, u32>> {
+    fn values(&self, key: &str) -> Option<&Values> {
         self.keys.iter().find(|(have, _)| **have == *key).map(|(_, values)| values)
     }
 

@@ -101,7 +101,7 @@ pub(crate) enum Volume {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "wire::Pod")]
 pub(crate) struct Pod {
-    /// Without annotations and managed fields.
+    /// Without what scheduling never reads (annotations, managed fields, finalizers).
     pub metadata: ObjectMeta,
     /// Who is to schedule it.
     pub scheduler_name: String,
@@ -117,7 +117,7 @@ pub(crate) struct Pod {
     pub requests: Resources,
     /// CPU and memory with a minimum for containers that request none.
     pub non_zero: (i64, i64),
-    /// True when it reserves no resource at all.
+    /// Ports of the host it takes.
     pub host_ports: Vec<HostPort>,
     /// What it tolerates.
     pub tolerations: Vec<Toleration>,
@@ -137,7 +137,9 @@ pub(crate) struct Pod {
     pub nominated_node_name: String,
     /// When it started, in nanoseconds.
     pub start_time: Option<i128>,
-    /// The condition `PodScheduled`.
+    /// It has resource claims (dynamic resource allocation).
+    pub needs_devices: bool,
+    /// The condition `PodScheduled`, while it is not assigned.
     pub scheduled_condition: Option<core::PodCondition>,
     /// It is being deleted by a scheduler's preemption.
     pub preempted: bool,

@@ -6,6 +6,7 @@
 mod balanced_allocation;
 mod default_binder;
 mod default_preemption;
+mod dynamic_resources;
 mod image_locality;
 mod inter_pod_affinity;
 mod node_affinity;
@@ -70,6 +71,7 @@ pub(crate) const TABLE: &[(&str, i64, Make)] = &[
     ("VolumeZone",                      0, |_| Box::new(volume_zone::VolumeZone)),
     ("PodTopologySpread",               2, |_| Box::new(pod_topology_spread::PodTopologySpread::default())),
     ("InterPodAffinity",                2, |_| Box::new(inter_pod_affinity::InterPodAffinity::default())),
+    ("DynamicResources",                0, |_| Box::new(dynamic_resources::DynamicResources)),
     ("DefaultPreemption",               0, |handle| Box::new(default_preemption::DefaultPreemption::new(handle.preempting.clone()))),
     ("NodeResourcesBalancedAllocation", 1, |_| Box::new(balanced_allocation::BalancedAllocation)),
     ("ImageLocality",                   1, |_| Box::new(image_locality::ImageLocality)),

@@ -146,10 +146,8 @@ impl SchedulingQueue {
         self.nominator.update(Some(&old), pod);
         match place {
             Place::Active(_) if old.priority != pod.priority => self.activate(pod.uid()),
-            Place::Unschedulable => {
-                if event.is_some_and(|event| self.profile.is_worth_requeuing(pod, plugins, event)) {
-                    self.readmit(pod.uid(), now);
-                }
+            Place::Unschedulable if event.is_some_and(|event| self.profile.is_worth_requeuing(pod, plugins, event)) => {
+                self.readmit(pod.uid(), now);
             }
             Place::Gated(_) if self.profile.pre_enqueue(pod).is_ok() => self.activate(pod.uid()),
             _ => {}
@@ -206,6 +204,13 @@ impl SchedulingQueue {
             self.unschedulable_pods.iter().map(|(_, uid)| uid).filter(helped).cloned().collect();
         for uid in helped {
             self.readmit(&uid, now);
+        }
+    }
+
+    /// Lets a waiting pod be tried again after a wait, as after an error.
+    pub(crate) fn back_off(&mut self, uid: &str, now: Instant) {
+        if let Some(queued) = self.take(uid) {
+            self.add_failed(queued, now);
         }
     }
 

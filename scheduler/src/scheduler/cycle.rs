@@ -125,8 +125,13 @@ impl Scheduler {
         self.queue.nominator.remove(pod.uid());
         self.binding += 1;
         let (profile, recorder, done) = (self.profile.clone(), self.recorder.clone(), self.done.clone());
+        let statuses = self.statuses.clone();
         component::spawn("bind pod", async move {
             let outcome = async {
+                if !before.is_empty() {
+                    // It may take long: others (autoscalers) are told where the pod is going.
+                    statuses.expect(&pod, &node).await;
+                }
                 for step in &before {
                     step.pre_bind().await?;
                 }
@@ -162,8 +167,11 @@ impl Scheduler {
             }
             Done::Preempted { uid, succeeded } => {
                 self.preempting.end(&uid);
-                // Room may have come while the pod was held back; after a failure nothing else would wake it.
-                if !succeeded || self.queue.is_gated(&uid) {
+                if !succeeded {
+                    // Nothing else would wake it.
+                    self.queue.back_off(&uid, Instant::now());
+                } else if self.queue.is_gated(&uid) {
+                    // Room came while it was held back.
                     self.queue.activate(&uid);
                 }
             }

@@ -186,3 +186,33 @@ async fn a_pod_without_its_claim_waits_for_the_claim() {
     cluster.eventually("bound", |cluster| cluster.node_of("p") == "n0").await;
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_waiting_claim_gets_its_volume_before_the_pod_is_bound() {
+    let cluster = Cluster::with_nodes(2);
+    let class = json!({"metadata": {"name": "local"}, "provisioner": "kubernetes.io/no-provisioner",
+        "volumeBindingMode": "WaitForFirstConsumer"});
+    let here = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]});
+    let volume = json!({"metadata": {"name": "v"}, "status": {"phase": "Available"}, "spec": {
+        "storageClassName": "local", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}}}});
+    let mut claim = json!({"metadata": {"name": "c", "namespace": "ns"}, "spec": {"storageClassName": "local",
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    cluster.api.apply("storageclasses", class);
+    cluster.api.apply("persistentvolumes", volume);
+    cluster.api.apply("persistentvolumeclaims", claim.clone());
+    let mut user = pod("p", "1");
+    user["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+    cluster.api.apply("pods", user);
+    let promised = |cluster: &Cluster| {
+        cluster.api.get("persistentvolumes", "/v").is_some_and(|volume| volume["spec"]["claimRef"]["name"] == "c")
+    };
+    cluster.eventually("volume promised", promised).await;
+    assert_eq!(cluster.node_of("p"), "", "the pod waits for the controller to bind");
+    claim["metadata"]["annotations"] = json!({"pv.kubernetes.io/bind-completed": "yes"});
+    claim["spec"]["volumeName"] = "v".into();
+    claim["status"] = json!({"phase": "Bound"});
+    cluster.api.apply("persistentvolumeclaims", claim);
+    cluster.eventually("bound", |cluster| cluster.node_of("p") == "n1").await;
+    cluster.stop().await;
+}

@@ -37,6 +37,7 @@ pub(super) struct Spec {
     affinity: Option<core::Affinity>,
     topology_spread_constraints: Option<Vec<core::TopologySpreadConstraint>>,
     volumes: Option<Vec<RawVolume>>,
+    resource_claims: Option<Vec<serde::de::IgnoredAny>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -151,8 +152,11 @@ impl From<Pod> for super::Pod {
         let Pod { mut metadata, spec, status } = pod;
         metadata.annotations = None;
         metadata.managed_fields = None;
+        metadata.finalizers = None;
+        metadata.generate_name = None;
         let name = metadata.name.clone().unwrap_or_default();
         let namespace = metadata.namespace.clone().unwrap_or_default();
+        let assigned = spec.node_name.as_ref().is_some_and(|node| !node.is_empty());
         let (requests, non_zero) = requests::of(&spec, &status);
         let host_ports = host_ports(&spec);
         let node_affinity = node_affinity(&spec);
@@ -181,7 +185,8 @@ impl From<Pod> for super::Pod {
             images,
             volumes: spec.volumes.into_iter().flatten().filter_map(|volume| volume.parse(&name)).collect(),
             finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
-            scheduled_condition: status.condition("PodScheduled").cloned(),
+            scheduled_condition: status.condition("PodScheduled").filter(|_| !assigned).cloned(),
+            needs_devices: spec.resource_claims.is_some_and(|claims| !claims.is_empty()),
             nominated_node_name: status.nominated_node_name.unwrap_or_default(),
             start_time: status.start_time.map(|time| time.0.as_nanosecond()),
             preempted,

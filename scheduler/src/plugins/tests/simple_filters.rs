@@ -108,3 +108,11 @@ fn what_fits_exactly_fits() {
     assert_eq!(nodes.filter("NodeResourcesFit", requesting(json!({"cpu": "1", "memory": "1Gi"}))), [""]);
     assert_eq!(nodes.filter("NodeResourcesFit", requesting(json!({"cpu": "1001m"}))), ["Insufficient cpu"]);
 }
+
+#[test]
+fn pods_with_resource_claims_are_held_back() {
+    let nodes = Fixture::default().labelled("a", json!({}));
+    let pod = json!({"spec": {"resourceClaims": [{"name": "gpu", "resourceClaimName": "c"}]}});
+    assert_eq!(nodes.filter("DynamicResources", pod), ["resource claims are not supported by this scheduler"]);
+    assert_eq!(nodes.filter("DynamicResources", json!({})), [""]);
+}
