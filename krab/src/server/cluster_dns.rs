@@ -15,7 +15,8 @@ const NAME: &str = "kube-dns";
 /// The port behind the Service. 53 itself may be taken by the machine's own resolver.
 pub(crate) const PORT: u16 = 10053;
 
-/// Makes the Service and points it at `node`. An existing Service is left as it is.
+/// Makes the Service and points it at `node`. An existing Service is left as it is (creating it again would be refused for
+/// its address, which is taken by itself).
 pub(crate) async fn publish(client: &kube::Client, service_ip: IpAddr, node: IpAddr) -> Result<()> {
     let labels = json!({"k8s-app": NAME, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"});
     let service: Service = serde_json::from_value(json!({
@@ -26,7 +27,9 @@ pub(crate) async fn publish(client: &kube::Client, service_ip: IpAddr, node: IpA
         ]},
     }))?;
     let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
-    create(&services, &service).await?;
+    if services.get_opt(NAME).await?.is_none() {
+        create(&services, &service).await?;
+    }
 
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",

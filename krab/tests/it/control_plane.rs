@@ -107,7 +107,7 @@ fn bad_input_gets_upstreams_answers() {
         &["--as=nobody", "get", "pods"],
         "User \"nobody\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
     );
-    refused(&["--token=nonsense", "get", "pods", "--client-certificate=", "--client-key="], "Unauthorized");
+    refused(&["--token=nonsense", "--user=", "get", "pods"], "Unauthorized");
     refused(&["get", "--raw", "/nowhere"], "the server could not find the requested resource");
     refused(&["scale", "deployment", "nope", "--replicas=1"], "deployments.apps \"nope\" not found");
 }

@@ -110,7 +110,9 @@ fn exec_logs_and_port_forward_reach_the_container() {
     assert!(lines.next().unwrap().unwrap().contains("Started HTTP server"));
 
     let mut forward = cluster.command(&["port-forward", "pod/web", ":8080"]).stdout(Stdio::piped()).spawn().unwrap();
-    let first = BufReader::new(forward.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    // Kept open: kubectl reports each connection there, and a closed pipe would end it.
+    let mut reports = BufReader::new(forward.stdout.take().unwrap()).lines();
+    let first = reports.next().unwrap().unwrap();
     let port: u16 = first.split(':').nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap();
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -186,7 +188,9 @@ fn a_rolling_update_stays_within_its_bounds_and_deleting_leaves_nothing() {
         String::from_utf8(output.stdout).unwrap().lines().count()
     };
     let folders = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
-    let before = (containers(), folders("/var/lib/kubelet/pods"), folders("/run/netns"));
+    let left = || (containers(), folders("/var/lib/kubelet/pods"), folders("/run/netns"));
+    // What earlier tests left is nobody's in this cluster, so the kubelet removes it first.
+    cluster.wait("an empty node", || left() == (0, 0, 0));
     cluster.kubectl(&["create", "namespace", "short"]);
     cluster.kubectl(&[
         "-n",
