@@ -170,9 +170,11 @@ fn service_location(call: &Call<'_>, id: &str, path: String) -> Result<Location,
     let service = call.ctx.objects.get("", "services", namespace, name);
     let service = service.ok_or_else(|| Status::not_found(&call.resource.group_resource(), name))?;
     let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
-    let own = ports
-        .iter()
-        .find(|own| (port.is_empty() && ports.len() == 1) || own["name"] == port || own["port"].to_string() == port);
+    let own = ports.iter().find(|own| {
+        (port.is_empty() && ports.len() == 1)
+            || own["name"] == port
+            || port.parse().is_ok_and(|port: u64| own["port"] == port)
+    });
     let unavailable =
         |why: &str| Status::service_unavailable(format!("{why} for service {}", api::go_text::quote(name)));
     let port_name = own

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::Documents;
 use super::health::Health;
 use crate::authentication::Authenticator;
 use crate::authorization::Authorizer;
@@ -23,7 +24,7 @@ pub(crate) struct State {
     pub(crate) health: Health,
     pub(crate) kubelets: Kubelets,
     /// Small documents at fixed paths (`/openid/v1/jwks`): bytes and media type.
-    pub(crate) documents: Box<dyn Fn(&str) -> Option<(bytes::Bytes, &'static str)> + Send + Sync>,
+    pub(crate) documents: Documents,
     /// The text of `/metrics`.
     pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub(crate) shutdown: CancellationToken,

@@ -1,5 +1,6 @@
 //! The whole server in one process on a store in memory: requests in, answers out, no socket.
 
+mod access;
 mod bad_input;
 mod discovery;
 mod lists;

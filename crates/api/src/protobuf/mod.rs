@@ -200,7 +200,7 @@ fn value(kind: &Type, payload: Payload<'_>, schema: Schema<'_>, name: &str, dept
         Type::Quantity => wrapped(payload, name)?.map_or(Ok("0"), |inner| text(inner, name))?.into(),
         Type::Duration => {
             let nanoseconds = wrapped(payload, name)?.map_or(Ok(0), |inner| varint(inner, name))?;
-            duration::format(nanoseconds.cast_signed().into()).into()
+            duration::format(nanoseconds.cast_signed()).into()
         }
         Type::Time | Type::MicroTime => moment(kind, bytes(payload, name)?, name)?,
         Type::IntOrString => int_or_string(bytes(payload, name)?, name)?,
