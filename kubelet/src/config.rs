@@ -1,9 +1,13 @@
 //! What a kubelet is told before it starts. Names are KubeletConfiguration's, in snake case.
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use file::FileError;
 
 /// The kubelet's configuration. Upstream: `kubelet.config.k8s.io/v1beta1.KubeletConfiguration` and the flags beside it.
 #[derive(Debug, Clone)]

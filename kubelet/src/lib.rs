@@ -35,7 +35,7 @@ use std::path::PathBuf;
 
 use component::Shutdown;
 
-pub use config::Config;
+pub use config::{Config, FileError};
 pub use server::ServerError;
 
 /// Why a kubelet cannot run.

@@ -108,7 +108,7 @@ fn unknown_to_runtime(
     };
     let waiting = match view.waiting.get(&container.name) {
         Some(waiting) => waiting_state(&waiting.reason, &waiting.message),
-        None if kind == Kind::Regular && !pod.init_containers().is_empty() => waiting_state("PodInitializing", ""),
+        None if !pod.init_containers().is_empty() => waiting_state("PodInitializing", ""),
         None => waiting_state("ContainerCreating", ""),
     };
     let Some(old) = old else {

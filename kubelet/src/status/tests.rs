@@ -169,6 +169,9 @@ fn init_containers_hold_the_pod_pending() {
     assert_eq!(initialized.message.as_deref(), Some("containers with incomplete status: [i]"));
     let waiting = status.container_statuses.as_ref().unwrap()[0].state.as_ref().unwrap().waiting.as_ref().unwrap();
     assert_eq!(waiting.reason.as_deref(), Some("PodInitializing"));
+    let before = compute(&pod, &PodRuntime::default(), &ProbeResults::default(), &[], false);
+    let first = before.init_container_statuses.as_ref().unwrap()[0].state.clone().unwrap();
+    assert_eq!(first.waiting.unwrap().reason.as_deref(), Some("PodInitializing"));
     let now = runtime(vec![state("a", State::Running, 0), state("i", State::Exited, 0)]);
     let status = compute(&pod, &now, &ProbeResults::default(), &[], false);
     assert_eq!((status.phase.as_deref(), condition(&status, "Initialized").status.as_str()), (Some("Running"), "True"));
