@@ -13,6 +13,7 @@ mod usage;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use client::{Change, Informer, WorkQueue};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota, Service};
@@ -27,6 +28,8 @@ use crate::{meta, pods};
 use plan::{Counted, Snapshot};
 
 const WORKERS: usize = 5;
+/// How often a quota is corrected for what was admitted but never stored.
+const RESYNC: Duration = Duration::from_secs(300);
 
 type MetadataInformer = Informer<PartialObjectMeta<DynamicObject>>;
 
@@ -57,9 +60,13 @@ pub(crate) async fn run(context: Context, name: &'static str) {
     });
     let (on_pod, on_service, on_claim) = (state.clone(), state.clone(), state.clone());
     controller
-        .watch(&state.quotas, |change: &Change<ResourceQuota>, queue| queue.add(Key::of(&**change.object())))
+        .watch(&state.quotas, |change: &Change<ResourceQuota>, queue| {
+            // Not what changes in its status: the API server has just added there what may not be in the caches yet.
+            if !matches!(change, Change::Applied { old: Some(old), new } if old.spec == new.spec) {
+                queue.add(Key::of(&**change.object()));
+            }
+        })
         .watch(&state.pods, move |change: &Change<Pod>, _| {
-            // Only what frees or moves quota: the API server has counted what is new.
             let weight = |pod: &Pod| {
                 (
                     pods::is_terminal(pod),
@@ -67,17 +74,17 @@ pub(crate) async fn run(context: Context, name: &'static str) {
                     pod.status.as_ref().and_then(|status| status.resources.clone()),
                 )
             };
-            if change_matters(change, |old, new| weight(old) != weight(new)) {
+            if frees(change, |old, new| weight(old) != weight(new)) {
                 on_pod.queue_namespace(&change.object().metadata);
             }
         })
         .watch(&state.services, move |change: &Change<Service>, _| {
-            if change_matters(change, |old, new| old.spec != new.spec) {
+            if frees(change, |old, new| old.spec != new.spec) {
                 on_service.queue_namespace(&change.object().metadata);
             }
         })
         .watch(&state.claims, move |change: &Change<PersistentVolumeClaim>, _| {
-            if change_matters(change, |old, new| old.spec != new.spec || old.status != new.status) {
+            if frees(change, |old, new| old.spec != new.spec || old.status != new.status) {
                 on_claim.queue_namespace(&change.object().metadata);
             }
         })
@@ -85,10 +92,13 @@ pub(crate) async fn run(context: Context, name: &'static str) {
         .await;
 }
 
-fn change_matters<K>(change: &Change<K>, differs: impl Fn(&K, &K) -> bool) -> bool {
+/// Whether a change may have made use smaller or moved it. Objects that are new have been counted by the API server;
+/// counting them again from caches that lag behind would give back quota that is in use.
+fn frees<K>(change: &Change<K>, moves: impl Fn(&K, &K) -> bool) -> bool {
     match change {
-        Change::Applied { old: Some(old), new } => differs(old, new),
-        Change::Applied { old: None, .. } | Change::Deleted(_) => true,
+        Change::Applied { old: Some(old), new } => moves(old, new),
+        Change::Applied { old: None, .. } => false,
+        Change::Deleted(_) => true,
     }
 }
 
@@ -118,7 +128,7 @@ impl State {
             let quota = ResourceQuota { status: Some(status), ..(*quota).clone() };
             self.applier.apply(Write::update_status(&quota).into()).await?;
         }
-        Ok(Requeue::Done)
+        Ok(Requeue::After(RESYNC))
     }
 
     /// The watch that counts a resource, started when first needed; `None` if the server has no such resource.
@@ -151,7 +161,7 @@ impl State {
         let (state, mut changes) = (self.clone(), informer.subscribe());
         component::spawn_until("quota counter", &self.context.shutdown, async move {
             while let Some(change) = changes.next().await {
-                if change_matters(&change, |_, _| false) {
+                if frees(&change, |_, _| false) {
                     state.queue_namespace(&change.object().metadata);
                 }
             }
