@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use component::flags::{Flag, FlagSet};
 
-use crate::server;
+use crate::{server, store};
 
 /// One command.
 struct Command {
@@ -18,21 +18,52 @@ struct Command {
     run: fn(FlagSet) -> anyhow::Result<()>,
 }
 
-const COMMANDS: &[Command] = &[Command {
-    name: "server",
-    program: "krab-server",
-    help: "control plane and node in one process",
-    flags: server::FLAGS,
-    run: server::run,
-}];
+impl Command {
+    /// How many words its name has.
+    fn words(&self) -> usize {
+        self.name.split(' ').count()
+    }
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "server",
+        program: "krab-server",
+        help: "control plane and node in one process",
+        flags: server::FLAGS,
+        run: server::run,
+    },
+    Command {
+        name: "store check",
+        program: "krab-store-check",
+        help: "reads every record of the store",
+        flags: store::CHECK_FLAGS,
+        run: store::check,
+    },
+    Command {
+        name: "store backup",
+        program: "krab-store-backup",
+        help: "copies the store to a file",
+        flags: store::BACKUP_FLAGS,
+        run: store::backup,
+    },
+    Command {
+        name: "store restore",
+        program: "krab-store-restore",
+        help: "puts a backup in the store's place",
+        flags: store::RESTORE_FLAGS,
+        run: store::restore,
+    },
+];
 
 /// Runs what `program` and `arguments` ask for.
 pub(crate) fn run(program: &str, mut arguments: Vec<String>) -> ExitCode {
     let called = program.rsplit('/').next().unwrap_or_default();
     let command = COMMANDS.iter().find(|command| command.program == called).or_else(|| {
-        let first = arguments.first()?;
-        let found = COMMANDS.iter().find(|command| command.name == first)?;
-        arguments.remove(0);
+        let named =
+            |command: &&Command| command.name.split(' ').eq(arguments.iter().map(String::as_str).take(command.words()));
+        let found = COMMANDS.iter().find(named)?;
+        arguments.drain(..found.words());
         Some(found)
     });
     let Some(command) = command else {
@@ -90,9 +121,9 @@ fn overview() -> String {
         "Kubernetes v1.37 in one binary.\n\nUsage: krab COMMAND [FLAGS]   (COMMAND --help lists its flags)\n\n"
             .to_owned();
     for command in COMMANDS {
-        text.push_str(&format!("  {:10} {}\n", command.name, command.help));
+        text.push_str(&format!("  {:14} {}\n", command.name, command.help));
     }
-    text.push_str("  version    what this is");
+    text.push_str("  version        what this is");
     text
 }
 

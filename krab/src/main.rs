@@ -3,6 +3,7 @@
 mod commands;
 mod server;
 mod signals;
+mod store;
 
 use std::process::ExitCode;
 

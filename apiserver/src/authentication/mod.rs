@@ -5,6 +5,7 @@
 //! Upstream: k8s.io/apiserver/pkg/authentication.
 
 pub mod front_proxy;
+pub mod reviews;
 pub mod service_account;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 pub mod node;
 pub mod rbac;
+pub mod reviews;
 mod union;
 
 pub use union::{Authorization, denied};

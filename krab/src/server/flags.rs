@@ -70,7 +70,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn new(flags: &FlagSet) -> Result<Self> {
-        let data_dir = flags.optional("data-dir").map_or_else(default_data_dir, PathBuf::from);
+        let data_dir = data_dir(flags);
         let bind: IpAddr = flags.parse("bind-address")?;
         let advertise = match flags.optional("advertise-address") {
             Some(_) => flags.parse("advertise-address")?,
@@ -126,6 +126,11 @@ impl Options {
     pub(crate) fn dns_address(&self) -> Option<IpAddr> {
         self.service_cidr.hosts().nth(9)
     }
+}
+
+/// Where everything is: the flag, or what is usual for the user.
+pub(crate) fn data_dir(flags: &FlagSet) -> PathBuf {
+    flags.optional("data-dir").map_or_else(default_data_dir, PathBuf::from)
 }
 
 fn default_data_dir() -> PathBuf {

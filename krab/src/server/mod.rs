@@ -16,16 +16,17 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use ::store::Store;
+use ::store::embedded;
 use anyhow::{Context, Result};
 use apiserver::ControlPlane;
 use apiserver::authentication::UserInfo;
 use component::Shutdown;
 use component::flags::{Flag, FlagSet};
-use store::Store;
-use store::embedded;
 use tokio::task::JoinHandle;
 
 use flags::Options;
+pub(crate) use flags::data_dir;
 use kubeconfig::InvokingUser;
 use progress::Progress;
 

@@ -148,6 +148,30 @@ fn a_watch_resumes_from_its_revision_after_a_restart() {
 }
 
 #[test]
+fn a_backup_brings_the_cluster_back_on_an_empty_disk() {
+    let mut cluster = Cluster::control_plane();
+    cluster.kubectl(&["create", "configmap", "kept"]);
+    cluster.terminate();
+    let krab = |words: &[&str], data: &str, file: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_krab"))
+            .args(words)
+            .arg(format!("--data-dir={}", cluster.path(data).display()))
+            .args(Some(file).filter(|file| !file.is_empty()))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let file = cluster.path("backup");
+    assert!(krab(&["store", "check"], "data", "").contains("is sound"));
+    krab(&["store", "backup"], "data", &format!("--to={}", file.display()));
+    std::fs::remove_dir_all(cluster.path("data/store")).unwrap();
+    krab(&["store", "restore"], "data", &format!("--from={}", file.display()));
+    cluster.restart();
+    assert_eq!(cluster.field("configmap/kept", "{.metadata.name}"), "kept");
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_refused_and_sigterm_ends_in_order() {
     let mut cluster = Cluster::control_plane();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_krab"))

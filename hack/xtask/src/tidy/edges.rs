@@ -23,7 +23,7 @@ pub(super) fn check(files: &[File]) -> Vec<String> {
     }
     for file in files.iter().filter(|file| file.is_rust() && !file.is_test()) {
         let owner = file.path.split('/').next().unwrap_or_default();
-        let names_backend = file.text.as_deref().is_some_and(|text| text.contains("store::embedded"));
+        let names_backend = file.text.as_deref().is_some_and(|text| text.contains(concat!("store::", "embedded")));
         if names_backend && owner != "krab" && !file.path.starts_with("crates/store/") {
             complaints.push(format!("{}: only krab names a store backend", file.path));
         }

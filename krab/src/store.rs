@@ -1,0 +1,46 @@
+//! `krab store check|backup|restore`: the embedded store of a server that is not running.
+
+#![allow(clippy::print_stdout, reason = "this is the command's answer to its user")]
+
+use std::path::{Path, PathBuf};
+
+use ::store::Error;
+use ::store::embedded::{self, Summary};
+use anyhow::{Context, Result};
+use component::flags::{Flag, FlagSet};
+
+pub(crate) const CHECK_FLAGS: &[Flag] = &[DATA_DIR, HELP];
+pub(crate) const BACKUP_FLAGS: &[Flag] =
+    &[DATA_DIR, Flag::text("to", "", "the file to write, which must not exist"), HELP];
+pub(crate) const RESTORE_FLAGS: &[Flag] =
+    &[DATA_DIR, Flag::text("from", "", "a file that `krab store backup` wrote"), HELP];
+
+const DATA_DIR: Flag = Flag::text("data-dir", "", "the server's data directory (default as for krab server)");
+const HELP: Flag = Flag::switch("help", "this text");
+
+/// Reads every record.
+pub(crate) fn check(flags: FlagSet) -> Result<()> {
+    report("is sound", &folder(&flags), embedded::check)
+}
+
+/// Copies the store to a file.
+pub(crate) fn backup(flags: FlagSet) -> Result<()> {
+    let to = PathBuf::from(flags.optional("to").context("--to FILE is needed")?);
+    report("is saved", &folder(&flags), |dir| embedded::backup(dir, &to))
+}
+
+/// Puts a backup in the store's place; what was there is kept beside it.
+pub(crate) fn restore(flags: FlagSet) -> Result<()> {
+    let from = PathBuf::from(flags.optional("from").context("--from FILE is needed")?);
+    report("is restored", &folder(&flags), |dir| embedded::restore(&from, dir))
+}
+
+fn folder(flags: &FlagSet) -> PathBuf {
+    crate::server::data_dir(flags).join("store")
+}
+
+fn report(what: &str, dir: &Path, work: impl FnOnce(&Path) -> Result<Summary, Error>) -> Result<()> {
+    let summary = work(dir)?;
+    println!("The store in {} {what}: {} objects at revision {}", dir.display(), summary.objects, summary.revision.0);
+    Ok(())
+}
