@@ -26,7 +26,6 @@ pub(crate) const TABLE: &[Flag] = &[
         "address others reach the API server and this node at (default: that of the default route)",
     ),
     Flag::text("service-cluster-ip-range", "10.96.0.0/12", "addresses of Services"),
-    Flag::text("service-node-port-range", "30000-32767", "ports of Services of type NodePort"),
     Flag::text("cluster-cidr", "10.244.0.0/16", "addresses of pods"),
     Flag::text("cluster-domain", "cluster.local", "DNS domain of the cluster"),
     Flag::text("token-auth-file", "", "CSV file of static bearer tokens: token,user,uid,\"group1,group2\""),
@@ -52,7 +51,6 @@ pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     pub(crate) advertise: IpAddr,
     pub(crate) service_cidr: IpNet,
-    pub(crate) node_ports: std::ops::RangeInclusive<u16>,
     pub(crate) cluster_cidr: IpNet,
     pub(crate) cluster_domain: String,
     pub(crate) token_auth_file: Option<PathBuf>,
@@ -100,7 +98,6 @@ impl Options {
             listen: SocketAddr::new(bind, flags.parse("secure-port")?),
             advertise,
             service_cidr: flags.parse("service-cluster-ip-range")?,
-            node_ports: port_range(flags.text("service-node-port-range"))?,
             cluster_cidr: flags.parse("cluster-cidr")?,
             cluster_domain: flags.text("cluster-domain").to_owned(),
             token_auth_file: flags.optional("token-auth-file").map(PathBuf::from),
@@ -153,15 +150,6 @@ fn own_address() -> IpAddr {
     probe().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn port_range(text: &str) -> Result<std::ops::RangeInclusive<u16>> {
-    let parse = || {
-        let (first, last) = text.split_once('-')?;
-        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-        (0 < first && first <= last).then_some(first..=last)
-    };
-    parse().with_context(|| format!("--service-node-port-range {text}: FIRST-LAST is expected, such as 30000-32767"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,7 +165,6 @@ mod tests {
         assert_eq!(options.listen.to_string(), "0.0.0.0:6443");
         assert_eq!(options.kubeconfig, PathBuf::from("/d/admin.kubeconfig"));
         assert_eq!(options.dns_address().unwrap().to_string(), "10.96.0.10");
-        assert_eq!(options.node_ports, 30000..=32767);
         assert!(options.runs("dns"));
     }
 
@@ -185,7 +172,6 @@ mod tests {
     fn nonsense_is_refused_with_what_to_do() {
         let refusal = |line: &[&str]| options(line).unwrap_err().to_string();
         assert!(refusal(&["--disable", "nope"]).contains("no such part; there are scheduler"));
-        assert!(refusal(&["--service-node-port-range", "9"]).contains("FIRST-LAST"));
         assert!(refusal(&["--cluster-cidr", "nope"]).contains("--cluster-cidr"));
         assert!(refusal(&["--secure-port", "70000"]).contains("--secure-port"));
     }
