@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// The name of our entries.
-pub(crate) const NAME: &str = "krab";
 
 /// Who typed the command: under sudo not root, but the user behind it.
 #[derive(Clone, Debug)]
@@ -68,7 +66,7 @@ impl InvokingUser {
     }
 }
 
-/// `present` with the entries named [`NAME`] taken from `own`.
+/// `present` with the entries of the same names taken from `own`.
 fn merged(present: &str, own: &str) -> Result<String> {
     let own: Value = serde_saphyr::from_str(own)?;
     let mut config: Value = match present.trim() {

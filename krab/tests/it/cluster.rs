@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take before the test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One cluster; ends with the test.
-pub struct Cluster {
+pub(crate) struct Cluster {
     folder: TempDir,
     arguments: Vec<String>,
     server: Option<Child>,
@@ -19,12 +19,12 @@ pub struct Cluster {
 
 impl Cluster {
     /// A control plane without a node, on a free port.
-    pub fn control_plane() -> Self {
+    pub(crate) fn control_plane() -> Self {
         Self::start(&["--disable-node", "--bind-address=127.0.0.1", "--secure-port=0"])
     }
 
     /// A control plane and a node inside an arena, Ready.
-    pub fn with_node() -> Self {
+    pub(crate) fn with_node() -> Self {
         let arena = |name: &str| {
             std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this inside hack/arena"))
         };
@@ -51,7 +51,7 @@ impl Cluster {
     }
 
     /// Starts the server again on the same data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         assert!(self.server.is_none(), "it is running");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let server = Command::new(env!("CARGO_BIN_EXE_krab"))
@@ -68,21 +68,21 @@ impl Cluster {
     }
 
     /// Ends the server without a word.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut server = self.server.take().unwrap();
         server.kill().unwrap();
         server.wait().unwrap();
     }
 
     /// Ends the server in an orderly way; gives its exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let mut server = self.server.take().unwrap();
         let pid = nix::unistd::Pid::from_raw(i32::try_from(server.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         server.wait().unwrap().code()
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -91,7 +91,7 @@ impl Cluster {
     }
 
     /// kubectl, to be given more and spawned.
-    pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into()));
         command
             .arg(format!("--kubeconfig={}", self.kubeconfig().display()))
@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     /// Runs kubectl; what it printed, or what it complained of.
-    pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         outcome(
             self.command(arguments)
                 .output()
@@ -112,14 +112,14 @@ impl Cluster {
 
     /// Runs kubectl, which must succeed.
     #[track_caller]
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.try_kubectl(arguments)
             .unwrap_or_else(|error| panic!("kubectl {}: {error}\n{}", arguments.join(" "), self.log_tail()))
     }
 
     /// Runs kubectl, which must refuse; its complaint.
     #[track_caller]
-    pub fn refused(&self, arguments: &[&str]) -> String {
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
         match self.try_kubectl(arguments) {
             Ok(output) => panic!("kubectl {} was not refused: {output}", arguments.join(" ")),
             Err(complaint) => complaint,
@@ -128,7 +128,7 @@ impl Cluster {
 
     /// `kubectl apply -f -` and the like.
     #[track_caller]
-    pub fn feed(&self, arguments: &[&str], input: &str) -> String {
+    pub(crate) fn feed(&self, arguments: &[&str], input: &str) -> String {
         use std::io::Write;
         let mut child = self
             .command(arguments)
@@ -144,13 +144,13 @@ impl Cluster {
 
     /// A field of an object by JSONPath.
     #[track_caller]
-    pub fn field(&self, object: &str, path: &str) -> String {
+    pub(crate) fn field(&self, object: &str, path: &str) -> String {
         self.kubectl(&["get", object, "-o", &format!("jsonpath={path}")])
     }
 
     /// Waits until `done`.
     #[track_caller]
-    pub fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
+    pub(crate) fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
         let since = Instant::now();
         while !done() {
             if since.elapsed() > PATIENCE {
@@ -183,7 +183,7 @@ fn outcome(output: Output) -> Result<String, String> {
 }
 
 /// A file of the repository's surroundings that a variable names.
-pub fn surroundings(variable: &str) -> PathBuf {
+pub(crate) fn surroundings(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: run ./hack/test"));
     let path = Path::new(&path).to_owned();
     assert!(path.exists(), "{} does not exist", path.display());
