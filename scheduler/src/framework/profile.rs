@@ -174,8 +174,15 @@ impl Profile {
         for (plugin, weight) in self.plugins.iter().filter(|(_, weight)| *weight != 0) {
             let Some(scorer) = plugin.pre_score(cycle, nodes) else { continue };
             score_all(&*scorer, nodes, &mut scores);
-            for (total, score) in totals.iter_mut().zip(&scores) {
+            for ((total, score), node) in totals.iter_mut().zip(&scores).zip(nodes) {
                 *total += score * weight;
+                tracing::trace!(
+                    pod = cycle.pod.name(),
+                    plugin = plugin.name(),
+                    node = node.name(),
+                    score = score * weight,
+                    "plugin scored node"
+                );
             }
         }
         totals
