@@ -89,24 +89,20 @@ pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Res
     if call.ctx.target.name.is_empty() {
         call.ctx.target.name = meta::name(&binding).to_string();
     }
-    let name = call.ctx.target.name.clone();
-    let fault = |field: &'static str, detail: &str| {
-        let path = api::field::Path::new("target").child(field);
-        let error = api::field::Error::invalid(&path, binding["target"][field].clone(), detail);
-        let mut errors = api::field::ErrorList::new();
-        errors.push(error);
-        Status::invalid(&meta::GroupKind::new("", "Binding"), &name, &errors)
-    };
     let node = binding["target"]["name"].as_str().unwrap_or_default().to_string();
+    let target = api::field::Path::new("target");
+    let mut errors = api::field::ErrorList::new();
+    let kind = binding["target"]["kind"].as_str().unwrap_or_default();
+    if !matches!(kind, "" | "Node") {
+        errors.push(api::field::Error::not_supported(&target.child("kind"), kind, ["Node", "<empty>"]));
+    }
     if node.is_empty() {
-        let mut errors = api::field::ErrorList::new();
-        errors.push(api::field::Error::required(&api::field::Path::new("target").child("name"), ""));
-        return Err(Status::invalid(&meta::GroupKind::new("", "Binding"), &name, &errors));
+        errors.push(api::field::Error::required(&target.child("name"), ""));
     }
-    if !matches!(binding["target"]["kind"].as_str().unwrap_or_default(), "" | "Node") {
-        return Err(fault("kind", "must be empty or Node"));
+    if let Some(faults) = errors.message() {
+        return Err(Status::unknown(500, faults));
     }
-    let group_resource = pods.group_resource();
+    let group_resource = meta::GroupResource::new("", "pods/binding");
     let bound = call.ctx.timestamp();
     let mut change = |pod: Value| bind(pod, &binding, &node, &bound, &group_resource);
     let update = Update {

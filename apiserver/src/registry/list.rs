@@ -2,7 +2,9 @@
 //! Whoever adds `registry/<group>/<resource>.rs` adds its line here.
 
 use super::strategy::{Generic, Strategy};
-use super::{apps, batch, coordination, core, discovery, rbac, scheduling, storage};
+use super::{
+    apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac, scheduling, storage,
+};
 
 /// The strategy of a resource.
 pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
@@ -31,6 +33,12 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("batch", "jobs") => &batch::job::Job,
         ("coordination.k8s.io", "leases") => &coordination::Lease,
         ("discovery.k8s.io", "endpointslices") => &discovery::EndpointSlice,
+        ("autoscaling", "horizontalpodautoscalers") => &autoscaling::HorizontalPodAutoscaler,
+        ("networking.k8s.io", "ingressclasses") => &networking::IngressClass,
+        ("networking.k8s.io", "ingresses") => &networking::Ingress,
+        ("networking.k8s.io", "networkpolicies") => &networking::NetworkPolicy,
+        ("node.k8s.io", "runtimeclasses") => &node::RuntimeClass,
+        ("policy", "poddisruptionbudgets") => &policy::PodDisruptionBudget,
         ("rbac.authorization.k8s.io", "clusterrolebindings") => &rbac::Binding { cluster: true },
         ("rbac.authorization.k8s.io", "clusterroles") => &rbac::Role { cluster: true },
         ("rbac.authorization.k8s.io", "rolebindings") => &rbac::Binding { cluster: false },
@@ -73,7 +81,6 @@ const COUNTS_GENERATION: &[(&str, &str)] = &[
     ("resource.k8s.io", "deviceclasses"),
     ("resource.k8s.io", "devicetaintrules"),
     ("resource.k8s.io", "resourceslices"),
-    ("scheduling.k8s.io", "priorityclasses"),
 ];
 
 /// Is metadata.generation kept for this resource? Custom resources count always.

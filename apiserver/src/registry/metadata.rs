@@ -126,7 +126,25 @@ pub fn validate(object: &Value, namespaced: bool, rule: NameRule) -> ErrorList {
         }
     }
     validate_common(object, &path, &mut errors);
+    for (index, finalizer) in meta::finalizers(object).enumerate() {
+        // Upstream: validateKubeFinalizerName.
+        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | ORPHAN | FOREGROUND) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(Error::invalid(&path.child("finalizers").index(index), finalizer, detail));
+        }
+    }
     errors
+}
+
+/// What two rules found is told once. Upstream: the imperative part of rest.ValidateDeclarativelyWithMigrationChecks.
+pub fn without_repeats(errors: ErrorList) -> ErrorList {
+    let mut once: Vec<Error> = Vec::new();
+    for error in errors {
+        if !once.contains(&error) {
+            once.push(error);
+        }
+    }
+    once.into_iter().collect()
 }
 
 /// Faults of a changed object's metadata.

@@ -3,6 +3,7 @@
 
 pub(crate) mod allocator;
 pub mod apps;
+pub mod autoscaling;
 pub mod batch;
 pub mod bootstrap;
 pub mod component_status;
@@ -16,6 +17,9 @@ pub mod fields;
 pub mod list;
 pub mod metadata;
 pub mod name;
+pub mod networking;
+pub mod node;
+pub mod policy;
 pub mod rbac;
 pub mod resource;
 pub mod scheduling;
@@ -25,4 +29,6 @@ pub mod store;
 pub mod strategy;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod validation;

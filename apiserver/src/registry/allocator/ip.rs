@@ -64,12 +64,7 @@ impl Ranges {
         if !self.of(family).any(|range| {
             usable(range).is_some_and(|(first, count)| number(address) >= first && number(address) < first + count)
         }) {
-            let shown: Vec<String> = self.of(family).map(ToString::to_string).collect();
-            return Err(if shown.is_empty() {
-                Error::NotReady
-            } else {
-                Error::AddressOutside(address, shown.join(","))
-            });
+            return Err(if self.of(family).next().is_none() { Error::NotReady } else { Error::AddressOutside });
         }
         if is_taken(address, objects) { Err(Error::AddressTaken) } else { Ok(()) }
     }

@@ -32,8 +32,8 @@ pub(crate) enum Error {
     Full,
     #[error("provided IP is already allocated")]
     AddressTaken,
-    #[error("the provided IP ({0}) is not in the valid range. The range of valid IPs is {1}")]
-    AddressOutside(IpAddr, String),
+    #[error("the provided network does not match the current range")]
+    AddressOutside,
     #[error("provided port is already allocated")]
     PortTaken,
     #[error("provided port is not in the valid range. The range of valid ports is {0}")]

@@ -20,7 +20,7 @@ impl Strategy for Deployment {
         let spec = At::root(new).field("spec");
         nonnegative(&spec.field("replicas"), &mut errors);
         template::required_selector(&spec, "deployment", &mut errors);
-        template::for_selector(&spec.field("template"), spec.get("selector"), &mut errors);
+        template::for_selector(&spec.field("template"), &spec.field("selector"), &mut errors);
         template::runs_for_ever(&spec.field("template"), "ReplicaSet", &mut errors);
         rollout(&spec.field("strategy"), &mut errors);
         nonnegative(&spec.field("minReadySeconds"), &mut errors);

@@ -26,7 +26,7 @@ impl Strategy for ReplicaSet {
         nonnegative(&spec.field("minReadySeconds"), &mut errors);
         // "deployment" is what upstream says here.
         template::required_selector(&spec, "deployment", &mut errors);
-        template::for_selector(&spec.field("template"), spec.get("selector"), &mut errors);
+        template::for_selector(&spec.field("template"), &spec.field("selector"), &mut errors);
         template::runs_for_ever(&spec.field("template"), "ReplicaSet", &mut errors);
         errors
     }

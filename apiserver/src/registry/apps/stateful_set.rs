@@ -53,7 +53,7 @@ impl Strategy for StatefulSet {
         template::required_selector(&spec, "statefulset", &mut errors);
         let own = with_claims(&spec);
         let pods = At::new(&own, spec.path.child("template"));
-        template::for_selector(&pods, spec.get("selector"), &mut errors);
+        template::for_selector(&pods, &spec.field("selector"), &mut errors);
         template::runs_for_ever(&pods, "StatefulSet", &mut errors);
         errors
     }

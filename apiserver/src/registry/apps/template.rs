@@ -20,16 +20,22 @@ pub(crate) fn required_selector(spec: &At<'_>, kind: &str, errors: &mut ErrorLis
     }
 }
 
-/// A template whose labels the selector matches (an empty one asks nothing).
-pub(crate) fn for_selector(template: &At<'_>, selector: &Value, errors: &mut ErrorList) {
-    if !selector::is_empty(selector) {
-        labels_match(template, selector, errors);
+/// A template whose labels the selector matches: an empty one matches all, an absent one nothing.
+pub(crate) fn for_selector(template: &At<'_>, own: &At<'_>, errors: &mut ErrorList) {
+    let mut faults = ErrorList::new();
+    selector::label_selector(own, &mut faults);
+    if !faults.is_empty() {
+        errors.push(own.invalid("invalid label selector"));
+        return;
+    }
+    if !own.is_set() || !selector::is_empty(own.value) {
+        labels_match(template, own.value, errors);
     }
     pod_spec::template(template, errors);
 }
 
 pub(crate) fn labels_match(template: &At<'_>, selector: &Value, errors: &mut ErrorList) {
-    if !selector::matches(selector, meta::labels(template.value)) {
+    if selector.is_null() || !selector::matches(selector, meta::labels(template.value)) {
         let labels = template.field("metadata").field("labels");
         let shown = if labels.is_set() { labels.bad() } else { api::field::BadValue::Verbatim("null".to_owned()) };
         errors.push(Error::invalid(&labels.path, shown, "`selector` does not match template `labels`"));

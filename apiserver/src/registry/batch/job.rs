@@ -3,12 +3,13 @@
 use api::field::{Error, ErrorList, Path};
 use api::meta;
 use api::names;
+use api::status::Status;
 use serde_json::{Value, json};
 
 use super::super::apps::template;
 use super::super::core::pod_warnings;
 use super::super::fields::{At, at, items_mut, object_mut, remove, set, text};
-use super::super::strategy::Strategy;
+use super::super::strategy::{Extra, Strategy};
 use super::super::validation::{immutable, nonnegative, pod_spec, same, selector};
 use super::job_policy;
 use crate::context::RequestContext;
@@ -28,6 +29,17 @@ impl Strategy for Job {
             generate_selector(new);
         }
         set(new, "status", json!({}));
+    }
+
+    fn allocate_on_create(&self, _ctx: &RequestContext, new: &mut Value) -> Result<Extra, Status> {
+        // Upstream's defaulting does it at each read: not before validation.
+        if meta::labels(new).is_none_or(serde_json::Map::is_empty) {
+            let labels = at(new, &["spec", "template", "metadata", "labels"]).clone();
+            if !labels.is_null() {
+                set(object_mut(new, "metadata"), "labels", labels);
+            }
+        }
+        Ok(Extra::default())
     }
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {

@@ -113,7 +113,8 @@ fn exit_codes(at: &At<'_>, spec: &At<'_>, errors: &mut ErrorList) {
     }
     let count = values.slice().len();
     if count == 0 {
-        errors.push(values.invalid("at least one value is required"));
+        let none = serde_json::Value::from(Vec::<serde_json::Value>::new());
+        errors.push(Error::invalid(&values.path, none, "at least one value is required"));
     } else if count > 255 {
         errors.push(Error::too_many(&values.path, Some(count), 255));
     }
@@ -123,9 +124,10 @@ fn exit_codes(at: &At<'_>, spec: &At<'_>, errors: &mut ErrorList) {
         }
         if index > 0 {
             let earlier = values.slice()[index - 1].as_i64().unwrap_or(0);
-            if earlier == value.int() {
+            if values.slice()[..index].contains(value.value) {
                 errors.push(Error::duplicate(&value.path, value.int()));
-            } else if earlier > value.int() {
+            }
+            if earlier > value.int() {
                 errors.push(values.invalid("must be ordered"));
             }
         }
@@ -153,12 +155,27 @@ pub(super) fn success_policy(spec: &At<'_>, errors: &mut ErrorList) {
         if !needed.is_set() && !indexes.is_set() {
             errors.push(rule.required("at least one of succeededCount or succeededIndexes must be specified"));
         }
+        let completions = spec.field("completions").int();
+        let mut total = None;
+        if indexes.is_set() {
+            match count_indexes(indexes.str(), completions) {
+                Ok(count) => total = Some(count),
+                Err(why) => {
+                    errors.push(indexes.invalid_str(format!("error parsing succeededIndexes: {why}")));
+                    total = Some(0);
+                }
+            }
+        }
         if needed.is_set() {
             super::super::validation::nonnegative(&needed, errors);
-            let completions = spec.field("completions").int();
             if needed.int() > completions {
                 errors.push(needed.invalid_int(format!(
                     "must be less than or equal to {completions} (the number of specified completions)"
+                )));
+            }
+            if let Some(total) = total.filter(|total| needed.int() > *total) {
+                errors.push(needed.invalid_int(format!(
+                    "must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
                 )));
             }
         }
@@ -172,4 +189,36 @@ pub(super) fn replacement_policy(spec: &At<'_>, errors: &mut ErrorList) {
             if spec.has("podFailurePolicy") { &["Failed"] } else { &["Failed", "TerminatingOrFailed"] };
         one_of(&policy, supported, errors);
     }
+}
+
+/// How many indexes `0,2-4` are. Upstream: validateIndexesFormat.
+fn count_indexes(text: &str, completions: i64) -> Result<i64, String> {
+    let quote = api::go_text::quote;
+    let mut previous: Option<i64> = None;
+    let mut total = 0;
+    for fragment in text.split(',').filter(|_| !text.is_empty()) {
+        let parts: Vec<&str> = fragment.split('-').collect();
+        if parts.len() > 2 {
+            return Err(format!(
+                "the fragment {} violates the requirement that an index interval can have at most two parts separated by '-'",
+                quote(fragment)
+            ));
+        }
+        let number = |part: &str| {
+            let number: i64 =
+                part.parse().map_err(|_| format!("cannot convert string to integer for index: {}", quote(part)))?;
+            if number < completions { Ok(number) } else { Err(format!("too large index: {}", quote(part))) }
+        };
+        let first = number(parts[0])?;
+        let last = parts.get(1).map_or(Ok(first), |part| number(part))?;
+        let wrong = |before: i64, now: i64| Err(format!("non-increasing order, previous: {before}, current: {now}"));
+        match previous {
+            Some(before) if before >= first => return wrong(before, first),
+            _ if parts.len() == 2 && first >= last => return wrong(first, last),
+            _ => {}
+        }
+        total += last - first + 1;
+        previous = Some(last);
+    }
+    Ok(total)
 }

@@ -27,7 +27,7 @@ fn an_empty_store_gets_everything_once() {
     let first = plan(&config(), &Fixture::default());
     assert_eq!(first.len(), 3);
     let mut objects = created(&first);
-    assert_eq!(objects.len(), 4 + 1 + 3 + 19 + 141 + 4);
+    assert_eq!(objects.len(), 4 + 1 + 3 + 19 + 142 + 4);
     for object in &mut objects {
         if meta::kind(object) == "ServiceCIDR" {
             object["status"] = json!({"conditions": [{}]});

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;
-use super::super::validation::{dns_label, ip, named, qualified_name, required_one_of, same};
+use super::super::validation::{dns_label, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same};
 use super::service::endpoint_ip;
 use crate::context::RequestContext;
 
@@ -27,8 +27,12 @@ impl Strategy for Endpoints {
         if same(&new["subsets"], &old["subsets"]) { ErrorList::new() } else { self.validate(ctx, new) }
     }
 
-    fn warnings_on_create(&self, _ctx: &RequestContext, _new: &Value) -> Vec<String> {
-        vec![DEPRECATED.to_owned()]
+    fn prepare_for_create(&self, ctx: &RequestContext, _new: &mut Value) {
+        ctx.warn(DEPRECATED);
+    }
+
+    fn prepare_for_update(&self, ctx: &RequestContext, _new: &mut Value, _old: &Value) {
+        ctx.warn(DEPRECATED);
     }
 
     fn allow_create_on_update(&self) -> bool {
@@ -49,6 +53,9 @@ fn subset_rules(subset: &At<'_>, errors: &mut ErrorList) {
             if address.has("nodeName") {
                 let node = address.field("nodeName");
                 named(&node, names::name_is_dns_subdomain(node.str(), false), errors);
+            }
+            if parse_ip_sloppy(address.text("ip")).is_none() {
+                errors.push(address.field("ip").invalid_str("must be a valid IP address"));
             }
             endpoint_ip(&address.field("ip"), errors);
         }

@@ -29,7 +29,8 @@ impl Strategy for LimitRange {
             let kind = item.field("type");
             errors
                 .extend(names::is_qualified_name(kind.str()).into_iter().map(|complaint| kind.invalid_str(complaint)));
-            if !kind.str().contains('/') && !TYPES.contains(&kind.str()) {
+            let qualified = names::is_qualified_name(kind.str()).is_empty();
+            if qualified && !kind.str().contains('/') && !TYPES.contains(&kind.str()) {
                 errors.push(kind.invalid_str("must be a standard limit type or fully qualified"));
             }
             if limits.slice()[..index].iter().any(|earlier| earlier["type"] == *kind.value) {
@@ -52,7 +53,10 @@ fn limits_of(item: &At<'_>, kind: &str, errors: &mut ErrorList) {
         }
     }
     if kind == "PersistentVolumeClaim" && !max.has("storage") && !min.has("storage") {
-        errors.push(item.required("either minimum or maximum storage value is required, but neither was provided"));
+        errors.push(
+            item.field("limits")
+                .required("either minimum or maximum storage value is required, but neither was provided"),
+        );
     }
     let keys: BTreeSet<&str> = maps.iter().flat_map(|map| map.entries().map(|(key, _)| key)).collect();
     for key in keys {
@@ -62,21 +66,24 @@ fn limits_of(item: &At<'_>, kind: &str, errors: &mut ErrorList) {
                 quantity_value(key, &value, errors);
             }
         }
-        let mut check = |low: &At<'_>, high: &At<'_>, detail: &str| {
+        // Upstream shows what the default is held against, under the default's path.
+        let mut check = |shown: &At<'_>, low: &At<'_>, high: &At<'_>, detail: &str| {
             if let (Some(low), Some(high)) = (amount(low, key), amount(high, key))
                 && quantity(&low) > quantity(&high)
             {
                 let (low_value, high_value) = (quantity(&low), quantity(&high));
                 let detail = detail.replace("{low}", &low_value.to_string()).replace("{high}", &high_value.to_string());
-                errors.push(Error::invalid(&low.path, low_value.to_string(), detail));
+                let value = if detail.starts_with("default value") { &high_value } else { &low_value };
+                let value = if detail.contains("than default request value") { &high_value } else { value };
+                errors.push(Error::invalid(&shown.path.key(key), value.to_string(), detail));
             }
         };
-        check(min, max, "min value {low} is greater than max value {high}");
-        check(min, request, "min value {low} is greater than default request value {high}");
-        check(request, max, "default request value {low} is greater than max value {high}");
-        check(request, default, "default request value {low} is greater than default limit value {high}");
-        check(min, default, "min value {low} is greater than default value {high}");
-        check(default, max, "default value {low} is greater than max value {high}");
+        check(min, min, max, "min value {low} is greater than max value {high}");
+        check(request, min, request, "min value {low} is greater than default request value {high}");
+        check(request, request, max, "default request value {low} is greater than max value {high}");
+        check(request, request, default, "default request value {low} is greater than default limit value {high}");
+        check(default, min, default, "min value {low} is greater than default value {high}");
+        check(default, default, max, "default value {low} is greater than max value {high}");
         if let Some(own) = amount(ratio, key)
             && quantity(&own) < api::quantity::Quantity::new(1, api::quantity::Format::DecimalSI)
         {

@@ -4,7 +4,7 @@ use api::field::{Error, ErrorList, Path};
 use api::names;
 use serde_json::Value;
 
-use super::super::fields::{At, at, items, text};
+use super::super::fields::{At, at, items, object_mut, set, text};
 use super::super::strategy::Strategy;
 use super::super::validation::{affinity, cidr, qualified_name, resources};
 use crate::context::RequestContext;
@@ -17,6 +17,14 @@ impl Strategy for Node {
     /// A kubelet registers with capacity and conditions in one request.
     fn reset_status_on_create(&self) -> bool {
         false
+    }
+
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        one_pod_cidr(new);
+    }
+
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, _old: &Value) {
+        one_pod_cidr(new);
     }
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
@@ -48,6 +56,14 @@ impl Strategy for Node {
         let mut errors = ErrorList::new();
         update(new, old, &mut errors);
         errors
+    }
+}
+
+/// The singular field wins over the plural where they differ. Upstream: Convert_v1_NodeSpec_To_core_NodeSpec.
+fn one_pod_cidr(node: &mut Value) {
+    let own = text(&node["spec"], "podCIDR").to_owned();
+    if !own.is_empty() && node["spec"]["podCIDRs"][0] != own.as_str() {
+        set(object_mut(node, "spec"), "podCIDRs", serde_json::json!([own]));
     }
 }
 

@@ -87,9 +87,9 @@ impl Strategy for PersistentVolume {
                     .forbidden("spec.persistentvolumesource is immutable after creation"),
             );
         }
-        for field in ["volumeMode"] {
-            super::super::validation::immutable(&spec.field(field), at(old, &["spec", field]), &mut errors);
-        }
+        // The path is upstream's.
+        let mode = At::new(spec.get("volumeMode"), api::field::Path::new("volumeMode"));
+        super::super::validation::immutable(&mode, at(old, &["spec", "volumeMode"]), &mut errors);
         errors
     }
 }
@@ -97,7 +97,6 @@ impl Strategy for PersistentVolume {
 fn capacity(at: &At<'_>, errors: &mut ErrorList) {
     if at.is_empty() {
         errors.push(at.required(""));
-        return;
     }
     if !at.has("storage") || at.entries().count() > 1 {
         errors.push(Error::not_supported(&at.path, at.bad(), ["storage"]));

@@ -33,6 +33,14 @@ impl Strategy for PersistentVolumeClaim {
 
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         set(new, "status", json!({"phase": "Pending"}));
+        // Upstream: NormalizeDataSources.
+        let spec = object_mut(new, "spec");
+        for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
+            if spec[to].is_null() && !spec[from].is_null() && spec[from]["namespace"].is_null() {
+                let source = spec[from].clone();
+                set(spec, to, source);
+            }
+        }
     }
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
@@ -106,7 +114,8 @@ pub(crate) fn spec(at: &At<'_>, errors: &mut ErrorList) {
             quantity_value("storage", &storage, errors);
             if quantity(&storage) <= api::quantity::Quantity::default() {
                 let value = quantity(&storage).to_string();
-                errors.push(Error::invalid(&storage.path, value, super::super::validation::POSITIVE));
+                let path = at.field("resources").path.key("storage");
+                errors.push(Error::invalid(&path, value, "must be greater than zero"));
             }
         }
         None => errors.push(Error::required(&at.field("resources").path.key("storage"), "")),
@@ -116,10 +125,9 @@ pub(crate) fn spec(at: &At<'_>, errors: &mut ErrorList) {
         named(&class, names::name_is_dns_subdomain(class.str(), false), errors);
     }
     optional_one_of(&at.field("volumeMode"), &["Block", "Filesystem"], errors);
-    let source = at.field("dataSource");
-    if source.is_set() {
+    for source in [at.field("dataSource"), at.field("dataSourceRef")] {
         for field in ["name", "kind"] {
-            if source.text(field).is_empty() {
+            if source.is_set() && source.text(field).is_empty() {
                 errors.push(source.field(field).required(""));
             }
         }

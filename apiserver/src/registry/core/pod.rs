@@ -19,8 +19,15 @@ pub(crate) const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 pub struct Pod;
 
 impl Strategy for Pod {
-    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+    fn prepare_for_create(&self, ctx: &RequestContext, new: &mut Value) {
+        for key in meta::annotations(new).into_iter().flatten().map(|(key, _)| key) {
+            if key.starts_with(pod_spec::APP_ARMOR_ANNOTATION) {
+                let instead = "use the \"appArmorProfile\" field instead";
+                ctx.warn(format!("metadata.annotations[{key}]: deprecated since v1.30; {instead}"));
+            }
+        }
         merge_match_label_keys(new);
+        pod_spec::drop_disabled(object_mut(new, "spec"));
         let mut status = json!({"phase": "Pending", "qosClass": qos::class(&new["spec"])});
         if !items(&new["spec"], "schedulingGates").is_empty() {
             status["conditions"] = json!([{
@@ -80,8 +87,9 @@ impl Strategy for Pod {
             "ephemeralcontainers" => {
                 let wanted = remove(object_mut(new, "spec"), "ephemeralContainers");
                 keep_all_but_metadata(new, old);
-                if let Some(wanted) = wanted {
-                    set(object_mut(new, "spec"), "ephemeralContainers", wanted);
+                match wanted {
+                    Some(wanted) => set(object_mut(new, "spec"), "ephemeralContainers", wanted),
+                    None => drop(remove(object_mut(new, "spec"), "ephemeralContainers")),
                 }
             }
             "resize" => keep_only_resize(new, old),

@@ -219,7 +219,11 @@ pub(super) fn resize(new: &Value, old: &Value, errors: &mut ErrorList) {
     }
     if qos::class(&new["spec"]) != text(&old["status"], "qosClass") {
         let detail = "Pod QOS Class may not change as a result of resizing";
-        errors.push(Error::invalid(&spec.path, qos::class(&new["spec"]), detail));
+        errors.push(Error::invalid(&spec.path, text(&old["status"], "qosClass"), detail));
+    }
+    let running = |status: &&Value| !at(status, &["state", "running"]).is_null();
+    if items(&old["status"], "containerStatuses").iter().filter(running).any(|status| status["resources"].is_null()) {
+        errors.push(spec.forbidden("Pod running on node without support for resize"));
     }
     for list in ["containers", "initContainers"] {
         let own = spec.field(list);

@@ -32,7 +32,7 @@ impl Strategy for ReplicationController {
             return errors;
         }
         let selector = json!({"matchLabels": spec.get("selector")});
-        template::for_selector(&own, &selector, &mut errors);
+        template::for_selector(&own, &At::root(&selector), &mut errors);
         template::runs_for_ever(&own, "ReplicationController", &mut errors);
         errors
     }

@@ -34,6 +34,8 @@ impl Strategy for ResourceQuota {
             qualified_name(&scope, &mut errors);
             if !SCOPES.contains(&scope.str()) {
                 errors.push(Error::invalid(&scopes.path, scopes.bad(), "unsupported scope"));
+            } else if spec.field("hard").entries().any(|(name, _)| !counts_in(scope.str(), name)) {
+                errors.push(scopes.invalid("unsupported scope applied to resource"));
             }
         }
         let has = |scope: &str| scopes.slice().iter().any(|own| own == scope);
@@ -43,7 +45,11 @@ impl Strategy for ResourceQuota {
             }
         }
         for expression in spec.field("scopeSelector").field("matchExpressions").items() {
-            let (operator, values) = (expression.field("operator"), expression.field("values"));
+            let operator = expression.field("operator");
+            let values = At::new(
+                expression.get("values"),
+                spec.path.child("scopeSelector").child("matchExpressions").child("values"),
+            );
             required_text(&expression.field("scopeName"), &mut errors);
             match operator.str() {
                 "In" | "NotIn" if values.is_empty() => {
@@ -92,10 +98,26 @@ impl Strategy for ResourceQuota {
     }
 }
 
+/// Upstream: IsResourceQuotaScopeValidForResource.
+fn counts_in(scope: &str, resource: &str) -> bool {
+    match scope {
+        "BestEffort" => resource == "pods",
+        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => {
+            let bare = resource.trim_start_matches("requests.").trim_start_matches("limits.");
+            resource == "pods"
+                || matches!(bare, "cpu" | "memory" | "ephemeral-storage")
+                || bare.starts_with("hugepages-")
+                || bare.contains('/')
+        }
+        _ => true,
+    }
+}
+
 fn amounts(at: &At<'_>, errors: &mut ErrorList) {
     for (name, amount) in at.entries() {
         let fine = resource_name(name, &amount, errors);
-        if fine && !name.contains('/') && (NOT_QUOTA.contains(&name) && !is_huge_page(name)) {
+        let unknown = !fine || NOT_QUOTA.contains(&name) && !is_huge_page(name);
+        if !name.contains('/') && unknown {
             errors.push(Error::invalid(&amount.path, name, "must be a standard resource for quota"));
         }
         quantity_value(name, &amount, errors);

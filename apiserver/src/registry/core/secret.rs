@@ -47,6 +47,17 @@ impl Strategy for Secret {
         errors
     }
 
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        let has_pem =
+            |key| super::super::fields::base64_field(&new["data"], key).is_some_and(|pem| pem.contains("-----BEGIN "));
+        let missing = match text(new, "type") {
+            "kubernetes.io/tls" if !has_pem("tls.crt") => "certificate",
+            "kubernetes.io/tls" if !has_pem("tls.key") => "key",
+            _ => return Vec::new(),
+        };
+        vec![format!("tls: failed to find any PEM data in {missing} input")]
+    }
+
     fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         immutable(&At::root(new).field("type"), &old["type"], &mut errors);

@@ -20,6 +20,13 @@ impl Strategy for ServiceAccount {
         }
     }
 
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        const ENFORCE: &str = "kubernetes.io/enforce-mountable-secrets";
+        let instead = "prefer separate namespaces to isolate access to mounted secrets";
+        let set = api::meta::annotation(new, ENFORCE).is_some();
+        set.then(|| format!("metadata.annotations[{ENFORCE}]: deprecated in v1.32+; {instead}")).into_iter().collect()
+    }
+
     fn prepare_for_update(&self, ctx: &RequestContext, new: &mut Value, _old: &Value) {
         self.prepare_for_create(ctx, new);
     }

@@ -8,7 +8,7 @@ use super::core::service::endpoint_ip;
 use super::fields::{At, at};
 use super::strategy::Strategy;
 use super::validation::{
-    canonical_ip, dns_label, immutable, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same,
+    FIELD_IMMUTABLE, canonical_ip, dns_label, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same,
 };
 use crate::context::RequestContext;
 
@@ -30,7 +30,10 @@ impl Strategy for EndpointSlice {
         if !same(at(new, &["endpoints"]), at(old, &["endpoints"])) {
             endpoints(new, &mut errors);
         }
-        immutable(&At::root(new).field("addressType"), at(old, &["addressType"]), &mut errors);
+        let kind = At::root(new).field("addressType");
+        if kind.value != at(old, &["addressType"]) {
+            errors.push(Error::invalid(&kind.path, Value::Null, FIELD_IMMUTABLE));
+        }
         errors
     }
 }
@@ -70,7 +73,7 @@ fn endpoints(new: &Value, errors: &mut ErrorList) {
     for endpoint in list.items() {
         let own = endpoint.field("addresses");
         if own.is_empty() {
-            errors.push(own.required("must contain at least 1 address"));
+            errors.push(own.required(""));
         } else if own.slice().len() > 100 {
             errors.push(Error::too_many(&own.path, Some(own.slice().len()), 100));
         }

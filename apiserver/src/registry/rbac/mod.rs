@@ -45,7 +45,14 @@ impl Strategy for Role {
                     selectors.required("at least one clusterRoleSelector required if aggregationRule is non-nil"),
                 );
             }
-            selectors.items().for_each(|own| selector::label_selector(&own, &mut errors));
+            for own in selectors.items() {
+                let mut faults = ErrorList::new();
+                selector::label_selector(&own, &mut faults);
+                if !faults.is_empty() {
+                    errors.extend(faults);
+                    errors.push(Error::invalid(&own.path, Value::Null, "invalid label selector."));
+                }
+            }
         }
         errors
     }
@@ -55,7 +62,7 @@ fn policy_rule(rule: &At<'_>, cluster: bool, errors: &mut ErrorList) {
     let [verbs, groups, resources, urls] =
         ["verbs", "apiGroups", "resources", "nonResourceURLs"].map(|field| rule.field(field));
     if verbs.is_empty() {
-        errors.push(verbs.required("verbs must contain at least one value"));
+        errors.push(verbs.required(""));
     }
     if !urls.is_empty() {
         if !cluster {

@@ -19,6 +19,11 @@ pub(crate) const SYSTEM: [(&str, i64); 2] =
 pub struct PriorityClass;
 
 impl Strategy for PriorityClass {
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        // Never counted further.
+        meta::set_generation(new, 1);
+    }
+
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let root = At::root(new);

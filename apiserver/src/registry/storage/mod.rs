@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::{At, at};
 use super::strategy::Strategy;
-use super::validation::{immutable, named, one_of, optional_one_of, required_text, same, volume};
+use super::validation::{FIELD_IMMUTABLE, named, one_of, optional_one_of, required_text, same, volume};
 use crate::context::RequestContext;
 
 /// The semantics of storage classes.
@@ -26,7 +26,7 @@ impl Strategy for StorageClass {
             errors.push(Error::too_long(&parameters.path, 512));
         }
         if parameters.entries().any(|(key, _)| key.is_empty()) {
-            errors.push(Error::invalid(&parameters.path, "", "field can not be empty"));
+            errors.push(Error::invalid(&parameters.path, "", "field can not be empty."));
         }
         optional_one_of(&root.field("reclaimPolicy"), &["Delete", "Retain"], &mut errors);
         let binding = root.field("volumeBindingMode");
@@ -41,14 +41,11 @@ impl Strategy for StorageClass {
     fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = self.validate(ctx, new);
         let root = At::root(new);
-        for (field, what) in
-            [("parameters", "parameters"), ("provisioner", "provisioner"), ("reclaimPolicy", "reclaimPolicy")]
-        {
+        for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
             if !same(root.get(field), at(old, &[field])) {
-                errors.push(root.field(field).forbidden(format!("updates to {what} are forbidden.")));
+                errors.push(Error::invalid(&root.field(field).path, Value::Null, FIELD_IMMUTABLE));
             }
         }
-        immutable(&root.field("volumeBindingMode"), at(old, &["volumeBindingMode"]), &mut errors);
         errors
     }
 }
@@ -86,8 +83,9 @@ impl Strategy for CsiDriver {
                 errors.push(spec.field(field).required(""));
             }
         }
-        for mode in spec.field("volumeLifecycleModes").items() {
-            one_of(&mode, &["Ephemeral", "Persistent"], &mut errors);
+        let modes = spec.field("volumeLifecycleModes");
+        for mode in modes.items().filter(|mode| !matches!(mode.str(), "Ephemeral" | "Persistent")) {
+            errors.push(Error::not_supported(&modes.path, mode.str(), ["Persistent", "Ephemeral"]));
         }
         optional_one_of(&spec.field("fsGroupPolicy"), &["File", "None", "ReadWriteOnceWithFSType"], &mut errors);
         errors

@@ -84,6 +84,7 @@ impl Engine {
         strategy.prepare_for_create(ctx, object);
         let mut errors = metadata::validate(object, resource.info.namespaced, strategy.name_rule());
         errors.extend(strategy.validate(ctx, object));
+        let errors = metadata::without_repeats(errors);
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.group_kind(), meta::name(object), &errors));
         }

@@ -91,7 +91,7 @@ impl Engine {
         let mut served = old.clone();
         Engine::from_storage(resource, &mut served);
         let mut new = (update.change)(served)?;
-        check_versions(resource, ctx, &mut new, &old)?;
+        check_versions(resource, ctx, &mut new, &old, update.options)?;
         metadata::ensure_namespace(&mut new, meta::namespace(&old))?;
         Engine::to_storage(resource, &mut new);
         if update.mode != Mode::Direct {
@@ -169,6 +169,7 @@ impl Engine {
             Mode::Subresource(subresource) => strategy.validate_subresource_update(ctx, subresource, new, old),
             _ => strategy.validate_update(ctx, new, old),
         });
+        let errors = metadata::without_repeats(errors);
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.group_kind(), meta::name(new), &errors));
         }
@@ -230,10 +231,17 @@ impl Engine {
 }
 
 /// The uid and resourceVersion a client sent must be those of the object; absent ones are filled in.
-fn check_versions(resource: &Resource, ctx: &RequestContext, new: &mut Value, old: &Value) -> Result<(), Status> {
+fn check_versions(
+    resource: &Resource,
+    ctx: &RequestContext,
+    new: &mut Value,
+    old: &Value,
+    options: &WriteOptions,
+) -> Result<(), Status> {
     let name = &ctx.target.name;
     let (uid, old_uid) = (meta::uid(new), meta::uid(old));
-    if !uid.is_empty() && uid != old_uid {
+    // What a patch makes of the uid is found by validation: it is not the client's precondition.
+    if !uid.is_empty() && uid != old_uid && options.kind != "PatchOptions" {
         let key = resource.key(meta::namespace(old), name);
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \

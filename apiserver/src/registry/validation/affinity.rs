@@ -175,7 +175,10 @@ pub(super) fn spread_constraints(at: &At<'_>, errors: &mut ErrorList) {
     };
     let all: Vec<_> = at.items().map(|constraint| kind(&constraint)).collect();
     for (index, constraint) in at.items().enumerate() {
-        positive(&constraint.field("maxSkew"), errors);
+        let skew = constraint.field("maxSkew");
+        if skew.int() <= 0 {
+            errors.push(skew.invalid_int("must be greater than zero"));
+        }
         if constraint.text("topologyKey").is_empty() {
             errors.push(constraint.field("topologyKey").required("can not be empty"));
         }

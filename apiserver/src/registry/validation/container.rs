@@ -93,23 +93,16 @@ pub(super) fn init_containers(spec: &At<'_>, pod: &PodFacts<'_>, errors: &mut Er
 }
 
 pub(super) fn ephemeral_containers(spec: &At<'_>, pod: &PodFacts<'_>, errors: &mut ErrorList) {
-    const ALLOWED: [&str; 16] = [
-        "name",
-        "image",
-        "command",
-        "args",
-        "workingDir",
-        "env",
-        "envFrom",
-        "volumeMounts",
-        "volumeDevices",
-        "terminationMessagePath",
-        "terminationMessagePolicy",
-        "imagePullPolicy",
-        "securityContext",
-        "stdin",
-        "stdinOnce",
-        "tty",
+    const NOT_EPHEMERAL: [&str; 9] = [
+        "ports",
+        "resources",
+        "resizePolicy",
+        "restartPolicy",
+        "restartPolicyRules",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "lifecycle",
     ];
     let others: HashSet<&str> = ["containers", "initContainers"]
         .into_iter()
@@ -127,10 +120,9 @@ pub(super) fn ephemeral_containers(spec: &At<'_>, pod: &PodFacts<'_>, errors: &m
         if !target.str().is_empty() && !others.contains(target.str()) {
             errors.push(Error::not_found(&target.path, target.str()));
         }
-        for (field, value) in container.entries() {
-            if field != "targetContainerName" && !ALLOWED.contains(&field) && !value.is_empty() {
-                let path = container.path.child(field.to_owned());
-                errors.push(Error::forbidden(&path, "cannot be set for an Ephemeral Container"));
+        for field in NOT_EPHEMERAL {
+            if !container.field(field).is_empty() {
+                errors.push(container.field(field).forbidden("cannot be set for an Ephemeral Container"));
             }
         }
         for mount in container.field("volumeMounts").items() {

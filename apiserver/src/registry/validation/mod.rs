@@ -17,7 +17,7 @@ pub mod volume;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use api::field::{BadValue, Error, ErrorList};
+use api::field::{Error, ErrorList};
 use api::names;
 use ipnet::IpNet;
 use serde_json::Value;
@@ -191,11 +191,6 @@ pub(crate) fn cidr(at: &At<'_>, errors: &mut ErrorList) -> Option<IpNet> {
         errors.push(at.invalid_str("must not have bits set beyond the prefix length"));
     }
     Some(net)
-}
-
-/// A duration-like bad value that is not the field's own.
-pub(crate) fn invalid_with(at: &At<'_>, bad: impl Into<BadValue>, detail: impl Into<String>) -> Error {
-    Error::invalid(&at.path, bad, detail)
 }
 
 /// `25%` or a number. Upstream: intstr validation of rolling updates.

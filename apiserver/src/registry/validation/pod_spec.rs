@@ -3,7 +3,7 @@
 use api::field::{Error, ErrorList};
 use api::names;
 
-use super::super::fields::At;
+use super::super::fields::{At, items, items_mut, remove};
 use super::container::{self, PodFacts};
 use super::{
     affinity, annotations, dns_label, dns_subdomain, ip, named, one_of, optional_one_of, qualified_name,
@@ -32,6 +32,23 @@ pub(crate) fn template(at: &At<'_>, errors: &mut ErrorList) {
 }
 
 /// Annotations that mean something to pods. Upstream: ValidatePodSpecificAnnotations.
+/// Takes away fields of features that are off: stop signals. Upstream: dropDisabledFields.
+pub(crate) fn drop_disabled(spec: &mut serde_json::Value) {
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in items_mut(spec, list) {
+            let Some(lifecycle) = container.get_mut("lifecycle").and_then(serde_json::Value::as_object_mut) else {
+                continue;
+            };
+            if lifecycle.shift_remove("stopSignal").is_some() && lifecycle.is_empty() {
+                remove(container, "lifecycle");
+            }
+        }
+    }
+}
+
+/// Followed by a container's name.
+pub(crate) const APP_ARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 pub(crate) fn pod_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut ErrorList) {
     const MIRROR: &str = "kubernetes.io/config.mirror";
     const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -43,6 +60,23 @@ pub(crate) fn pod_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut ErrorList
     let bad = cost.parse::<i32>().is_err() || cost.starts_with('+') || (cost.starts_with('0') && cost != "0");
     if at.has(DELETION_COST) && bad {
         errors.push(Error::invalid(&at.path.key(DELETION_COST), cost, "must be a 32bit integer"));
+    }
+    app_armor_annotations(at, spec, errors);
+}
+
+/// The form of before v1.30. Upstream: ValidateAppArmorPodAnnotations.
+fn app_armor_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut ErrorList) {
+    for (key, profile) in at.entries() {
+        let Some(container) = key.strip_prefix(APP_ARMOR_ANNOTATION) else { continue };
+        let own = |list: &&str| items(spec.value, list).iter().any(|one| one["name"] == container);
+        if !["initContainers", "containers", "ephemeralContainers"].iter().any(|list| own(list)) {
+            errors.push(Error::invalid(&at.path.key(key), container, "container not found"));
+        }
+        let value = profile.str();
+        if !matches!(value, "" | "runtime/default" | "unconfined") && !value.starts_with("localhost/") {
+            let detail = format!("invalid AppArmor profile name: {}", api::go_text::quote(value));
+            errors.push(Error::invalid(&at.path.key(key), value, detail));
+        }
     }
 }
 

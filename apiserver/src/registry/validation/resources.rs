@@ -116,7 +116,7 @@ pub(crate) fn quantity_value(name: &str, at: &At<'_>, errors: &mut ErrorList) {
         errors.push(Error::invalid(&at.path, value.to_string(), NOT_NEGATIVE));
     }
     if (INTEGER.contains(&name) || is_extended(name)) && value.milli_value() % 1000 != 0 {
-        errors.push(Error::invalid(&at.path, api::field::BadValue::Verbatim(value.to_string()), "must be an integer"));
+        errors.push(Error::invalid(&at.path, value.to_string(), "must be an integer"));
     }
 }
 

@@ -40,7 +40,58 @@ pub(super) fn container(at: &At<'_>, host_users: bool, errors: &mut ErrorList) {
             );
         }
     }
+    windows(&at.field("windowsOptions"), errors);
     app_armor(&at.field("appArmorProfile"), errors);
+}
+
+/// Upstream: validateWindowsSecurityContextOptions.
+fn windows(at: &At<'_>, errors: &mut ErrorList) {
+    let (name, spec, user) =
+        (at.field("gmsaCredentialSpecName"), at.field("gmsaCredentialSpec"), at.field("runAsUserName"));
+    if name.is_set() {
+        errors.extend(names::is_dns1123_subdomain(name.str()).into_iter().map(|complaint| name.invalid_str(complaint)));
+    }
+    if spec.is_set() && spec.str().is_empty() {
+        errors.push(spec.invalid_str("gmsaCredentialSpec cannot be an empty string"));
+    } else if spec.str().len() > 64 << 10 {
+        errors.push(spec.invalid_str("gmsaCredentialSpec size must be under 64 KiB"));
+    }
+    if !user.is_set() {
+        return;
+    }
+    let mut complain = |what: &str| errors.push(user.invalid_str(format!("runAsUserName{what}")));
+    if user.str().is_empty() {
+        return complain(" cannot be an empty string");
+    }
+    if user.str().chars().any(|char| char.is_ascii_control()) {
+        return complain(" cannot contain control characters");
+    }
+    if user.str().matches('\\').count() > 1 {
+        return complain(" cannot contain more than one backslash");
+    }
+    let (domain, account) =
+        user.str().split_once('\\').map_or((None, user.str()), |(domain, account)| (Some(domain), account));
+    if domain.is_some_and(|domain| domain.len() >= 256) {
+        complain("'s Domain length must be under 256 characters");
+    }
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b' '))
+    };
+    if domain.is_some_and(|domain| !domain.split('.').all(label)) {
+        complain("'s Domain doesn't match the NetBios nor the DNS format");
+    }
+    match account.len() {
+        0 => complain("'s User cannot be empty"),
+        105.. => complain("'s User length must not be longer than 104 characters"),
+        _ => {}
+    }
+    if !account.is_empty() && account.chars().all(|char| matches!(char, '.' | ' ')) {
+        complain("'s User cannot contain only periods or spaces");
+    }
+    if account.contains(|char| "\"/\\:;|=,+*?<>@[]".contains(char)) {
+        complain("'s User cannot contain the following characters: \"/\\:;|=,+*?<>@[]");
+    }
 }
 
 pub(super) fn pod(spec: &At<'_>, errors: &mut ErrorList) {
@@ -51,6 +102,7 @@ pub(super) fn pod(spec: &At<'_>, errors: &mut ErrorList) {
     id(&at.field("fsGroup"), names::is_valid_group_id, errors);
     id(&at.field("runAsUser"), names::is_valid_user_id, errors);
     id(&at.field("runAsGroup"), names::is_valid_group_id, errors);
+    windows(&at.field("windowsOptions"), errors);
     for group in at.field("supplementalGroups").items() {
         id(&group, names::is_valid_group_id, errors);
     }

@@ -146,6 +146,9 @@ fn details(kind: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: &mu
         "ephemeral" => {
             if !at.has("volumeClaimTemplate") {
                 errors.push(at.field("volumeClaimTemplate").required(""));
+            } else {
+                let spec = at.field("volumeClaimTemplate").field("spec");
+                super::super::core::persistent_volume_claim::spec(&spec, errors);
             }
             let name = volume.text("name");
             if !pod_name.is_empty() && !name.is_empty() {

@@ -84,10 +84,26 @@ impl Strategy for Service {
         let _ = families::init(new, Some(old), &allocator::service_ranges(ctx));
     }
 
-    fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+    fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        // Upstream chooses families and addresses before it validates.
+        if let Err(errors) = families::init(&mut new.clone(), Some(old), &allocator::service_ranges(ctx)) {
+            return errors;
+        }
         let mut errors = ErrorList::new();
         validate::changes(new, old, &mut errors);
         errors.extend(validate::service(new, Some(old)));
+        errors
+    }
+
+    fn validate_subresource_update(
+        &self,
+        _ctx: &RequestContext,
+        _subresource: &str,
+        new: &Value,
+        _old: &Value,
+    ) -> ErrorList {
+        let mut errors = ErrorList::new();
+        validate::status(new, &mut errors);
         errors
     }
 
@@ -187,18 +203,22 @@ fn ports(ctx: &RequestContext, service: &mut Value, old: Option<&Value>, plan: &
     let shown = service.clone();
     if needs_node_ports(service) {
         // Requested ones first, or a random one could take what a later port of the same Service asks for.
-        let mut own: Vec<i64> = Vec::new();
+        let mut own: Vec<(i64, String, i64)> = Vec::new();
         for port in At::root(&shown).field("spec").field("ports").items() {
             let wanted = port.field("nodePort");
             let number = wanted.int();
-            if number == 0 || own.contains(&number) {
+            let (service_port, protocol) = (port.field("port").int(), port.text("protocol").to_owned());
+            let shared = own.iter().any(|(other, other_protocol, taken)| {
+                *taken == number && (old.is_some() || *other == service_port && *other_protocol != protocol)
+            });
+            if number == 0 || shared {
                 continue;
             }
             let taken = free.take(number);
             if !before.contains(&number) {
                 taken.map_err(|error| invalid(&shown, wanted.invalid_int(error.to_string())))?;
             }
-            own.push(number);
+            own.push((service_port, protocol, number));
         }
         let automatic = kind(&shown) == "NodePort"
             || at(&shown, &["spec", "allocateLoadBalancerNodePorts"]).as_bool() != Some(false);

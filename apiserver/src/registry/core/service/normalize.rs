@@ -82,6 +82,7 @@ pub(super) fn drop_by_type(new: &mut Value, old: &Value) {
         }
         drop(new, "ipFamilies");
         drop(new, "ipFamilyPolicy");
+        drop(new, "internalTrafficPolicy");
     }
     if needs_node_ports(old) && !needs_node_ports(new) {
         let ports = |service: &Value| {

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::super::super::fields::{At, at, items, text};
 use super::super::super::validation::{
-    cidr, dns_label, handler, ip, one_of, optional_one_of, parse_ip_sloppy, qualified_name, required_one_of, selector,
+    cidr, dns_label, dns_subdomain, handler, ip, one_of, optional_one_of, parse_ip_sloppy, qualified_name,
+    required_one_of, selector,
 };
 use super::{NONE, cluster_ips, is_external_name, is_headless, kind, needs_health_check};
 
@@ -51,7 +52,7 @@ pub(super) fn service(new: &Value, old: Option<&Value>) -> ErrorList {
         }
     }
     required_one_of(&spec.field("type"), &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], &mut errors);
-    port_uniqueness(new, &ports, &mut errors);
+    port_uniqueness(new, old.is_some(), &ports, &mut errors);
     source_ranges(new, &spec, &mut errors);
     load_balancer_fields(new, &spec, &mut errors);
     traffic_policies(new, &spec, &mut errors);
@@ -133,7 +134,7 @@ fn affinity_config(spec: &At<'_>, affinity: &str, errors: &mut ErrorList) {
     }
 }
 
-fn port_uniqueness(new: &Value, ports: &At<'_>, errors: &mut ErrorList) {
+fn port_uniqueness(new: &Value, exists: bool, ports: &At<'_>, errors: &mut ErrorList) {
     let (mut node_ports, mut numbers) = (HashSet::new(), HashSet::new());
     if kind(new) == "ClusterIP" {
         for node_port in ports.items().map(|port| port.field("nodePort")).filter(|port| port.int() != 0) {
@@ -142,7 +143,9 @@ fn port_uniqueness(new: &Value, ports: &At<'_>, errors: &mut ErrorList) {
     }
     for port in ports.items() {
         let node_port = port.field("nodePort");
-        if node_port.int() != 0 && !node_ports.insert((port.text("protocol").to_owned(), node_port.int())) {
+        // For a new Service the allocator is asked first, and says so in its own words.
+        let twice = node_port.int() != 0 && !node_ports.insert((port.text("protocol").to_owned(), node_port.int()));
+        if twice && exists {
             errors.push(node_port.duplicate());
         }
     }
@@ -367,9 +370,6 @@ pub(super) fn warnings(new: &Value) -> Vec<String> {
         warnings
             .push(format!("annotation {HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"));
     }
-    if spec.text("loadBalancerIP") != "" && kind(new) != "LoadBalancer" {
-        warnings.push("spec.loadBalancerIP is ignored when spec.type is not \"LoadBalancer\"".to_owned());
-    }
     if !spec.text("externalName").is_empty() && !is_external_name(new) {
         warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
@@ -384,5 +384,37 @@ pub(super) fn warnings(new: &Value) -> Vec<String> {
             warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
         }
     }
+    if !spec.field("externalIPs").is_empty() {
+        warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    if spec.text("trafficDistribution") == "PreferClose" {
+        warnings.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
+    }
     warnings
+}
+
+/// Upstream: ValidateLoadBalancerStatus.
+pub(super) fn status(new: &Value, errors: &mut ErrorList) {
+    let list = At::root(new).field("status").field("loadBalancer").field("ingress");
+    if kind(new) != "LoadBalancer" && !list.is_empty() {
+        errors.push(list.forbidden("may only be used when `spec.type` is 'LoadBalancer'"));
+    }
+    for ingress in list.items() {
+        let (address, mode, host) = (ingress.field("ip"), ingress.field("ipMode"), ingress.field("hostname"));
+        if !address.str().is_empty() {
+            ip(&address, errors);
+        }
+        match (mode.is_set(), address.str().is_empty()) {
+            (true, true) => errors.push(mode.forbidden("may not be specified when `ip` is not set")),
+            (false, false) => errors.push(mode.required("must be specified when `ip` is set")),
+            (true, false) => one_of(&mode, &["Proxy", "VIP"], errors),
+            (false, true) => {}
+        }
+        if !host.str().is_empty() {
+            dns_subdomain(&host, errors);
+            if parse_ip_sloppy(host.str()).is_some() {
+                errors.push(host.invalid_str("must be a DNS name, not an IP address"));
+            }
+        }
+    }
 }

@@ -1,0 +1,35 @@
+//! The group node.k8s.io: RuntimeClasses. Upstream: ValidateRuntimeClass.
+
+use api::field::ErrorList;
+use serde_json::Value;
+
+use super::fields::{At, at};
+use super::strategy::Strategy;
+use super::validation::{dns_label, immutable, required_text, resources, selector};
+use crate::context::RequestContext;
+
+/// The semantics of runtime classes.
+#[derive(Debug, Clone, Copy)]
+pub struct RuntimeClass;
+
+impl Strategy for RuntimeClass {
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let handler = At::root(new).field("handler");
+        if required_text(&handler, &mut errors) {
+            dns_label(&handler, &mut errors);
+        }
+        for (name, amount) in At::root(new).field("overhead").field("podFixed").entries() {
+            resources::resource_name(name, &amount, &mut errors);
+            resources::quantity_value(name, &amount, &mut errors);
+        }
+        selector::labels(&At::root(new).field("scheduling").field("nodeSelector"), &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        immutable(&At::root(new).field("handler"), at(old, &["handler"]), &mut errors);
+        errors
+    }
+}

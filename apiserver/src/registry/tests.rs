@@ -1,0 +1,237 @@
+//! Requests and what kube-apiserver v1.37 answered to them: `testdata/answers`, one file a group of kinds.
+//!
+//! A line is a request, the code and the answer, without what differs every time. A file is one story: later lines see the
+//! objects of earlier ones. Recorded by hack/goldens/answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::bootstrap;
+use crate::admission::default_chain;
+use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
+use crate::authorization::{Authorization, Authorizer};
+use crate::server::service::Caller;
+use crate::{ApiServer, Config, Engine};
+
+/// Every line of the file is answered as recorded.
+async fn check(file: &str, recorded: &str) {
+    let server = server().await;
+    let mut wrong = Vec::new();
+    let mut lines = 0;
+    for (index, line) in recorded.lines().enumerate() {
+        let row: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}:{}: {error}", index + 1));
+        let (method, target) = row["ask"].as_str().and_then(|ask| ask.split_once(' ')).unwrap_or_default();
+        let (code, answer, warnings) = ask(&server, method, target, &row["body"]).await;
+        let got = json!({"code": code, "answer": masked(answer), "warnings": warnings});
+        let want = json!({"code": row["code"], "answer": row["answer"], "warnings": row.get("warnings").cloned().unwrap_or_else(|| json!([]))});
+        if got != want {
+            wrong.push(format!(
+                "{file}:{} {method} {target}\n   body {}\n{}",
+                index + 1,
+                row["body"],
+                difference("", &want, &got)
+            ));
+        }
+        lines += 1;
+    }
+    assert!(wrong.is_empty(), "{} of {lines} answers differ\n\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What differs, a line each.
+fn difference(path: &str, want: &Value, got: &Value) -> String {
+    match (want, got) {
+        _ if want == got => String::new(),
+        (Value::Object(left), Value::Object(right)) => {
+            let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(*key)));
+            keys.map(|key| difference(&format!("{path}.{key}"), &want[key], &got[key])).collect()
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            (0..left.len()).map(|index| difference(&format!("{path}[{index}]"), &left[index], &right[index])).collect()
+        }
+        _ => format!("   {path}\n      want {want}\n      got  {got}\n"),
+    }
+}
+
+/// Without what is new every time.
+fn masked(mut answer: Value) -> Value {
+    if answer["kind"] == "Status" {
+        let mut short = json!({});
+        for key in ["reason", "message"] {
+            if let Some(text) = answer[key].as_str().filter(|text| !text.is_empty()) {
+                short[key] = plain(text).into();
+            }
+        }
+        if let Some(causes) = answer["details"]["causes"].as_array_mut() {
+            for cause in causes.iter_mut() {
+                cause["message"] = plain(cause["message"].as_str().unwrap_or_default()).into();
+            }
+            // Upstream walks maps in any order; the message is made of the causes.
+            causes.sort_by_key(|cause| cause["field"].to_string() + &cause["message"].to_string());
+            short["causes"] = causes.clone().into();
+            short["message"] = Value::Null;
+        }
+        hide_allocations(&mut short);
+        return short;
+    }
+    hide_allocations(&mut answer);
+    if let Some(metadata) = answer.get_mut("metadata").and_then(Value::as_object_mut) {
+        for key in ["uid", "creationTimestamp", "resourceVersion", "managedFields"] {
+            metadata.remove(key);
+        }
+    }
+    answer
+}
+
+/// Without the values of whole structs, which upstream shows in Go's words, without the difference of two pods.
+fn plain(text: &str) -> String {
+    const STRUCT: &str = " value: {";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(STRUCT) {
+        let (before, value) = rest.split_at(start + STRUCT.len());
+        let end = value.find("}: ").or_else(|| value.rfind('}')).unwrap_or(value.len());
+        out.push_str(before);
+        rest = &value[end..];
+    }
+    out.push_str(rest);
+    if let Some(at) = ["\n@@", "\n- ", "\n+ "].iter().filter_map(|mark| out.find(mark)).min() {
+        out.truncate(at);
+    }
+    out
+}
+
+/// Addresses and ports nobody asked for.
+fn hide_allocations(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                if key == "lastPhaseTransitionTime" {
+                    *value = "TIME".into();
+                }
+                if matches!(key.as_str(), "nodePort" | "healthCheckNodePort")
+                    && value.as_i64().is_some_and(|port| port > 30085)
+                {
+                    *value = "PORT".into();
+                }
+                hide_allocations(value);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(hide_allocations),
+        Value::String(text) if uuid::Uuid::try_parse(text).is_ok() => *value = "UID".into(),
+        Value::String(text)
+            if text.strip_prefix("10.96.").is_some_and(|rest| {
+                !rest.starts_with("0.")
+                    && rest.len() < 8
+                    && rest.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
+            }) =>
+        {
+            *value = "ADDRESS".into();
+        }
+        _ => {}
+    }
+}
+
+struct Nobody;
+
+impl Authenticator for Nobody {
+    fn authenticate<'a>(
+        &'a self,
+        _parts: &'a http::request::Parts,
+        _peer: &'a PeerCertificates,
+    ) -> futures::future::BoxFuture<'a, Result<Option<UserInfo>, api::status::Status>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// A whole server on a store in memory, with the objects every cluster has and the namespace `golden`.
+async fn server() -> ApiServer {
+    let store = store::embedded::memory(store::Window::default(), crate::transform()).unwrap();
+    let authorizer = Arc::new(Authorization { always_allow: true, ..Authorization::default() });
+    let asked: Arc<dyn Authorizer> = authorizer.clone();
+    let engine = Engine::new(Arc::new(store), default_chain(&asked, None));
+    let config = Config {
+        authenticator: Arc::new(Nobody),
+        authorizer,
+        computed: Default::default(),
+        advertise_address: "192.0.2.1:6443".to_owned(),
+        kubelets: Default::default(),
+        health: Default::default(),
+        documents: Box::new(|_| None),
+        metrics: Box::new(String::new),
+    };
+    let server = ApiServer::new(config, engine.clone(), CancellationToken::new());
+    let wanted = bootstrap::Config {
+        service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
+        advertise_address: Some("192.0.2.1".parse().unwrap()),
+        secure_port: 6443,
+        client_ca: String::new(),
+        request_header_ca: String::new(),
+        request_header_names: Vec::new(),
+        today: "2026-01-01".to_owned(),
+    };
+    let client = server.client(UserInfo::new("system:apiserver", &["system:masters"]));
+    bootstrap::apply(bootstrap::plan(&wanted, engine.as_ref()), &client).await.unwrap();
+    for (target, object) in [
+        ("/api/v1/namespaces", json!({"metadata": {"name": "golden"}})),
+        ("/api/v1/namespaces/golden/serviceaccounts", json!({"metadata": {"name": "default"}})),
+    ] {
+        let (code, answer, _) = ask(&server, "POST", target, &object).await;
+        assert_eq!(code, 201, "{answer}");
+    }
+    server
+}
+
+async fn ask(server: &ApiServer, method: &str, target: &str, body: &Value) -> (u16, Value, Vec<String>) {
+    let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let request = Request::builder().method(method).uri(target).header("content-type", content_type);
+    let request = request.body(Full::new(bytes).map_err(|never| match never {}).boxed()).unwrap();
+    let user = Arc::new(UserInfo::new("admin", &["system:masters"]));
+    let response = server.handle(request, Caller::InProcess(user)).await;
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let warning = |value: &http::HeaderValue| {
+        let text = value.to_str().unwrap_or_default();
+        let quoted = text.splitn(3, ' ').nth(2).unwrap_or_default();
+        let quoted = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or_default();
+        quoted.replace("\\\"", "\"")
+    };
+    let warnings = parts.headers.get_all("warning").iter().map(warning).collect();
+    let answer = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {bytes:?}"));
+    (parts.status.as_u16(), answer, warnings)
+}
+
+#[tokio::test]
+async fn pods_are_answered_as_upstream_does() {
+    check("pods", include_str!("../../testdata/answers/pods.jsonl")).await;
+}
+
+#[tokio::test]
+async fn services_are_answered_as_upstream_does() {
+    check("services", include_str!("../../testdata/answers/services.jsonl")).await;
+}
+
+#[tokio::test]
+async fn workloads_are_answered_as_upstream_does() {
+    check("workloads", include_str!("../../testdata/answers/workloads.jsonl")).await;
+}
+
+#[tokio::test]
+async fn core_objects_are_answered_as_upstream_does() {
+    check("core", include_str!("../../testdata/answers/core.jsonl")).await;
+}
+
+#[tokio::test]
+async fn objects_of_other_groups_are_answered_as_upstream_does() {
+    check("groups", include_str!("../../testdata/answers/groups.jsonl")).await;
+}
+
+#[tokio::test]
+async fn admission_answers_as_upstream_does() {
+    check("admission", include_str!("../../testdata/answers/admission.jsonl")).await;
+}
