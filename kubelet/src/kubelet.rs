@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::container_manager::ContainerManager;
 use crate::events::Recorder;
+use crate::eviction::Pressure;
 use crate::host::KubeletHost;
 use crate::images::ImageManager;
 use crate::kuberuntime::state::PodRuntime;
@@ -24,7 +25,7 @@ use crate::pod_workers::admission::{NodeView, host_ports};
 use crate::resources::{Side, of_pod};
 use crate::status::manager::StatusManager;
 use crate::volume::VolumeManager;
-use crate::{Config, Error, images, logs, node, pleg, server};
+use crate::{Config, Error, eviction, images, logs, node, pleg, server};
 
 /// How the container runtime is: none is well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,7 @@ pub(crate) struct Kubelet {
     pub(crate) machine: Machine,
     pub(crate) host_ips: Vec<String>,
     pub(crate) runtime_state: watch::Sender<RuntimeState>,
+    pub(crate) pressure: watch::Sender<Pressure>,
     /// The runtime's health is worth a look now.
     pub(crate) look_at_runtime: Notify,
     pub(crate) shutdown: Shutdown,
@@ -115,6 +117,7 @@ impl Kubelet {
             status: StatusManager::new(client.clone(), pods.clone()),
             workers: PodWorkers::default(),
             runtime_state: watch::Sender::new(RuntimeState::unknown()),
+            pressure: watch::Sender::new(Pressure::default()),
             look_at_runtime: Notify::new(),
             runtime: OnceLock::new(),
             orphans: Mutex::default(),
@@ -144,6 +147,7 @@ impl Kubelet {
         component::spawn_until("cni", &shutdown, node::cni::run(self.clone()));
         self.status.start(&shutdown);
         component::spawn_until("runtime", &shutdown, self.clone().follow_runtime());
+        component::spawn_until("eviction", &shutdown, eviction::run(self.clone()));
         component::spawn_until("log rotation", &shutdown, logs::rotate::run(self.clone()));
         component::spawn_until("pods", &shutdown, self.clone().follow_pods(changes));
         shutdown.cancelled().await;
@@ -312,6 +316,7 @@ impl Kubelet {
             labels,
             allocatable: self.machine.allocatable.clone(),
             allowed_unsafe_sysctls: self.config.allowed_unsafe_sysctls.clone(),
+            pressure: *self.pressure.borrow(),
             ..NodeView::default()
         };
         for other in self.pods.list() {

@@ -14,6 +14,7 @@
 mod config;
 mod container_manager;
 mod events;
+mod eviction;
 mod host;
 mod images;
 mod kubelet;

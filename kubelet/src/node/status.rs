@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::info::architecture;
 use crate::Config;
+use crate::eviction::Pressure;
 use crate::kubelet::{Kubelet, RuntimeState};
 use crate::resources::{Amounts, bytes, cpus, units};
 
@@ -38,6 +39,7 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
         kubelet.recorder.warning(&kubelet.recorder.node(), "CgroupV1", message);
     }
     let mut runtime = kubelet.runtime_state.subscribe();
+    let mut pressure = kubelet.pressure.subscribe();
     let mut sent: Option<NodeStatus> = None;
     let mut reported_at = Instant::now();
     loop {
@@ -66,6 +68,7 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
         }
         tokio::select! {
             _ = runtime.changed() => {}
+            _ = pressure.changed() => {}
             () = tokio::time::sleep(kubelet.config.node_status_update_frequency) => {}
         }
     }
@@ -186,7 +189,8 @@ async fn status(kubelet: &Kubelet, runtime: &RuntimeState, present: Option<&Node
     info.container_runtime_version = kubelet.runtime_version();
     let now = Time(Timestamp::now());
     let known = present.and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
-    let conditions = conditions(runtime).into_iter().map(|(name, status, reason, message)| {
+    let pressure = *kubelet.pressure.borrow();
+    let conditions = conditions(runtime, pressure).into_iter().map(|(name, status, reason, message)| {
         let before =
             known.into_iter().flatten().find(|condition| condition.type_ == name && condition.status == status);
         NodeCondition {
@@ -216,14 +220,24 @@ async fn status(kubelet: &Kubelet, runtime: &RuntimeState, present: Option<&Node
 }
 
 /// Type, status, reason and message.
-fn conditions(runtime: &RuntimeState) -> Vec<(&'static str, &'static str, &'static str, String)> {
+fn conditions(runtime: &RuntimeState, pressure: Pressure) -> Vec<(&'static str, &'static str, &'static str, String)> {
     let ready = match runtime.problem() {
         None => ("Ready", "True", "KubeletReady", "kubelet is posting ready status".to_owned()),
         Some(problem) => ("Ready", "False", "KubeletNotReady", problem),
     };
+    let memory = if pressure.memory {
+        ("MemoryPressure", "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available".into())
+    } else {
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available".into())
+    };
+    let disk = if pressure.disk {
+        ("DiskPressure", "True", "KubeletHasDiskPressure", "kubelet has disk pressure".into())
+    } else {
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure".into())
+    };
     vec![
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available".into()),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure".into()),
+        memory,
+        disk,
         ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available".into()),
         ready,
     ]
@@ -260,10 +274,11 @@ mod tests {
 
     #[test]
     fn a_node_is_ready_when_runtime_and_network_are() {
-        let good = conditions(&RuntimeState { unreachable: None, runtime: None, network: None });
+        let none = Pressure::default();
+        let good = conditions(&RuntimeState { unreachable: None, runtime: None, network: None }, none);
         assert_eq!(good[3].1, "True");
         let text = "NetworkReady=false reason:NetworkPluginNotReady message:no".to_owned();
-        let bad = conditions(&RuntimeState { unreachable: None, runtime: None, network: Some(text) });
+        let bad = conditions(&RuntimeState { unreachable: None, runtime: None, network: Some(text) }, none);
         assert_eq!(
             bad[3].3,
             "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:no"

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, Pod};
 
+use crate::eviction::Pressure;
+use crate::eviction::rank::is_critical;
+use crate::pod::qos::{QosClass, qos_class};
 use crate::pod::{PodExt, is_sidecar};
 use crate::resources::{Amounts, Side, of_pod};
 
@@ -34,6 +37,7 @@ pub(crate) struct NodeView {
     /// Host ports in use: address ("" for all), protocol, port.
     pub(crate) host_ports: Vec<(String, String, i32)>,
     pub(crate) allowed_unsafe_sysctls: Vec<String>,
+    pub(crate) pressure: Pressure,
 }
 
 /// Sysctls that concern only the pod's own namespaces. Upstream: `sysctl.SafeSysctlAllowlist`.
@@ -66,6 +70,7 @@ pub(crate) fn host_ports(pod: &Pod) -> Vec<(String, String, i32)> {
 
 /// Takes the pod or says why not.
 pub(crate) fn admit(pod: &Pod, node: &NodeView) -> Result<(), Refusal> {
+    pressure(pod, node)?;
     sysctls(pod, node)?;
     if let Some(os) = pod.spec().os.as_ref().filter(|os| os.name != "linux") {
         return Err(Refusal::new(
@@ -116,6 +121,19 @@ pub(crate) fn admit(pod: &Pod, node: &NodeView) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A node that is short of something takes only what it needs itself; short of memory alone also what has asked for some.
+fn pressure(pod: &Pod, node: &NodeView) -> Result<(), Refusal> {
+    let tolerates_memory = pod.spec().tolerations.iter().flatten().any(|toleration| {
+        toleration.key.as_deref() == Some("node.kubernetes.io/memory-pressure") || toleration.key.is_none()
+    });
+    let by_memory = node.pressure.memory && qos_class(pod) == QosClass::BestEffort && !tolerates_memory;
+    if is_critical(pod) || !(by_memory || node.pressure.disk) {
+        return Ok(());
+    }
+    let condition = if node.pressure.disk { "DiskPressure" } else { "MemoryPressure" };
+    Err(Refusal::new("Evicted", format!("The node had condition: [{condition}]. ")))
 }
 
 fn sysctls(pod: &Pod, node: &NodeView) -> Result<(), Refusal> {
@@ -208,6 +226,19 @@ mod tests {
         assert_eq!(admit(&pod("1m", 80), &node()).unwrap_err().reason, "NodePorts");
         let full = NodeView { pods: 2, ..node() };
         assert_eq!(admit(&pod("1m", 81), &full).unwrap_err().reason, "OutOfpods");
+    }
+
+    #[test]
+    fn a_node_under_pressure_takes_no_pod_that_asks_for_nothing() {
+        let short = NodeView { pressure: Pressure { memory: true, disk: false }, ..node() };
+        assert_eq!(admit(&pod("100m", 81), &short), Ok(()));
+        let mut best_effort = pod("100m", 81);
+        best_effort.spec.as_mut().unwrap().containers[0].resources = None;
+        let refusal = admit(&best_effort, &short).unwrap_err();
+        assert_eq!(
+            (refusal.reason.as_str(), refusal.message.as_str()),
+            ("Evicted", "The node had condition: [MemoryPressure]. ")
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::Notify;
 
+use crate::eviction::Eviction;
 use crate::kubelet::Kubelet;
 use crate::pod::PodExt;
 
@@ -30,6 +31,8 @@ pub(crate) struct Desired {
     pub(crate) pod: Arc<Pod>,
     /// Gone from the API.
     pub(crate) removed: bool,
+    /// The node cannot keep it.
+    pub(crate) evicted: Option<Eviction>,
 }
 
 /// How others reach a worker.
@@ -47,7 +50,7 @@ pub(crate) struct Inbox {
 impl Inbox {
     fn new(pod: Arc<Pod>) -> Self {
         Self {
-            desired: Mutex::new(Desired { pod, removed: false }),
+            desired: Mutex::new(Desired { pod, removed: false, evicted: None }),
             wake: Arc::new(Notify::new()),
             changed: Notify::new(),
             volumes_changed: std::sync::atomic::AtomicBool::new(false),
@@ -116,6 +119,15 @@ impl PodWorkers {
                 true
             }
             None => false,
+        }
+    }
+
+    /// The node cannot keep the pod: it fails and is stopped at once.
+    pub(crate) fn evict(&self, uid: &str, eviction: Eviction) {
+        if let Some(inbox) = self.inboxes().get(uid) {
+            inbox.update(|desired| {
+                desired.evicted.get_or_insert(eviction);
+            });
         }
     }
 

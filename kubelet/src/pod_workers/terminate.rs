@@ -17,7 +17,7 @@ impl Kubelet {
     /// Stops all that runs, reports how it ended, and releases volumes and cgroup. Logs and dead containers stay for `kubectl logs`.
     pub(super) async fn terminate_pod(self: &Arc<Self>, inbox: &Inbox, local: &mut Local) {
         loop {
-            let Desired { pod, removed } = inbox.desired();
+            let Desired { pod, removed, .. } = inbox.desired();
             local.pod = pod.clone();
             let grace = pod.grace_period();
             let stopped = tokio::select! {
@@ -60,8 +60,8 @@ impl Kubelet {
         if !removed {
             self.report(pod, local, &runtime, false);
         }
-        // Gone from the API without a word: what grace it had is over.
-        let grace = removed.then_some(1);
+        // Gone from the API without a word: what grace it had is over. An evicted pod has none.
+        let grace = (removed || local.evicted).then_some(1);
         if let Err(error) = self.kill_pod(Some(pod), &runtime, grace).await {
             tracing::warn!(%error, pod = pod.name(), "pod is not stopped yet");
             self.recorder.warning(&self.recorder.pod(pod), "FailedKillPod", &format!("error killing pod: {error}"));
@@ -77,7 +77,7 @@ impl Kubelet {
     pub(super) async fn remove_pod(self: &Arc<Self>, inbox: &Inbox, local: &mut Local) {
         let mut asked = false;
         loop {
-            let Desired { pod, removed } = inbox.desired();
+            let Desired { pod, removed, .. } = inbox.desired();
             if removed {
                 break;
             }

@@ -408,3 +408,18 @@ async fn readiness_reaches_the_status_when_the_probe_says_so() {
     ready.store(true, std::sync::atomic::Ordering::SeqCst);
     harness.until("readiness", |harness| harness.status()["containerStatuses"][0]["ready"] == true).await;
 }
+
+#[tokio::test]
+async fn an_evicted_pod_fails_and_is_stopped_at_once() {
+    let harness = Harness::new();
+    harness.give(&pod(|_| {}));
+    harness.until_phase("Running").await;
+    let message = "The node was low on resource: memory. ".to_owned();
+    harness.kubelet.workers.evict("u1", crate::eviction::Eviction { message });
+    harness.until_phase("Failed").await;
+    assert_eq!(harness.status()["reason"], "Evicted");
+    let conditions = harness.status()["conditions"].clone();
+    let target = conditions.as_array().unwrap().iter().find(|condition| condition["type"] == "DisruptionTarget");
+    assert_eq!(target.unwrap()["reason"], "TerminationByKubelet");
+    assert!(harness.runtime.calls().contains(&"StopContainer c 1".to_owned()), "{:?}", harness.runtime.calls());
+}

@@ -33,6 +33,8 @@ pub(super) struct Local {
     pub(super) admitted: bool,
     /// The kubelet decided that the pod has failed: reason and message.
     pub(super) failed: Option<(String, String)>,
+    /// The node could not keep it.
+    pub(super) evicted: bool,
     /// The volumes as last made.
     pub(super) volumes: Option<Volumes>,
     pub(super) volumes_due: bool,
@@ -70,6 +72,7 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, inbox: Arc<Inbox>) {
         prober: PodProber::new(inbox.wake.clone()),
         admitted: false,
         failed: None,
+        evicted: false,
         volumes: None,
         volumes_due: false,
         refresh_at: None,
@@ -80,7 +83,7 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, inbox: Arc<Inbox>) {
         pod: inbox.desired().pod,
     };
     loop {
-        let Desired { pod, removed } = inbox.desired();
+        let Desired { pod, removed, evicted } = inbox.desired();
         // Labels and annotations are what downward API volumes show.
         let relabelled = local.pod.metadata.labels != pod.metadata.labels
             || local.pod.metadata.annotations != pod.metadata.annotations;
@@ -88,6 +91,12 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, inbox: Arc<Inbox>) {
         local.volumes_due |= (relabelled || changed) && VolumeManager::changes(&pod);
         local.pod = pod.clone();
         if removed || pod.deleting() || pod.finished() {
+            break;
+        }
+        if let Some(eviction) = evicted {
+            kubelet.recorder.warning(&kubelet.recorder.pod(&pod), "Evicted", &eviction.message);
+            local.failed = Some(("Evicted".into(), eviction.message));
+            local.evicted = true;
             break;
         }
         let next = tokio::select! {
@@ -143,8 +152,8 @@ pub(super) async fn wait(inbox: &Inbox, until: Option<Instant>) {
 /// Ends when the API wants the pod gone.
 async fn ends(inbox: &Inbox) {
     loop {
-        let Desired { pod, removed } = inbox.desired();
-        if removed || pod.deleting() {
+        let Desired { pod, removed, evicted } = inbox.desired();
+        if removed || pod.deleting() || evicted.is_some() {
             return;
         }
         inbox.changed.notified().await;
@@ -176,6 +185,7 @@ impl Kubelet {
                 host_ips: &self.host_ips,
                 terminal,
                 failed: local.failed.as_ref(),
+                evicted: local.evicted,
                 applied: &local.applied,
                 resize: local.resize.as_ref(),
                 now: jiff::Timestamp::now(),

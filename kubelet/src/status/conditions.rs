@@ -33,8 +33,13 @@ pub(super) struct Input<'a> {
     /// Whether the sandbox stands and has its network.
     pub(super) sandbox_ready: bool,
     pub(super) resize: Option<&'a ResizeCondition>,
+    /// Why the node could not keep the pod.
+    pub(super) evicted: Option<&'a str>,
     pub(super) now: Time,
 }
+
+/// Written by whoever takes a pod away; here when the node does.
+pub(super) const DISRUPTION: &str = "DisruptionTarget";
 
 /// The types the kubelet writes; all others are left as they are.
 pub(super) const OWN: [&str; 7] = [
@@ -63,7 +68,14 @@ pub(super) fn all(input: &Input<'_>) -> Vec<PodCondition> {
     if let Some((name, reason, message)) = input.resize {
         result.push(condition(input, name, Verdict { holds: true, reason, message: message.clone() }));
     }
-    let others = input.old.conditions.iter().flatten().filter(|condition| !OWN.contains(&condition.type_.as_str()));
+    if let Some(message) = input.evicted {
+        let verdict = Verdict { holds: true, reason: "TerminationByKubelet", message: message.to_owned() };
+        result.push(condition(input, DISRUPTION, verdict));
+    }
+    let others = input.old.conditions.iter().flatten().filter(|condition| {
+        let name = condition.type_.as_str();
+        !OWN.contains(&name) && !(name == DISRUPTION && input.evicted.is_some())
+    });
     result.extend(others.cloned());
     result
 }

@@ -38,6 +38,8 @@ pub(crate) struct View<'a> {
     pub(crate) applied: &'a HashMap<String, ResourceRequirements>,
     /// Type, reason and message of the condition of a resize that is not done.
     pub(crate) resize: Option<&'a ResizeCondition>,
+    /// The node could not keep the pod.
+    pub(crate) evicted: bool,
     pub(crate) now: jiff::Timestamp,
 }
 
@@ -86,6 +88,7 @@ pub(crate) fn status(pod: &Pod, view: &View<'_>) -> PodStatus {
         regular: &regular,
         sandbox_ready,
         resize: view.resize,
+        evicted: view.failed.filter(|_| view.evicted).map(|(_, message)| message.as_str()),
         now: now.clone(),
     });
     let pod_ips: Vec<String> = if pod.host_network() {

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use component::Shutdown;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 
 use client::{Informer, WorkQueue};
 
-use super::conditions::OWN;
+use super::conditions::{DISRUPTION, OWN};
 use super::patch::patch;
 use crate::pod::PodExt;
 
@@ -179,8 +179,14 @@ impl StatusManager {
 fn keep_foreign_conditions(known: &PodStatus, status: &mut PodStatus) {
     let foreign = known.conditions.iter().flatten().filter(|condition| !OWN.contains(&condition.type_.as_str()));
     let conditions = status.conditions.get_or_insert_default();
-    conditions.retain(|condition| OWN.contains(&condition.type_.as_str()));
-    conditions.extend(foreign.cloned());
+    let ours = |condition: &PodCondition| {
+        OWN.contains(&condition.type_.as_str())
+            || (condition.type_ == DISRUPTION && condition.reason.as_deref() == Some("TerminationByKubelet"))
+    };
+    conditions.retain(ours);
+    let missing: Vec<_> =
+        foreign.filter(|foreign| conditions.iter().all(|own| own.type_ != foreign.type_)).cloned().collect();
+    conditions.extend(missing);
 }
 
 /// The pod is gone, or another of its name has taken its place (the uid in the patch or precondition conflicts).

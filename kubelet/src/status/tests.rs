@@ -77,6 +77,7 @@ fn compute(
             failed: None,
             applied: &HashMap::new(),
             resize: None,
+            evicted: false,
             now: jiff::Timestamp::UNIX_EPOCH,
         },
     )
