@@ -39,7 +39,8 @@ pub(super) fn empty_dir(
         let options = size.map(|size| format!("size={size}")).unwrap_or_default();
         mount_tmpfs(dir, &options)?;
     }
-    let mode = mode.unwrap_or(0o777);
+    // A tmpfs comes with the sticky bit, and upstream leaves it there.
+    let mode = mode.unwrap_or(if in_memory { 0o1777 } else { 0o777 });
     let with_group = if group.is_some() { mode | 0o2770 } else { mode };
     if group.is_some() {
         std::os::unix::fs::chown(dir, None, group).map_err(io_at(dir))?;
