@@ -129,7 +129,8 @@ impl Default for Config {
             cpu_cfs_quota: true,
             reserved: BTreeMap::new(),
             eviction_hard_memory: 100 << 20,
-            eviction_hard_nodefs_percent: 10,
+            // Upstream's 10 makes large disks unusable long before they are full; k3s and others ship 5 as well.
+            eviction_hard_nodefs_percent: 5,
             node_status_update_frequency: Duration::from_secs(10),
             node_status_report_frequency: Duration::from_secs(300),
             node_lease_duration: Duration::from_secs(40),
