@@ -3,7 +3,8 @@
 
 use super::strategy::{Generic, Strategy};
 use super::{
-    apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac, scheduling, storage,
+    apps, autoscaling, batch, certificates, coordination, core, discovery, networking, node, policy, rbac, scheduling,
+    storage,
 };
 
 /// The strategy of a resource.
@@ -34,9 +35,12 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("coordination.k8s.io", "leases") => &coordination::Lease,
         ("discovery.k8s.io", "endpointslices") => &discovery::EndpointSlice,
         ("autoscaling", "horizontalpodautoscalers") => &autoscaling::HorizontalPodAutoscaler,
+        ("certificates.k8s.io", "certificatesigningrequests") => &certificates::SigningRequest,
         ("networking.k8s.io", "ingressclasses") => &networking::IngressClass,
         ("networking.k8s.io", "ingresses") => &networking::Ingress,
+        ("networking.k8s.io", "ipaddresses") => &networking::addresses::IpAddress,
         ("networking.k8s.io", "networkpolicies") => &networking::NetworkPolicy,
+        ("networking.k8s.io", "servicecidrs") => &networking::addresses::ServiceCidr,
         ("node.k8s.io", "runtimeclasses") => &node::RuntimeClass,
         ("policy", "poddisruptionbudgets") => &policy::PodDisruptionBudget,
         ("rbac.authorization.k8s.io", "clusterrolebindings") => &rbac::Binding { cluster: true },

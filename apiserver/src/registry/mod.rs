@@ -6,6 +6,7 @@ pub mod apps;
 pub mod autoscaling;
 pub mod batch;
 pub mod bootstrap;
+pub mod certificates;
 pub mod component_status;
 pub mod computed;
 pub mod conversion;

@@ -110,8 +110,8 @@ fn hide_allocations(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                if key == "lastPhaseTransitionTime" {
-                    *value = "TIME".into();
+                if matches!(key.as_str(), "lastPhaseTransitionTime" | "extra" | "deletionTimestamp" | "used") {
+                    *value = "HIDDEN".into();
                 }
                 if matches!(key.as_str(), "nodePort" | "healthCheckNodePort")
                     && value.as_i64().is_some_and(|port| port > 30085)
@@ -150,6 +150,11 @@ impl Authenticator for Nobody {
 
 /// A whole server on a store in memory, with the objects every cluster has and the namespace `golden`.
 async fn server() -> ApiServer {
+    server_with("10.96.0.0/16").await
+}
+
+/// The same, with another range of service addresses.
+async fn server_with(range: &str) -> ApiServer {
     let store = store::embedded::memory(store::Window::default(), crate::transform()).unwrap();
     let authorizer = Arc::new(Authorization { always_allow: true, ..Authorization::default() });
     let asked: Arc<dyn Authorizer> = authorizer.clone();
@@ -166,7 +171,7 @@ async fn server() -> ApiServer {
     };
     let server = ApiServer::new(config, engine.clone(), CancellationToken::new());
     let wanted = bootstrap::Config {
-        service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
+        service_ranges: vec![range.parse().unwrap()],
         advertise_address: Some("192.0.2.1".parse().unwrap()),
         secure_port: 6443,
         client_ca: String::new(),
@@ -191,8 +196,9 @@ async fn ask(server: &ApiServer, method: &str, target: &str, body: &Value) -> (u
     let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
     let request = Request::builder().method(method).uri(target).header("content-type", content_type);
     let request = request.body(Full::new(bytes).map_err(|never| match never {}).boxed()).unwrap();
-    let user = Arc::new(UserInfo::new("admin", &["system:masters"]));
-    let response = server.handle(request, Caller::InProcess(user)).await;
+    let mut user = UserInfo::new("admin", &["system:masters"]);
+    user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec!["X509".to_owned()]);
+    let response = server.handle(request, Caller::InProcess(Arc::new(user))).await;
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let warning = |value: &http::HeaderValue| {
@@ -234,4 +240,98 @@ async fn objects_of_other_groups_are_answered_as_upstream_does() {
 #[tokio::test]
 async fn admission_answers_as_upstream_does() {
     check("admission", include_str!("../../testdata/answers/admission.jsonl")).await;
+}
+
+#[tokio::test]
+async fn quotas_deletes_puts_and_certificates_are_answered_as_upstream_does() {
+    check("more", include_str!("../../testdata/answers/more.jsonl")).await;
+}
+
+const SERVICES: &str = "/api/v1/namespaces/golden/services";
+
+fn node_port_service(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}})
+}
+
+#[tokio::test]
+async fn services_made_at_once_share_no_address_and_no_port() {
+    let server = server().await;
+    let bodies: Vec<Value> = (0..200).map(|number| node_port_service(&format!("s{number}"))).collect();
+    let answers = futures::future::join_all(bodies.iter().map(|body| ask(&server, "POST", SERVICES, body))).await;
+    let (mut addresses, mut ports) = (std::collections::HashSet::new(), std::collections::HashSet::new());
+    for (code, answer, _) in answers {
+        assert_eq!(code, 201, "{answer}");
+        assert!(addresses.insert(answer["spec"]["clusterIP"].to_string()), "{answer}");
+        assert!(ports.insert(answer["spec"]["ports"][0]["nodePort"].to_string()), "{answer}");
+    }
+    // One of those who ask for the same gets it.
+    let mut wanted = node_port_service("w");
+    wanted["metadata"]["name"] = Value::Null;
+    wanted["metadata"]["generateName"] = "w".into();
+    wanted["spec"]["clusterIP"] = "10.96.0.33".into();
+    let answers = futures::future::join_all((0..20).map(|_| ask(&server, "POST", SERVICES, &wanted))).await;
+    assert_eq!(answers.iter().filter(|(code, ..)| *code == 201).count(), 1);
+    let refusals: Vec<&Value> =
+        answers.iter().filter(|(code, ..)| *code != 201).map(|(_, answer, _)| &answer["message"]).collect();
+    assert!(
+        refusals.iter().all(|why| why.as_str().unwrap_or_default().ends_with("provided IP is already allocated")),
+        "{refusals:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_range_gives_nothing_and_a_deleted_service_gives_back() {
+    // Six addresses, the first of which is the API server's.
+    let server = server_with("10.96.0.0/29").await;
+    for number in 0..5 {
+        let (code, answer, _) = ask(&server, "POST", SERVICES, &node_port_service(&format!("s{number}"))).await;
+        assert_eq!(code, 201, "{answer}");
+    }
+    let (code, answer, _) = ask(&server, "POST", SERVICES, &node_port_service("more")).await;
+    assert_eq!(code, 500, "{answer}");
+    assert!(answer["message"].as_str().unwrap_or_default().ends_with("range is full"), "{answer}");
+    let (code, gone, _) = ask(&server, "DELETE", &format!("{SERVICES}/s3"), &Value::Null).await;
+    assert_eq!(code, 200, "{gone}");
+    let (code, answer, _) = ask(&server, "POST", SERVICES, &node_port_service("more")).await;
+    assert_eq!(code, 201, "{answer}");
+    let (_, addresses, _) = ask(&server, "GET", "/apis/networking.k8s.io/v1/ipaddresses", &Value::Null).await;
+    assert_eq!(addresses["items"].as_array().map(Vec::len), Some(6));
+}
+
+#[tokio::test]
+async fn pods_made_at_once_do_not_exceed_a_quota() {
+    let server = server().await;
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {"pods": "7"}}});
+    let (code, answer, _) = ask(&server, "POST", "/api/v1/namespaces/golden/resourcequotas", &quota).await;
+    assert_eq!(code, 201, "{answer}");
+    let pods: Vec<Value> = (0..30)
+        .map(|number| json!({"metadata": {"name": format!("p{number}")}, "spec": {"containers": [{"name": "c", "image": "i"}]}}))
+        .collect();
+    let answers =
+        futures::future::join_all(pods.iter().map(|pod| ask(&server, "POST", "/api/v1/namespaces/golden/pods", pod)))
+            .await;
+    let made = answers.iter().filter(|(code, ..)| *code == 201).count();
+    assert_eq!(made, 7);
+}
+
+#[tokio::test]
+async fn a_pod_gets_its_service_accounts_token() {
+    let server = server().await;
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}], "initContainers": [{"name": "i", "image": "i"}]}});
+    let (code, pod, _) = ask(&server, "POST", "/api/v1/namespaces/golden/pods", &pod).await;
+    assert_eq!(code, 201, "{pod}");
+    let volume = &pod["spec"]["volumes"][0];
+    let name = volume["name"].as_str().unwrap_or_default();
+    assert!(name.starts_with("kube-api-access-") && name.len() == "kube-api-access-xxxxx".len(), "{name}");
+    assert_eq!(
+        volume["projected"],
+        json!({"defaultMode": 420, "sources": [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
+        ]})
+    );
+    let mount = json!([{"name": name, "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]);
+    assert_eq!(pod["spec"]["containers"][0]["volumeMounts"], mount);
+    assert_eq!(pod["spec"]["initContainers"][0]["volumeMounts"], mount);
 }

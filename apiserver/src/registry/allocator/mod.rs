@@ -7,8 +7,6 @@
 
 mod ip;
 mod port;
-#[cfg(test)]
-mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;

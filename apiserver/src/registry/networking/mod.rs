@@ -1,5 +1,7 @@
 //! The group networking.k8s.io: policies, ingresses and their classes. Upstream: pkg/apis/networking/validation.
 
+pub mod addresses;
+
 use api::field::{Error, ErrorList};
 use api::names;
 use serde_json::Value;

@@ -2,8 +2,6 @@
 
 mod families;
 mod normalize;
-#[cfg(test)]
-mod tests;
 mod validate;
 
 pub(crate) use validate::endpoint_ip;
