@@ -22,7 +22,7 @@ pub mod registry;
 pub mod server;
 pub mod streaming;
 
+pub use controlplane::{ControlPlane, Options};
 pub use registry::encode::transform;
 pub use registry::store::Engine;
-pub use controlplane::{ControlPlane, Options};
 pub use server::{ApiServer, Config};

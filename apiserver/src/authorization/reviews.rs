@@ -68,10 +68,15 @@ impl AccessReview {
     fn validate(&self, ctx: &RequestContext, object: &Value, spec: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let path = Path::new("spec");
-        let (resource, path_given) = (spec["resourceAttributes"].is_object(), spec["nonResourceAttributes"].is_object());
+        let (resource, path_given) =
+            (spec["resourceAttributes"].is_object(), spec["nonResourceAttributes"].is_object());
         if resource && path_given {
             let detail = "cannot be specified in combination with resourceAttributes";
-            errors.push(FieldError::invalid(&path.child("nonResourceAttributes"), spec["nonResourceAttributes"].clone(), detail));
+            errors.push(FieldError::invalid(
+                &path.child("nonResourceAttributes"),
+                spec["nonResourceAttributes"].clone(),
+                detail,
+            ));
         }
         if !resource && !path_given {
             let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
@@ -85,11 +90,19 @@ impl AccessReview {
             let namespace = text(&spec["resourceAttributes"], "namespace");
             if namespace != ctx.target.namespace {
                 let detail = "must match metadata.namespace";
-                errors.push(FieldError::invalid(&path.child("resourceAttributes").child("namespace"), namespace, detail));
+                errors.push(FieldError::invalid(
+                    &path.child("resourceAttributes").child("namespace"),
+                    namespace,
+                    detail,
+                ));
             }
             if path_given {
                 let at = path.child("nonResourceAttributes");
-                errors.push(FieldError::invalid(&at, spec["nonResourceAttributes"].clone(), "disallowed on this kind of request"));
+                errors.push(FieldError::invalid(
+                    &at,
+                    spec["nonResourceAttributes"].clone(),
+                    "disallowed on this kind of request",
+                ));
             }
         } else if has_metadata(object) {
             errors.push(FieldError::invalid(&Path::new("metadata"), object["metadata"].clone(), "must be empty"));

@@ -77,12 +77,8 @@ impl Pki {
         let ca = Authority::open(dir, "ca", "kubernetes", now)?;
         let front_proxy_ca = Authority::open(dir, "front-proxy-ca", "front-proxy-ca", now)?;
         let apiserver = ca.ensure(dir, "apiserver", &serving_request(names), now)?;
-        let apiserver_kubelet_client = ca.ensure(
-            dir,
-            "apiserver-kubelet-client",
-            &Request::client("kube-apiserver-kubelet-client", &[]),
-            now,
-        )?;
+        let apiserver_kubelet_client =
+            ca.ensure(dir, "apiserver-kubelet-client", &Request::client("kube-apiserver-kubelet-client", &[]), now)?;
         let front_proxy_client =
             front_proxy_ca.ensure(dir, "front-proxy-client", &Request::client("front-proxy-client", &[]), now)?;
         let admin = ca.ensure(dir, "admin", &Request::client("kubernetes-admin", &["system:masters"]), now)?;

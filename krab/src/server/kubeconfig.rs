@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-
 /// Who typed the command: under sudo not root, but the user behind it.
 #[derive(Clone, Debug)]
 pub(crate) struct InvokingUser {

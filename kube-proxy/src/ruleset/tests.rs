@@ -63,18 +63,23 @@ fn a_cluster_address_leads_to_its_endpoints() {
 #[test]
 fn without_endpoints_clients_are_refused_at_once() {
     let port = ServicePort { cluster_endpoints: Vec::new(), has_endpoints: false, node_port: Some(30080), ..port() };
-    check(&port, &expect![[r#"
+    check(
+        &port,
+        &expect![[r#"
         add element ip kube-proxy cluster-ips { 10.96.0.7 }
         add element ip kube-proxy no-endpoint-nodeports { tcp . 30080 : goto reject-chain }
         add element ip kube-proxy no-endpoint-services { 10.96.0.7 . tcp . 80 : goto reject-chain }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn node_ports_masquerade_and_share_the_service_chain() {
     let port =
         ServicePort { node_port: Some(30080), cluster_endpoints: vec!["10.244.0.5:8080".parse().unwrap()], ..port() };
-    check(&port, &expect![[r#"
+    check(
+        &port,
+        &expect![[r#"
         add chain ip kube-proxy endpoint-60423DE2-ns/web/tcp/http__10.244.0.5.8080
         add chain ip kube-proxy external-C7A03E88-ns/web/tcp/http
         add chain ip kube-proxy service-C7A03E88-ns/web/tcp/http
@@ -90,7 +95,8 @@ fn node_ports_masquerade_and_share_the_service_chain() {
         add element ip kube-proxy cluster-ips { 10.96.0.7 }
         add element ip kube-proxy service-ips { 10.96.0.7 . tcp . 80 : goto service-C7A03E88-ns/web/tcp/http }
         add element ip kube-proxy service-nodeports { tcp . 30080 : goto external-C7A03E88-ns/web/tcp/http }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -101,7 +107,9 @@ fn local_external_traffic_keeps_its_source() {
         local_endpoints: vec!["10.244.0.5:8080".parse().unwrap()],
         ..port()
     };
-    check(&port, &expect![[r#"
+    check(
+        &port,
+        &expect![[r#"
         add chain ip kube-proxy endpoint-3FB9A8EE-ns/web/tcp/http__10.244.0.6.8080
         add chain ip kube-proxy endpoint-60423DE2-ns/web/tcp/http__10.244.0.5.8080
         add chain ip kube-proxy external-C7A03E88-ns/web/tcp/http
@@ -123,7 +131,8 @@ fn local_external_traffic_keeps_its_source() {
         add element ip kube-proxy cluster-ips { 10.96.0.7 }
         add element ip kube-proxy service-ips { 10.96.0.7 . tcp . 80 : goto service-C7A03E88-ns/web/tcp/http }
         add element ip kube-proxy service-nodeports { tcp . 30080 : goto external-C7A03E88-ns/web/tcp/http }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -133,7 +142,9 @@ fn affinity_remembers_the_endpoint_of_a_client() {
         cluster_endpoints: vec!["10.244.0.5:8080".parse().unwrap()],
         ..port()
     };
-    check(&port, &expect![[r#"
+    check(
+        &port,
+        &expect![[r#"
         add set ip kube-proxy affinity-60423DE2-ns/web/tcp/http__10.244.0.5.8080 { type ipv4_addr; flags dynamic,timeout; timeout 10800s; }
         add chain ip kube-proxy endpoint-60423DE2-ns/web/tcp/http__10.244.0.5.8080
         add chain ip kube-proxy service-C7A03E88-ns/web/tcp/http
@@ -147,7 +158,8 @@ fn affinity_remembers_the_endpoint_of_a_client() {
         add rule ip kube-proxy service-C7A03E88-ns/web/tcp/http goto endpoint-60423DE2-ns/web/tcp/http__10.244.0.5.8080
         add element ip kube-proxy cluster-ips { 10.96.0.7 }
         add element ip kube-proxy service-ips { 10.96.0.7 . tcp . 80 : goto service-C7A03E88-ns/web/tcp/http }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
