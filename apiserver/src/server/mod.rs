@@ -7,6 +7,7 @@
 pub mod body;
 pub mod health;
 mod listener;
+mod metrics;
 pub(crate) mod service;
 pub(crate) mod state;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::body::{Body, BoxError, RequestBody};
 use self::health::Health;
+use self::metrics::Metrics;
 use self::service::Caller;
 use self::state::State;
 use crate::authentication::{Authenticator, UserInfo};
@@ -53,7 +55,7 @@ pub struct Config {
     pub health: Health,
     /// `/openid/v1/jwks` and `/.well-known/openid-configuration`.
     pub documents: Documents,
-    /// Text of `/metrics`.
+    /// What other parts of the process add to `/metrics`, in Prometheus' text format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
 }
 
@@ -94,7 +96,8 @@ impl ApiServer {
                 health,
                 kubelets: config.kubelets,
                 documents: config.documents,
-                metrics: config.metrics,
+                more_metrics: config.metrics,
+                metrics: Metrics::new().expect("names and labels are constants that a test registers"),
                 shutdown,
             }),
         }

@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use api::status::Status;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
 use serde_json::json;
 
 use super::body::{Body, RequestBody};
+use super::metrics::Counted;
 use super::state::State;
 use super::version;
 use crate::authentication::{PeerCertificates, UserInfo};
@@ -84,11 +87,38 @@ async fn walk(
     query: Query,
     caller: Caller,
 ) -> Result<Response<Body>, Status> {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let info = match RequestInfo::parse(&parts.method, &parts.uri, &query) {
         Ok(info) => info,
         Err(error) => return Ok(respond::text(500, format!("{error}\n"))),
     };
+    let started = Instant::now();
+    let mut counted = Counted::of(&info, &query);
+    let known =
+        !info.is_resource_request
+            || state.engine.resources.get(&info.api_group, &info.api_version, &info.resource).is_some_and(|resource| {
+                info.subresource.is_empty() || resource.subresource(&info.subresource).is_some()
+            });
+    if !known {
+        counted.unknown();
+    }
+    let serving = state.metrics.serving(&counted);
+    let result = admitted(state, info, query, parts, body, caller).await;
+    drop(serving);
+    let code = result.as_ref().map_or_else(|status| status.code, |response| response.status().as_u16());
+    state.metrics.record(&counted, code, started.elapsed());
+    result
+}
+
+/// What comes after the request is known: who asks, may they, the endpoint.
+async fn admitted(
+    state: &Arc<State>,
+    info: RequestInfo,
+    query: Query,
+    mut parts: Parts,
+    body: RequestBody,
+    caller: Caller,
+) -> Result<Response<Body>, Status> {
     let limit = deadline::of(&info, &query)?;
     let user = match &caller {
         Caller::InProcess(user) => UserInfo::clone(user),
@@ -141,7 +171,10 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             Ok(respond::value(200, &json!({"paths": paths}), &Output { pretty: true, ..output }))
         }
         "/version" | "/version/" => Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output })),
-        "/metrics" => Ok(respond::text(200, (state.metrics)())),
+        "/metrics" => {
+            let text = state.metrics.text() + &(state.more_metrics)();
+            Ok(respond::bytes_with_type(200, text.into(), component::metrics::CONTENT_TYPE, output.gzip))
+        }
         _ => {
             if let Some(response) = state.discovery.serve(path, &request.parts.headers, &output) {
                 return Ok(response);

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Documents;
 use super::health::Health;
+use super::metrics::Metrics;
 use crate::authentication::Authenticator;
 use crate::authorization::Authorizer;
 use crate::discovery::Discovery;
@@ -25,7 +26,8 @@ pub(crate) struct State {
     pub(crate) kubelets: Kubelets,
     /// Small documents at fixed paths (`/openid/v1/jwks`): bytes and media type.
     pub(crate) documents: Documents,
-    /// The text of `/metrics`.
-    pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// What other parts of the process add to `/metrics`.
+    pub(crate) more_metrics: Box<dyn Fn() -> String + Send + Sync>,
+    pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
 }

@@ -61,7 +61,9 @@ async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
     let what = if options.with_node {
         node::start(options, &plane, &mut parts).await?;
         node::wait_until_ready(&plane, &options.node_name, &progress, shutdown).await?;
-        progress.step(&format!("node {} Ready", options.node_name));
+        if !shutdown.is_cancelled() {
+            progress.step(&format!("node {} Ready", options.node_name));
+        }
         "The cluster is ready"
     } else {
         "The control plane is ready"

@@ -45,6 +45,23 @@ async fn health_is_told_by_check() {
 }
 
 #[tokio::test]
+async fn requests_are_counted_under_upstreams_names() {
+    let cluster = Cluster::new().await;
+    cluster.config_map("a", "x").await;
+    cluster.get("/api/v1/configmaps").await.expect(200);
+    cluster.get("/api/v1/nonsense/x").await.expect(404);
+    let text = String::from_utf8(cluster.get("/metrics").await.expect(200).bytes.to_vec()).unwrap();
+    for line in [
+        r#"apiserver_request_total{code="201",component="apiserver",dry_run="",group="",resource="configmaps",scope="namespace",subresource="",verb="POST",version="v1"} 1"#,
+        r#"apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="cluster",subresource="",verb="LIST",version="v1"} 1"#,
+        r#"apiserver_current_inflight_requests{request_kind="readOnly"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("nonsense"));
+}
+
+#[tokio::test]
 async fn openapi_documents_are_listed_and_served() {
     let cluster = Cluster::new().await;
     let index = cluster.get("/openapi/v3").await.expect(200).json();
