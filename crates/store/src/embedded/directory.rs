@@ -18,7 +18,15 @@ const LOCK: &str = "lock";
 
 /// Held as long as the store is open; the system gives it back however the process ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is just being started holds a copy of every descriptor until it runs its
+        // own program, and the lock would last as long. An unlocked file that fails to unlock closes all the same.
+        let _ = self.0.unlock();
+    }
+}
 
 /// Takes the directory, makes the store in it if there is none, and opens it.
 pub(super) fn open(dir: &Path) -> Result<(Disk, Lock), Error> {
