@@ -1,6 +1,6 @@
 //! Client certificates: the subject's common name is the user, its organisations are the groups.
 //!
-//! The TLS handshake only proves that the client has the certificate's key ([`RequestClientCertificate`]); whether one of our
+//! The TLS handshake only proves that the client has the certificate's key (`server::tls`); whether one of our
 //! authorities made it, and whether it is in its time, is decided here, for each request, so that a bad certificate is
 //! answered with 401 and not with a broken connection, and one that expires stops working on an open connection too.
 //! Verified chains are remembered by the leaf's hash until they expire.
@@ -11,11 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
@@ -106,60 +105,4 @@ fn roots(authorities_pem: &str) -> Result<RootCertStore, Error> {
         added.map_err(Error::Authorities)?;
     }
     Ok(roots)
-}
-
-/// The listener's part: asks for a certificate, names our authorities as a hint, accepts whatever comes or nothing, and checks
-/// that the client holds its key. Upstream: tls.RequestClientCert.
-#[derive(Debug)]
-pub struct RequestClientCertificate {
-    hints: Vec<DistinguishedName>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl RequestClientCertificate {
-    /// Hints at the authorities of a PEM bundle.
-    pub fn new(authorities_pem: &str, provider: Arc<CryptoProvider>) -> Result<RequestClientCertificate, Error> {
-        Ok(RequestClientCertificate { hints: roots(authorities_pem)?.subjects(), provider })
-    }
-}
-
-impl ClientCertVerifier for RequestClientCertificate {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
-    }
-
-    fn verify_client_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
