@@ -52,7 +52,7 @@ async fn main() -> Result<()> {
     for measurement in &arguments {
         let table = match measurement.as_str() {
             "start" => start::measure(&settings).await?,
-            "node" => node::measure(&settings).await?,
+            "node" => Box::pin(node::measure(&settings)).await?,
             other => bail!("no measurement {other:?}; there are start, node"),
         };
         println!("{}", table.markdown());

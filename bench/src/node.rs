@@ -46,7 +46,7 @@ pub(crate) async fn measure(settings: &Settings) -> Result<Table> {
     let mut times = Vec::new();
     // The first pod also waits for what a new node has to do once; it is not counted.
     for number in 0..=settings.pods {
-        let time = pod(&client, &format!("bench-{number}"), &settings.image).await?;
+        let time = Box::pin(pod(&client, &format!("bench-{number}"), &settings.image)).await?;
         if number > 0 {
             times.push(time.as_secs_f64());
         }

@@ -101,7 +101,7 @@ fn local(zone: &Zone, lookup: &impl Lookup, query: &Message) -> Local {
             message.add_additionals(additional);
         }
         Found::Alias(record, target) => {
-            message.add_answer(record);
+            message.add_answer(*record);
             return Local::Follow(message, target);
         }
         Found::NoName if !lookup.complete() => return refuse(message, ResponseCode::ServFail),

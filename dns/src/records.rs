@@ -26,7 +26,7 @@ pub(crate) enum Found {
     /// Records, and further ones that save the client a question.
     Records(Vec<Record>, Vec<Record>),
     /// An alias to a name outside the cluster, to be followed.
-    Alias(Record, Name),
+    Alias(Box<Record>, Name),
     /// The name exists, with no record of this type.
     NoData,
     /// No such name in the cluster domain.
@@ -115,7 +115,7 @@ impl Zone {
         if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
             let target = spec.and_then(|spec| spec.external_name.as_deref()).unwrap_or_default();
             return match Name::from_utf8(format!("{}.", target.trim_end_matches('.'))) {
-                Ok(target) => Found::Alias(self.record(name, RData::CNAME(CNAME(target.clone()))), target),
+                Ok(target) => Found::Alias(Box::new(self.record(name, RData::CNAME(CNAME(target.clone())))), target),
                 Err(_) => Found::NoData,
             };
         }

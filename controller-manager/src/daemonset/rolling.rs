@@ -20,8 +20,11 @@ pub(super) fn allows_surge(set: &DaemonSet) -> bool {
     rolling(set).and_then(|rolling| meta::scaled(rolling.max_surge.as_ref()?, 1, true)).is_some_and(|surge| surge > 0)
 }
 
-/// The new and the old pod of a node; `None` if there are more, which the main loop reduces first.
-fn pair<'a>(snapshot: &Snapshot, pods: &'a [Arc<Pod>]) -> Option<(Option<&'a Arc<Pod>>, Option<&'a Arc<Pod>>)> {
+/// The new and the old pod of a node.
+type Pair<'a> = (Option<&'a Arc<Pod>>, Option<&'a Arc<Pod>>);
+
+/// The pair of a node; `None` if there are more pods, which the main loop reduces first.
+fn pair<'a>(snapshot: &Snapshot, pods: &'a [Arc<Pod>]) -> Option<Pair<'a>> {
     let (mut new, mut old) = (None, None);
     for pod in pods.iter().filter(|pod| !meta::is_deleting(&pod.metadata)) {
         let slot = if snapshot.is_updated(pod) { &mut new } else { &mut old };

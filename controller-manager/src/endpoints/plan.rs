@@ -166,13 +166,20 @@ fn address(service: &Service, pod: &Pod) -> Option<EndpointAddress> {
     })
 }
 
+/// An address and the uid of what it stands for.
 type AddressKey = (String, String);
+
+/// Name, number, protocol and application protocol.
+type PortKey = (String, i32, String, String);
+
+/// Which addresses are ready.
+type Readiness = BTreeMap<AddressKey, bool>;
 
 fn address_key(address: &EndpointAddress) -> AddressKey {
     (address.ip.clone(), address.target_ref.as_ref().and_then(|target| target.uid.clone()).unwrap_or_default())
 }
 
-fn port_key(port: &EndpointPort) -> (String, i32, String, String) {
+fn port_key(port: &EndpointPort) -> PortKey {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     (text(&port.name), port.port, text(&port.protocol), text(&port.app_protocol))
 }
@@ -181,10 +188,7 @@ fn port_key(port: &EndpointPort) -> (String, i32, String, String) {
 /// for it at all.
 fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
     let mut known: BTreeMap<AddressKey, EndpointAddress> = BTreeMap::new();
-    let mut by_port: BTreeMap<
-        Option<(String, i32, String, String)>,
-        (Option<EndpointPort>, BTreeMap<AddressKey, bool>),
-    > = BTreeMap::new();
+    let mut by_port: BTreeMap<Option<PortKey>, (Option<EndpointPort>, Readiness)> = BTreeMap::new();
     for subset in subsets {
         let ports: Vec<Option<EndpointPort>> = match subset.ports {
             Some(ports) if !ports.is_empty() => ports.into_iter().map(Some).collect(),
@@ -203,7 +207,7 @@ fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
             }
         }
     }
-    let mut by_addresses: BTreeMap<BTreeMap<AddressKey, bool>, Vec<EndpointPort>> = BTreeMap::new();
+    let mut by_addresses: BTreeMap<Readiness, Vec<EndpointPort>> = BTreeMap::new();
     for (port, states) in by_port.into_values() {
         by_addresses.entry(states).or_default().extend(port);
     }

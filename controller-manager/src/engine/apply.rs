@@ -76,7 +76,7 @@ impl Applier {
                         Some(name) if matches!(write.action, Action::Create { .. }) => name,
                         _ => &write.name,
                     };
-                    self.record(&Event { message: event.message.replace("{name}", name), ..event.clone() });
+                    self.record(&Event { message: event.message.replace("{name}", name), ..(**event).clone() });
                 }
             }
             Err(error) => {
@@ -87,7 +87,7 @@ impl Applier {
                     write.announce.failure.as_ref().filter(|_| !gone && !error.is_namespace_terminating())
                 {
                     let message = event.message.replace("{error}", &error.api_message());
-                    self.record(&Event { message, ..event.clone() });
+                    self.record(&Event { message, ..(**event).clone() });
                 }
             }
         }

@@ -162,9 +162,9 @@ pub struct Event {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Announce {
     /// Recorded when the write succeeds.
-    pub success: Option<Event>,
+    pub success: Option<Box<Event>>,
     /// Recorded when it fails, unless the namespace is being terminated or the object is already gone.
-    pub failure: Option<Event>,
+    pub failure: Option<Box<Event>>,
 }
 
 /// One step of a plan.
@@ -242,13 +242,13 @@ impl Write {
 
     /// Records `event` once the write succeeded.
     pub fn announce_success(mut self, event: Event) -> Self {
-        self.announce.success = Some(event);
+        self.announce.success = Some(Box::new(event));
         self
     }
 
     /// Records `event` if the write fails.
     pub fn announce_failure(mut self, event: Event) -> Self {
-        self.announce.failure = Some(event);
+        self.announce.failure = Some(Box::new(event));
         self
     }
 }

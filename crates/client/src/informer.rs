@@ -24,13 +24,16 @@ use crate::changes::{Change, Channel, Subscription};
 pub trait Object: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static {}
 impl<K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static> Object for K {}
 
+/// Each informer by its type and selector; behind `Any` is an `Informer` of that type.
+type Started = HashMap<(TypeId, String), Box<dyn Any + Send>>;
+
 /// The informers of a process: each kind (and selector) is listed and watched once, whoever asks.
 /// Upstream: `informers.SharedInformerFactory`.
 #[derive(Clone)]
 pub struct Informers {
     client: kube::Client,
     shutdown: Shutdown,
-    started: Arc<Mutex<HashMap<(TypeId, String), Box<dyn Any + Send>>>>,
+    started: Arc<Mutex<Started>>,
 }
 
 impl Debug for Informers {
