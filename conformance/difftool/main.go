@@ -1,0 +1,148 @@
+// Command difftool sends the same requests to upstream's API server and to krab's, in order, and shows where the answers are
+// not the same: status, headers that matter, bodies. The requests are the files of conformance/cases.
+//
+// What may differ between two runs (uids, times, revisions, generated names, allocated addresses) is replaced by a word for
+// it; everything else is compared whole. conformance/diff-known.yaml names differences that are expected, with the reason.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	root, krab, only  string
+	list, keep, check bool
+	show, known       bool
+}
+
+func main() {
+	o := options{}
+	flag.StringVar(&o.root, "root", "", "the checkout")
+	flag.StringVar(&o.krab, "krab", "", "the krab `program` to compare")
+	flag.StringVar(&o.only, "only", "", "run the cases whose \"file: name\" matches this `RE`")
+	flag.BoolVar(&o.list, "list", false, "print the cases instead of running them")
+	flag.BoolVar(&o.keep, "keep", false, "leave the servers running and say how to reach and to end them")
+	flag.BoolVar(&o.check, "check", false, "compare upstream with a second upstream: what differs is noise of the cases")
+	flag.BoolVar(&o.show, "show", false, "print every answer whole, too")
+	flag.BoolVar(&o.known, "known", false, "print the differences that are known, too")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: conformance/diff [OPTION...]\n\nSends the requests of conformance/cases to upstream v1.37 and to krab and compares the answers.\nEnds with 1 when they differ in a way that conformance/diff-known.yaml does not name.")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	same, err := run(o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "conformance/diff:", err)
+		os.Exit(2)
+	}
+	if !same {
+		os.Exit(1)
+	}
+}
+
+func run(o options) (bool, error) {
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return false, fmt.Errorf("-only: %w", err)
+	}
+	all, err := readCases(filepath.Join(o.root, "conformance/cases"))
+	if err != nil {
+		return false, err
+	}
+	var cases []*testCase
+	numbers := map[*testCase]int{}
+	for i, c := range all {
+		numbers[c] = i + 1
+		if only.MatchString(c.id()) {
+			cases = append(cases, c)
+		}
+	}
+	if len(cases) == 0 {
+		return false, fmt.Errorf("no case matches %q (conformance/diff -list)", o.only)
+	}
+	if o.list {
+		for _, c := range cases {
+			fmt.Println(c.id())
+		}
+		return true, nil
+	}
+	known, err := readKnown(filepath.Join(o.root, "conformance/diff-known.yaml"))
+	if err != nil {
+		return false, err
+	}
+	if o.check {
+		known = nil
+	}
+
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	folder, err := os.MkdirTemp("", "krab-diff-")
+	if err != nil {
+		return false, err
+	}
+	l := &lab{folder: folder, upstream: filepath.Join(o.root, "hack/upstream"), krab: o.krab}
+	defer func() {
+		if o.keep {
+			fmt.Printf("everything is in %s; end upstream with `hack/upstream down`, krab by its process\n", folder)
+			return
+		}
+		l.stop()
+		if err := os.RemoveAll(folder); err != nil {
+			fmt.Fprintln(os.Stderr, "conformance/diff:", err)
+		}
+	}()
+	peers, err := l.startBoth(ctx, o.check)
+	if err != nil {
+		return false, err
+	}
+	if o.keep {
+		for _, p := range peers {
+			fmt.Printf("%s: %s, Authorization: Bearer %s\n", p.name, p.url, p.tokens["admin"])
+		}
+	}
+
+	s := &sides{peers: peers, known: known, everything: o.show}
+	r := &report{out: os.Stdout, showKnown: o.known, showReplies: o.show, names: [2]string{peers[0].name, peers[1].name}}
+	started := time.Now()
+	for _, c := range cases {
+		found, err := s.run(ctx, numbers[c], c)
+		if err != nil {
+			return false, err
+		}
+		r.add(found)
+	}
+	r.summary(time.Since(started), known, o.only == "")
+	return r.differ == 0, nil
+}
+
+// startBoth starts the two servers.
+func (l *lab) startBoth(ctx context.Context, check bool) ([2]*peer, error) {
+	var peers [2]*peer
+	var err error
+	if peers[0], err = l.startUpstream(ctx, "upstream"); err != nil {
+		return peers, err
+	}
+	if err = peers[0].await(ctx, nil, filepath.Join(l.folder, "upstream/log/kube-apiserver.log")); err != nil {
+		return peers, err
+	}
+	if !check {
+		peers[1], err = l.startKrab(ctx, "krab")
+		return peers, err
+	}
+	if peers[1], err = l.startUpstream(ctx, "second"); err != nil {
+		return peers, err
+	}
+	return peers, peers[1].await(ctx, nil, filepath.Join(l.folder, "second/log/kube-apiserver.log"))
+}

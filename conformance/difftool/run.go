@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// outcome is what a case came to.
+type outcome struct {
+	number int
+	test   *testCase
+	// steps that differ, by number.
+	steps []stepOutcome
+}
+
+// stepOutcome is a step whose answers differ.
+type stepOutcome struct {
+	number  int
+	step    *step
+	replies [2]*reply
+	found   []difference
+}
+
+// sides runs one case on both servers.
+type sides struct {
+	peers [2]*peer
+	known []*known
+	// everything keeps steps without differences too.
+	everything bool
+}
+
+// run sends all steps of a case to both servers, each at its own pace, and compares the answers.
+func (s *sides) run(ctx context.Context, number int, c *testCase) (*outcome, error) {
+	var played [2]*playing
+	var failed [2]error
+	var wait sync.WaitGroup
+	for i, p := range s.peers {
+		wait.Go(func() { played[i], failed[i] = play(ctx, p, number, c) })
+	}
+	wait.Wait()
+	for i, err := range failed {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", s.peers[i].name, c.id(), err)
+		}
+	}
+	out := &outcome{number: number, test: c}
+	for i := range c.Steps {
+		found := compare("", played[0].tree(i), played[1].tree(i))
+		mark(s.known, c, &c.Steps[i], found)
+		if len(found) > 0 || s.everything {
+			replies := [2]*reply{played[0].reply(i), played[1].reply(i)}
+			out.steps = append(out.steps, stepOutcome{number: i + 1, step: &c.Steps[i], replies: replies, found: found})
+		}
+	}
+	return out, nil
+}
+
+// playing is what one server answered to the steps of a case.
+type playing struct {
+	trees   []any
+	replies []*reply
+	// stopped is why not all steps were sent.
+	stopped error
+}
+
+func (p *playing) tree(step int) any {
+	if step < len(p.trees) {
+		return p.trees[step]
+	}
+	return map[string]any{"stopped": p.stopped.Error()}
+}
+
+func (p *playing) reply(step int) *reply {
+	if step < len(p.replies) {
+		return p.replies[step]
+	}
+	return nil
+}
+
+// play sends the steps to one server. What a server does wrong is part of what is played; an error is a server that cannot
+// be asked at all.
+func play(ctx context.Context, p *peer, number int, c *testCase) (*playing, error) {
+	namespace := c.namespace(number)
+	session := newSession(p, namespace)
+	if c.usesNamespace() {
+		if err := prepare(ctx, session, namespace); err != nil {
+			return nil, err
+		}
+	}
+	normal := newNormaliser(session)
+	out := &playing{}
+	for i := range c.Steps {
+		s := &c.Steps[i]
+		answer, err := session.send(ctx, s)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			out.trees = append(out.trees, map[string]any{"failed": err.Error()})
+			out.replies = append(out.replies, nil)
+			continue
+		}
+		whole, err := tree(answer, s)
+		if err != nil {
+			whole = map[string]any{"status": float64(answer.status), "failed": err.Error()}
+		}
+		saved := session.keep(s, answer)
+		if answer.cut {
+			whole["cut"] = true
+		}
+		out.trees = append(out.trees, normal.normalise(whole))
+		out.replies = append(out.replies, answer)
+		if saved != nil {
+			out.stopped = fmt.Errorf("after step %d: %w", i+1, saved)
+			return out, nil
+		}
+	}
+	return out, nil
+}
+
+// prepare makes the namespace of a case, with the account pods need, which no controller makes here.
+func prepare(ctx context.Context, s *session, namespace string) error {
+	for _, step := range []step{
+		{Do: "POST /api/v1/namespaces", Body: []byte(`{"metadata":{"name":"` + namespace + `"}}`)},
+		{Do: "POST /api/v1/namespaces/" + namespace + "/serviceaccounts", Body: []byte(`{"metadata":{"name":"default"}}`)},
+	} {
+		answer, err := s.send(ctx, &step)
+		if err != nil {
+			return err
+		}
+		if answer.status != 201 {
+			return fmt.Errorf("%s: %d %s", step.Do, answer.status, answer.body)
+		}
+	}
+	s.said.Reset()
+	return nil
+}
