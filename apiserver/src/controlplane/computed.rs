@@ -12,21 +12,18 @@ use crate::authorization::{self, Authorization};
 use crate::context::RequestContext;
 use crate::registry::component_status::ComponentStatuses;
 use crate::registry::computed::{Computations, Computed};
-use crate::server::health::Check;
 
 /// All of them.
 pub(super) fn all(
     authenticators: &Arc<Union>,
     authorization: &Arc<Authorization>,
     issuer: TokenIssuer,
+    components: ComponentStatuses,
 ) -> Computations {
     let mut all = Computations::default();
     authentication::reviews::register(&mut all, authenticators);
     authorization::reviews::register(&mut all, authorization);
-    // The parts live and die with this process: as long as it answers they are there.
-    let parts = ["controller-manager", "scheduler", "etcd-0"];
-    let parts = parts.map(|name| (name.to_owned(), Arc::new(|| None) as Check)).to_vec();
-    all.add("", "componentstatuses", "", Arc::new(ComponentStatuses(parts)));
+    all.add("", "componentstatuses", "", Arc::new(components));
     all.add("", "serviceaccounts", "token", Arc::new(Token(issuer)));
     all
 }

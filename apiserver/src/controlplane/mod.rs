@@ -5,14 +5,16 @@
 //! Upstream: `cmd/kube-apiserver/app`, `pkg/controlplane`.
 
 mod computed;
+mod store_health;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use api::scheme::Scheme;
+use component::metrics::Registries;
 use ipnet::IpNet;
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
@@ -21,6 +23,7 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::store_health::StoreHealth;
 use crate::admission::{Chain, default_chain};
 use crate::authentication::front_proxy::FrontProxy;
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, SigningKey, TokenIssuer, VerifyingKeys};
@@ -33,15 +36,13 @@ use crate::authorization::{Authorization, Authorizer};
 use crate::context::Objects;
 use crate::pki::{self, Issued, Pki, ServingNames};
 use crate::registry::bootstrap;
+use crate::registry::component_status::ComponentStatuses;
 use crate::registry::resource::Resources;
 use crate::registry::store::Engine;
 use crate::server::health::Health;
 use crate::server::tls::{self, ServingCertificate};
 use crate::server::{ApiServer, Config};
 use crate::streaming::Kubelets;
-
-/// How often the store is told the time: events expire and history grows old by it.
-const TICK: Duration = Duration::from_secs(1);
 
 /// What differs from one API server to the next.
 #[derive(Clone, Debug)]
@@ -106,6 +107,10 @@ pub struct ControlPlane {
     pub pki: Arc<Pki>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What `/metrics` shows: parts of the process that count for themselves join their registries.
+    pub metrics: Registries,
+    /// What `componentstatuses` asks: scheduler and controller manager join when they run in this process.
+    pub components: ComponentStatuses,
 }
 
 impl ControlPlane {
@@ -135,7 +140,18 @@ impl ControlPlane {
         let engine = Arc::new(Engine { store: store.clone(), resources, admission });
         let ready = Arc::new(AtomicBool::new(false));
         let external = SocketAddr::new(options.advertise, address.port()).to_string();
-        let config = config(&options, &pki, objects, authorizer, external, &ready)?;
+        let store_health = StoreHealth::default();
+        let components = ComponentStatuses::new(store_health.check());
+        let metrics = Registries::default();
+        let mut health = Health::default();
+        health.add("etcd", store_health.check());
+        let bootstrapped = ready.clone();
+        health.add_ready(
+            "poststarthook/bootstrap-controller",
+            Arc::new(move || (!bootstrapped.load(Ordering::Acquire)).then(|| "not finished".to_owned())),
+        );
+        let shared = Shared { objects, authorizer, health, metrics: metrics.clone(), components: components.clone() };
+        let config = config(&options, &pki, shared, external)?;
         let server = ApiServer::new(config, engine.clone(), shutdown.clone());
 
         let (chain, key) = identity(&pki.apiserver)?;
@@ -143,9 +159,9 @@ impl ControlPlane {
         let tls = Arc::new(ServingCertificate::new(chain, key)?.server_config(authorities.subjects())?);
         let serving = server.clone();
         component::spawn("apiserver", async move { serving.serve(listener, tls).await });
-        component::spawn_until("store time", &shutdown, tell_time(store));
+        component::spawn_until("store time", &shutdown, store_health.tell_time(store));
 
-        let started = Self { server, pki, address };
+        let started = Self { server, pki, address, metrics, components };
         started.bootstrap(&options, engine.as_ref()).await?;
         ready.store(true, Ordering::Release);
         Ok(started)
@@ -179,14 +195,17 @@ async fn open_pki(options: &Options) -> Result<Pki, Error> {
     Ok(opening.await.map_err(|_| Error::Interrupted)??)
 }
 
-fn config(
-    options: &Options,
-    pki: &Pki,
+/// What the server's settings share with the rest of the process.
+struct Shared {
     objects: Arc<dyn Objects>,
     authorizer: Arc<Authorization>,
-    external: String,
-    ready: &Arc<AtomicBool>,
-) -> Result<Config, Error> {
+    health: Health,
+    metrics: Registries,
+    components: ComponentStatuses,
+}
+
+fn config(options: &Options, pki: &Pki, shared: Shared, external: String) -> Result<Config, Error> {
+    let Shared { objects, authorizer, health, metrics, components } = shared;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let issuer = format!("https://kubernetes.default.svc.{}", options.cluster_domain);
     let audiences = vec![issuer.clone()];
@@ -216,23 +235,17 @@ fn config(
         anonymous: true,
     });
     let issuer = TokenIssuer { key: signing, issuer, audiences, extend_expiration: true, max_expiration_seconds: 0 };
-    let mut health = Health::default();
-    let ready = ready.clone();
-    health.add_ready(
-        "poststarthook/bootstrap-controller",
-        Arc::new(move || (!ready.load(Ordering::Acquire)).then(|| "not finished".to_owned())),
-    );
     let (chain, key) = identity(&pki.apiserver_kubelet_client)?;
     let authorities = roots(pki.ca.certificate_pem())?;
     Ok(Config {
-        computed: computed::all(&authenticator, &authorizer, issuer),
+        computed: computed::all(&authenticator, &authorizer, issuer, components),
         authenticator,
         authorizer,
         advertise_address: external,
         kubelets: Kubelets::with_client_certificate(chain, key, Some(authorities)).map_err(Error::Kubelets)?,
         health,
         documents: Box::new(move |path| discovery.as_ref()?.document(path)),
-        metrics: Box::new(String::new),
+        metrics,
     })
 }
 
@@ -247,16 +260,4 @@ fn roots(pem: &str) -> Result<RootCertStore, Error> {
         roots.add(certificate?).map_err(Error::Kubelets)?;
     }
     Ok(roots)
-}
-
-async fn tell_time(store: Arc<Store>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        interval.tick().await;
-        let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
-        if let Err(error) = store.tick(store::Timestamp(now)).await {
-            tracing::error!(%error, "the store does not take the time: events will not expire");
-        }
-    }
 }

@@ -167,7 +167,7 @@ async fn server_with(range: &str) -> ApiServer {
         kubelets: Default::default(),
         health: Default::default(),
         documents: Box::new(|_| None),
-        metrics: Box::new(String::new),
+        metrics: Default::default(),
     };
     let server = ApiServer::new(config, engine.clone(), CancellationToken::new());
     let wanted = bootstrap::Config {

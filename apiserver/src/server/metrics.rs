@@ -73,9 +73,9 @@ impl Metrics {
         })
     }
 
-    /// The text of `/metrics`.
-    pub(crate) fn text(&self) -> String {
-        component::metrics::encode([&self.registry]).unwrap_or_default()
+    /// For the process to serve.
+    pub(crate) fn registry(&self) -> Registry {
+        self.registry.clone()
     }
 }
 

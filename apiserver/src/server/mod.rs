@@ -18,6 +18,7 @@ mod version;
 use std::sync::Arc;
 
 use api::scheme::Scheme;
+use component::metrics::Registries;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::net::TcpListener;
@@ -51,12 +52,12 @@ pub struct Config {
     pub advertise_address: String,
     /// How kubelets are reached.
     pub kubelets: Kubelets,
-    /// Checks besides `ping`, `log`, `etcd` (the store) and `shutdown`.
+    /// Checks besides `ping`, `log` and `shutdown`.
     pub health: Health,
     /// `/openid/v1/jwks` and `/.well-known/openid-configuration`.
     pub documents: Documents,
-    /// What other parts of the process add to `/metrics`, in Prometheus' text format.
-    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// What `/metrics` shows; the server's own registry joins it.
+    pub metrics: Registries,
 }
 
 impl std::fmt::Debug for Config {
@@ -77,7 +78,6 @@ impl ApiServer {
         let mut health = Health::default();
         health.add("ping", Arc::new(|| None));
         health.add("log", Arc::new(|| None));
-        health.add("etcd", Arc::new(|| None));
         let mut health = health.joined(config.health);
         let stopping = shutdown.clone();
         health.add_ready(
@@ -85,6 +85,8 @@ impl ApiServer {
             Arc::new(move || stopping.is_cancelled().then(|| "process is shutting down".into())),
         );
         let scheme = Scheme::builtin();
+        let metrics = Metrics::new().expect("names and labels are constants that a test registers");
+        config.metrics.join(metrics.registry());
         ApiServer {
             state: Arc::new(State {
                 engine,
@@ -96,8 +98,8 @@ impl ApiServer {
                 health,
                 kubelets: config.kubelets,
                 documents: config.documents,
-                more_metrics: config.metrics,
-                metrics: Metrics::new().expect("names and labels are constants that a test registers"),
+                metrics,
+                registries: config.metrics,
                 shutdown,
             }),
         }

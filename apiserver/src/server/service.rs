@@ -172,7 +172,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         }
         "/version" | "/version/" => Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output })),
         "/metrics" => {
-            let text = state.metrics.text() + &(state.more_metrics)();
+            let text = state.registries.text().map_err(|error| Status::internal_error(&error))?;
             Ok(respond::bytes_with_type(200, text.into(), component::metrics::CONTENT_TYPE, output.gzip))
         }
         _ => {

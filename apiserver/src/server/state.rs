@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use component::metrics::Registries;
 use tokio_util::sync::CancellationToken;
 
 use super::Documents;
@@ -26,8 +27,8 @@ pub(crate) struct State {
     pub(crate) kubelets: Kubelets,
     /// Small documents at fixed paths (`/openid/v1/jwks`): bytes and media type.
     pub(crate) documents: Documents,
-    /// What other parts of the process add to `/metrics`.
-    pub(crate) more_metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub(crate) metrics: Metrics,
+    /// All that `/metrics` shows.
+    pub(crate) registries: Registries,
     pub(crate) shutdown: CancellationToken,
 }

@@ -14,6 +14,8 @@ pub enum Kind {
     Text,
     /// Comma separated and repeatable.
     List,
+    /// A YAML file with flag names as keys.
+    FlagFile,
 }
 
 /// One flag: a row of a command's table.
@@ -45,6 +47,11 @@ impl Flag {
     /// A list.
     pub const fn list(name: &'static str, default: &'static str, help: &'static str) -> Self {
         Self { name, kind: Kind::List, default, help, inert: false }
+    }
+
+    /// The flag that names the file with other flags' values.
+    pub const fn flag_file(name: &'static str, help: &'static str) -> Self {
+        Self { name, kind: Kind::FlagFile, default: "", help, inert: false }
     }
 
     /// A flag of upstream's that has no effect here.
@@ -101,12 +108,14 @@ pub struct FlagSet {
     values: BTreeMap<&'static str, String>,
     /// Flags that something other than the default set.
     given: Vec<&'static str>,
+    /// Those of them that change nothing.
+    without_effect: Vec<&'static str>,
 }
 
 impl FlagSet {
     /// Resolves `arguments` (without the program and command) against `table`. `environment` gives variables by name;
-    /// the variable of `--data-dir` is `KRAB_DATA_DIR`. A flag `config`, where the table has one, names a YAML file
-    /// whose keys are flag names.
+    /// the variable of `--data-dir` is `KRAB_DATA_DIR`. A [`Flag::flag_file`], where the table has one, names a YAML
+    /// file whose keys are flag names.
     ///
     /// # Errors
     /// See [`Error`]; nothing is applied partially.
@@ -116,26 +125,24 @@ impl FlagSet {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Error> {
         let from_line = parse_line(table, arguments)?;
-        let config_path =
-            from_line.get("config").cloned().or_else(|| environment("KRAB_CONFIG")).filter(|path| !path.is_empty());
-        let from_file = match config_path {
-            Some(path) if table.iter().any(|flag| flag.name == "config") => read_file(table, &path)?,
-            _ => BTreeMap::new(),
+        let directly = |flag: &Flag| {
+            let variable = || format!("KRAB_{}", flag.name.replace('-', "_").to_uppercase());
+            from_line.get(flag.name).cloned().or_else(|| environment(&variable()))
+        };
+        let flag_file = table.iter().find(|flag| flag.kind == Kind::FlagFile);
+        let from_file = match flag_file.and_then(directly).filter(|path| !path.is_empty()) {
+            Some(path) => read_file(table, &path)?,
+            None => BTreeMap::new(),
         };
         let mut set = Self::default();
         for flag in table {
-            let variable = format!("KRAB_{}", flag.name.replace('-', "_").to_uppercase());
-            let given = from_line
-                .get(flag.name)
-                .cloned()
-                .or_else(|| environment(&variable))
-                .or_else(|| from_file.get(flag.name).cloned());
+            let given = directly(flag).or_else(|| from_file.get(flag.name).cloned());
             if let Some(value) = &given {
                 if flag.kind == Kind::Bool {
                     parse_bool(flag.name, value)?;
                 }
                 if flag.inert {
-                    tracing::warn!(flag = flag.name, "this flag has no effect here");
+                    set.without_effect.push(flag.name);
                 }
                 set.given.push(flag.name);
             }
@@ -181,6 +188,11 @@ impl FlagSet {
         })
     }
 
+    /// The flags that were given and change nothing here, for the one warning about each.
+    pub fn without_effect(&self) -> &[&'static str] {
+        &self.without_effect
+    }
+
     /// True when the flag came from the line, the environment or the file.
     pub fn given(&self, name: &str) -> bool {
         self.given.contains(&name)
@@ -216,6 +228,7 @@ fn parse_line(
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (body, None),
         };
+        let name = if name == "h" { "help" } else { name };
         let flag = table.iter().find(|flag| flag.name == name).ok_or_else(|| Error::Unknown(name.to_owned()))?;
         let value = match (flag.kind, inline) {
             (_, Some(value)) => value,

@@ -5,6 +5,8 @@
 //! Upstream counterpart: `k8s.io/component-base`.
 
 pub mod clock;
+pub mod config_file;
+pub mod duration;
 pub mod flags;
 pub mod logging;
 pub mod metrics;

@@ -98,7 +98,7 @@ impl Cluster {
             kubelets,
             health: Default::default(),
             documents: Box::new(|_| None),
-            metrics: Box::new(String::new),
+            metrics: Default::default(),
         };
         let server = ApiServer::new(config, engine, CancellationToken::new());
         let cluster = Cluster { server, user: Arc::new(UserInfo::new("admin", &["system:masters"])) };

@@ -3,7 +3,7 @@ use std::io::Write;
 use super::*;
 
 const TABLE: &[Flag] = &[
-    Flag::text("config", "", "file"),
+    Flag::flag_file("config", "file"),
     Flag::text("secure-port", "6443", "port"),
     Flag::switch("disable-node", "no node"),
     Flag::list("disable", "", "components"),
@@ -61,6 +61,7 @@ fn a_file_with_an_unknown_key_is_refused_by_name() {
 }
 
 #[test]
-fn inert_flags_are_accepted() {
-    assert!(resolve(&["--contention-profiling"], &[]).is_ok());
+fn inert_flags_are_accepted_and_told() {
+    assert_eq!(resolve(&["--contention-profiling"], &[]).unwrap().without_effect(), ["contention-profiling"]);
+    assert!(resolve(&[], &[]).unwrap().without_effect().is_empty());
 }
