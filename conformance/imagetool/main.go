@@ -2,6 +2,8 @@
 // names, without a registry and without docker, each as an archive that a container
 // runtime imports (`ctr images import`). table.go says what is in which image.
 //
+// With -serve it is a registry that holds them, for what pulls although it has an image.
+//
 // An image is made again only when this program or one of the programs inside the
 // image has changed. The same inputs give the same bytes.
 package main
@@ -23,6 +25,8 @@ func main() {
 	build := flag.String("build", "", "the command conformance/build")
 	module := flag.String("kubernetes", "", "folder of the Go module k8s.io/kubernetes")
 	list := flag.Bool("list", false, "print archive and image names instead of making them")
+	address := flag.String("serve", "", "serve the named images as a registry on this address instead of making them")
+	blobs := flag.String("blobs", "", "folder in which -serve keeps layers")
 	flag.Parse()
 
 	if *list {
@@ -32,7 +36,11 @@ func main() {
 		return
 	}
 	w := &workshop{cache: *cache, build: *build, module: *module, trees: map[string]*tree{}}
-	if err := w.make(flag.Args()); err != nil {
+	act := func() error { return w.make(flag.Args()) }
+	if *address != "" {
+		act = func() error { return w.serve(*address, *blobs, flag.Args()) }
+	}
+	if err := act(); err != nil {
 		fmt.Fprintln(os.Stderr, "conformance/images:", err)
 		os.Exit(1)
 	}

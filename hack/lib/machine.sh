@@ -46,7 +46,8 @@ has_sys_resource() {
   (( (0x$effective >> 24) & 1 ))
 }
 
-# containerd_config ROOT STATE SOCKET CNI_CONF_DIR: a configuration for Debian's containerd on standard output.
+# containerd_config ROOT STATE SOCKET CNI_CONF_DIR [REGISTRIES]: a configuration on standard output, for Debian's containerd
+# and for 2.x. REGISTRIES is a folder of hosts.toml files.
 containerd_config() {
   local restrict=true
   if has_sys_resource; then restrict=false; fi
@@ -64,6 +65,12 @@ state = "$2"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "$4"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "${5:-}"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.test-handler]
+    runtime_type = "io.containerd.runc.v2"
 CONFIG
 }
 
