@@ -33,17 +33,20 @@ import_images() { # SOCKET
 
 wait_for_images() {
   local import
+  await registry run_on 1 curl -fs "http://$(registry_address)/v2/"
   for import in "${imports[@]}"; do
     wait "$import" || die "a node did not take its images; see $dir/log/images*.log"
   done
 }
 
+registry_address() { echo "$(node_ip 1):5000"; }
+
 # Every image name leads to a registry on node 1, so that a pull never leaves the machine. It holds the images of the two
 # tests that pull although the image is there: kitten for image volumes, agnhost for mTLS between pods.
 serve_registry() {
   local address
-  address=$(node_ip 1):5000
-  mkdir -p "$dir/registries/_default"
+  address=$(registry_address)
+  mkdir -p "$dir/registries/_default" "$dir/registry"
   cat >"$dir/registries/_default/hosts.toml" <<T
 server = "http://$address"
 [host."http://$address"]
