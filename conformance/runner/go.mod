@@ -1,0 +1,3 @@
+module krab.dev/conformance/runner
+
+go 1.26.0
