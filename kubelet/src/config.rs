@@ -1,13 +1,14 @@
 //! What a kubelet is told before it starts. Names are KubeletConfiguration's, in snake case.
 
 mod file;
+mod threshold;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use file::FileError;
+pub use threshold::Threshold;
 
 /// The kubelet's configuration. Upstream: `kubelet.config.k8s.io/v1beta1.KubeletConfiguration` and the flags beside it.
 #[derive(Debug, Clone)]
@@ -40,6 +41,10 @@ pub struct Config {
     pub address: IpAddr,
     /// Port of the HTTPS API. Upstream: `port`; 0 turns the API off.
     pub port: u16,
+    /// Where `/healthz` is answered without TLS. Upstream: `healthzBindAddress`.
+    pub healthz_bind_address: IpAddr,
+    /// Upstream: `healthzPort`; 0 turns it off.
+    pub healthz_port: u16,
     /// PEM certificate chain of the HTTPS API; one signed by itself is made when absent. Upstream: `tlsCertFile`.
     pub tls_cert_file: Option<PathBuf>,
     /// PEM key of the HTTPS API. Upstream: `tlsPrivateKeyFile`.
@@ -70,10 +75,10 @@ pub struct Config {
     pub cpu_cfs_quota: bool,
     /// Taken from the node's capacity before pods get theirs. Upstream: `systemReserved` + `kubeReserved`.
     pub reserved: BTreeMap<String, String>,
-    /// Upstream: `evictionHard["memory.available"]`, in bytes; lowers allocatable memory.
-    pub eviction_hard_memory: i64,
-    /// Upstream: `evictionHard["nodefs.available"]`, in per cent; lowers allocatable ephemeral storage.
-    pub eviction_hard_nodefs_percent: u8,
+    /// Upstream: `evictionHard["memory.available"]`; lowers allocatable memory.
+    pub eviction_hard_memory: Threshold,
+    /// Upstream: `evictionHard["nodefs.available"]`; lowers allocatable ephemeral storage.
+    pub eviction_hard_nodefs: Threshold,
     /// Upstream: `nodeStatusUpdateFrequency`.
     pub node_status_update_frequency: Duration,
     /// Upstream: `nodeStatusReportFrequency`.
@@ -113,6 +118,8 @@ impl Default for Config {
             resolv_conf: "/etc/resolv.conf".into(),
             address: IpAddr::from([0, 0, 0, 0]),
             port: 10250,
+            healthz_bind_address: IpAddr::from([127, 0, 0, 1]),
+            healthz_port: 10248,
             tls_cert_file: None,
             tls_private_key_file: None,
             client_ca_file: None,
@@ -128,9 +135,8 @@ impl Default for Config {
             pod_pids_limit: None,
             cpu_cfs_quota: true,
             reserved: BTreeMap::new(),
-            eviction_hard_memory: 100 << 20,
-            // Upstream's 10 makes large disks unusable long before they are full; k3s and others ship 5 as well.
-            eviction_hard_nodefs_percent: 5,
+            eviction_hard_memory: Threshold::Amount(100 << 20),
+            eviction_hard_nodefs: Threshold::Share(0.1),
             node_status_update_frequency: Duration::from_secs(10),
             node_status_report_frequency: Duration::from_secs(300),
             node_lease_duration: Duration::from_secs(40),

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 
 use component::Shutdown;
 
-pub use config::{Config, FileError};
+pub use config::{Config, Threshold};
 pub use server::ServerError;
 
 /// Why a kubelet cannot run.

@@ -6,36 +6,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
+use component::config_file::{self, Error, Field, Fields};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::Config;
+use super::{Config, Threshold};
 use crate::resources::value;
-
-/// Why a configuration file cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum FileError {
-    /// No YAML.
-    #[error("not a YAML document: {0}")]
-    Yaml(String),
-    /// YAML of another kind.
-    #[error("want kind KubeletConfiguration of kubelet.config.k8s.io/v1beta1, found {0}")]
-    Kind(String),
-    /// A field that KubeletConfiguration does not have.
-    #[error("strict decoding error: unknown field \"{0}\"")]
-    Unknown(String),
-    /// A field of another type, or a value out of its range.
-    #[error("invalid value of {field}: {value}")]
-    Value {
-        /// The field.
-        field: String,
-        /// What stands there.
-        value: String,
-    },
-}
 
 /// Fields that are known and have no effect on this kubelet.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -58,8 +36,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "eventBurst",
     "enableDebuggingHandlers",
     "enableContentionProfiling",
-    "healthzPort",
-    "healthzBindAddress",
     "oomScoreAdj",
     "streamingConnectionIdleTimeout",
     "imageMinimumGCAge",
@@ -94,7 +70,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "evictionPressureTransitionPeriod",
     "evictionMaxPodGracePeriod",
     "evictionMinimumReclaim",
-    "mergeDefaultEvictionSettings",
     "podsPerCore",
     "enableControllerAttachDetach",
     "protectKernelDefaults",
@@ -135,31 +110,35 @@ const WITHOUT_EFFECT: &[&str] = &[
     "userNamespaces",
 ];
 
+/// Signals of `evictionHard` that upstream knows and this kubelet does not watch.
+const OTHER_SIGNALS: &[&str] = &[
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "containerfs.available",
+    "containerfs.inodesFree",
+    "allocatableMemory.available",
+    "pid.available",
+];
+
 impl Config {
     /// Applies a KubeletConfiguration file; answers the names of fields that are set there and have no effect here.
-    pub fn apply_file(&mut self, yaml: &str) -> Result<Vec<String>, FileError> {
-        let document: Value = serde_saphyr::from_str(yaml).map_err(|error| FileError::Yaml(error.to_string()))?;
-        let Value::Object(fields) = document else { return Err(FileError::Yaml("no mapping".into())) };
-        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-        if (text("apiVersion"), text("kind")) != ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration") {
-            return Err(FileError::Kind(format!("{} of {}", text("kind"), text("apiVersion"))));
-        }
-        let mut without_effect = Vec::new();
-        for (name, value) in &fields {
-            let field = Field { name, value };
-            if matches!(name.as_str(), "apiVersion" | "kind") || value.is_null() || self.apply(&field)? {
-                continue;
-            }
-            if !WITHOUT_EFFECT.contains(&name.as_str()) {
-                return Err(FileError::Unknown(name.clone()));
-            }
-            without_effect.push(name.clone());
-        }
-        Ok(without_effect)
+    pub fn apply_file(&mut self, yaml: &str) -> Result<Vec<String>, Error> {
+        self.apply_fields(&config_file::parse(yaml, "kubelet.config.k8s.io/v1beta1", "KubeletConfiguration")?)
+    }
+
+    /// Applies fields of a KubeletConfiguration, however they were given.
+    pub fn apply_fields(&mut self, fields: &Fields) -> Result<Vec<String>, Error> {
+        let keep_others = fields.get("mergeDefaultEvictionSettings") == Some(&Value::Bool(true));
+        config_file::apply(fields, WITHOUT_EFFECT, |field| match field.name {
+            "mergeDefaultEvictionSettings" => Ok(true),
+            "evictionHard" => self.apply_eviction(field, keep_others).map(|()| true),
+            _ => self.apply(field),
+        })
     }
 
     /// Applies one field; false for one that is not applied.
-    fn apply(&mut self, field: &Field<'_>) -> Result<bool, FileError> {
+    fn apply(&mut self, field: &Field<'_>) -> Result<bool, Error> {
         match field.name {
             "enableServer" => {
                 if !field.boolean()? {
@@ -168,27 +147,27 @@ impl Config {
             }
             "podLogsDir" => self.pod_logs_dir = field.text()?.into(),
             "syncFrequency" => field.set_duration(&mut self.sync_frequency)?,
-            "address" => self.address = field.address()?,
+            "address" => self.address = field.parsed()?,
             "port" => self.port = field.number()?,
+            "healthzBindAddress" => self.healthz_bind_address = field.parsed()?,
+            "healthzPort" => self.healthz_port = field.number()?,
             "tlsCertFile" => self.tls_cert_file = field.path()?,
             "tlsPrivateKeyFile" => self.tls_private_key_file = field.path()?,
             "authentication" => self.apply_authentication(field)?,
             // Requests are always authorized by the API server; a kubelet that lets everybody in is not to be had.
             "authorization" => {
-                if field.at("mode").is_some_and(|mode| mode != "Webhook") {
+                if field.map()?.get("mode").is_some_and(|mode| mode != "Webhook") {
                     return Err(field.invalid());
                 }
             }
             "clusterDomain" => self.cluster_domain = field.text()?.to_owned(),
             "clusterDNS" => {
-                let list = field.texts()?;
-                self.cluster_dns =
-                    list.iter().map(|ip| ip.parse()).collect::<Result<_, _>>().map_err(|_| field.invalid())?;
+                self.cluster_dns = field.addresses()?;
             }
             "nodeStatusUpdateFrequency" => field.set_duration(&mut self.node_status_update_frequency)?,
             "nodeStatusReportFrequency" => field.set_duration(&mut self.node_status_report_frequency)?,
             "nodeLeaseDurationSeconds" => self.node_lease_duration = Duration::from_secs(field.number::<u32>()?.into()),
-            "cgroupRoot" => self.cgroup_root = field.text()?.to_owned(),
+            "cgroupRoot" => self.cgroup_root = field.path()?.map_or_else(|| "/".into(), |path| path.display().to_string()),
             "cgroupsPerQOS" => self.cgroups_per_qos = field.boolean()?,
             "cgroupDriver" => {
                 if field.text()? != "cgroupfs" {
@@ -197,10 +176,9 @@ impl Config {
             }
             "maxPods" => self.max_pods = field.number()?,
             "podCIDR" => self.pod_cidr = Some(field.text()?.to_owned()).filter(|range| !range.is_empty()),
-            "podPidsLimit" => self.pod_pids_limit = Some(field.value.as_i64().ok_or_else(|| field.invalid())?),
+            "podPidsLimit" => self.pod_pids_limit = Some(field.number()?),
             "resolvConf" => self.resolv_conf = field.text()?.into(),
             "cpuCFSQuota" => self.cpu_cfs_quota = field.boolean()?,
-            "evictionHard" => self.apply_eviction(field)?,
             "containerLogMaxSize" => {
                 let size = value(&Quantity(field.text()?.to_owned()));
                 self.container_log_max_size = u64::try_from(size).map_err(|_| field.invalid())?;
@@ -217,10 +195,10 @@ impl Config {
             }
             "allowedUnsafeSysctls" => self.allowed_unsafe_sysctls = field.texts()?,
             "registerWithTaints" => {
-                let taints = field.value.as_array().ok_or_else(|| field.invalid())?;
                 let text =
                     |taint: &Value, name: &str| taint.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-                self.register_with_taints = taints
+                self.register_with_taints = field
+                    .list()?
                     .iter()
                     .map(|taint| format!("{}={}:{}", text(taint, "key"), text(taint, "value"), text(taint, "effect")))
                     .collect();
@@ -232,7 +210,7 @@ impl Config {
         Ok(true)
     }
 
-    fn apply_authentication(&mut self, field: &Field<'_>) -> Result<(), FileError> {
+    fn apply_authentication(&mut self, field: &Field<'_>) -> Result<(), Error> {
         for (name, part) in field.map()? {
             let enabled = part.get("enabled").and_then(Value::as_bool);
             match name.as_str() {
@@ -242,24 +220,24 @@ impl Config {
                 "webhook" => self.authentication_webhook = enabled.unwrap_or(true),
                 "anonymous" if enabled == Some(true) => return Err(field.invalid()),
                 "anonymous" => {}
-                other => return Err(FileError::Unknown(format!("authentication.{other}"))),
+                other => return Err(Error::Unknown(format!("authentication.{other}"))),
             }
         }
         Ok(())
     }
 
-    fn apply_eviction(&mut self, field: &Field<'_>) -> Result<(), FileError> {
-        for (signal, threshold) in field.map()? {
-            let threshold = threshold.as_str().ok_or_else(|| field.invalid())?;
+    /// What is not named is turned off, unless the defaults are asked for as well.
+    fn apply_eviction(&mut self, field: &Field<'_>, keep_others: bool) -> Result<(), Error> {
+        if !keep_others {
+            (self.eviction_hard_memory, self.eviction_hard_nodefs) = (Threshold::NONE, Threshold::NONE);
+        }
+        for (signal, text) in field.map()? {
+            let threshold = text.as_str().and_then(Threshold::parse).ok_or_else(|| field.invalid())?;
             match signal.as_str() {
-                "memory.available" if !threshold.ends_with('%') => {
-                    self.eviction_hard_memory = value(&Quantity(threshold.to_owned()));
-                }
-                "nodefs.available" if threshold.ends_with('%') => {
-                    let percent = threshold.trim_end_matches('%').parse().map_err(|_| field.invalid())?;
-                    self.eviction_hard_nodefs_percent = percent;
-                }
-                _ => {}
+                "memory.available" => self.eviction_hard_memory = threshold,
+                "nodefs.available" => self.eviction_hard_nodefs = threshold,
+                other if OTHER_SIGNALS.contains(&other) => {}
+                _ => return Err(field.invalid()),
             }
         }
         Ok(())
@@ -270,87 +248,5 @@ impl Config {
         let amount = |text: &str| crate::resources::milli(&Quantity(text.to_owned()));
         let before = self.reserved.get(name).map_or(0, |text| amount(text));
         self.reserved.insert(name.to_owned(), format!("{}m", before.saturating_add(amount(more))));
-    }
-}
-
-/// A field with its value.
-struct Field<'a> {
-    name: &'a str,
-    value: &'a Value,
-}
-
-impl Field<'_> {
-    fn invalid(&self) -> FileError {
-        FileError::Value { field: self.name.to_owned(), value: self.value.to_string() }
-    }
-
-    fn text(&self) -> Result<&str, FileError> {
-        self.value.as_str().ok_or_else(|| self.invalid())
-    }
-
-    fn path(&self) -> Result<Option<std::path::PathBuf>, FileError> {
-        Ok(Some(self.text()?).filter(|path| !path.is_empty()).map(Into::into))
-    }
-
-    fn at(&self, name: &str) -> Option<&str> {
-        self.value.get(name)?.as_str()
-    }
-
-    fn texts(&self) -> Result<Vec<String>, FileError> {
-        let list = self.value.as_array().ok_or_else(|| self.invalid())?;
-        list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| self.invalid())).collect()
-    }
-
-    fn map(&self) -> Result<&Map<String, Value>, FileError> {
-        self.value.as_object().ok_or_else(|| self.invalid())
-    }
-
-    fn boolean(&self) -> Result<bool, FileError> {
-        self.value.as_bool().ok_or_else(|| self.invalid())
-    }
-
-    fn number<T: TryFrom<u64>>(&self) -> Result<T, FileError> {
-        self.value.as_u64().and_then(|number| T::try_from(number).ok()).ok_or_else(|| self.invalid())
-    }
-
-    fn address(&self) -> Result<IpAddr, FileError> {
-        self.text()?.parse().map_err(|_| self.invalid())
-    }
-
-    /// Zero stands for the default, as everywhere in KubeletConfiguration.
-    fn set_duration(&self, into: &mut Duration) -> Result<(), FileError> {
-        let duration = self.duration()?;
-        if !duration.is_zero() {
-            *into = duration;
-        }
-        Ok(())
-    }
-
-    /// As Go writes it: `1m30s`, `500ms`.
-    fn duration(&self) -> Result<Duration, FileError> {
-        let mut total = Duration::ZERO;
-        let mut rest = self.text()?;
-        if rest == "0" {
-            return Ok(total);
-        }
-        while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(|| self.invalid())?;
-            let (number, tail) = rest.split_at(digits);
-            let unit = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-            let (unit, tail) = tail.split_at(unit);
-            let seconds = match unit {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" | "µs" => 1e-6,
-                "ns" => 1e-9,
-                _ => return Err(self.invalid()),
-            };
-            let number: f64 = number.parse().map_err(|_| self.invalid())?;
-            total += Duration::try_from_secs_f64(number * seconds).map_err(|_| self.invalid())?;
-            rest = tail;
-        }
-        Ok(total)
     }
 }

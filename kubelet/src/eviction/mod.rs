@@ -92,10 +92,11 @@ fn evict_one(kubelet: &Kubelet, observed: &Observed, short: Pressure) {
         return;
     };
     let (resource, threshold, left) = if short.memory {
-        ("memory", kubelet.config.eviction_hard_memory, observed.memory_available)
+        let threshold = kubelet.config.eviction_hard_memory.of(observed.memory_total);
+        ("memory", threshold, observed.memory_available)
     } else {
-        let percent = i64::from(kubelet.config.eviction_hard_nodefs_percent);
-        ("ephemeral-storage", observed.disk_total / 100 * percent, observed.disk_available)
+        let threshold = kubelet.config.eviction_hard_nodefs.of(observed.disk_total);
+        ("ephemeral-storage", threshold, observed.disk_available)
     };
     let quantity = |bytes: i64| crate::resources::bytes(bytes).0;
     let message = format!(

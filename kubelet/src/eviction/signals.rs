@@ -9,6 +9,7 @@ use crate::Config;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Observed {
     pub(super) memory_available: i64,
+    pub(super) memory_total: i64,
     pub(super) disk_available: i64,
     pub(super) disk_total: i64,
 }
@@ -20,7 +21,9 @@ impl Observed {
         let disk = nix::sys::statvfs::statvfs(root).ok()?;
         let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(disk.fragment_size())).unwrap_or(i64::MAX);
         Some(Self {
-            memory_available: memory_available(&meminfo)?,
+            // The kernel's own estimate of what can be had without swapping.
+            memory_available: memory(&meminfo, "MemAvailable:")?,
+            memory_total: memory(&meminfo, "MemTotal:")?,
             disk_available: bytes(disk.blocks_available()),
             disk_total: bytes(disk.blocks()),
         })
@@ -29,15 +32,14 @@ impl Observed {
     /// Which thresholds are crossed.
     pub(super) fn short(&self, config: &Config) -> Pressure {
         Pressure {
-            memory: self.memory_available < config.eviction_hard_memory,
-            disk: self.disk_total > 0
-                && self.disk_available < self.disk_total / 100 * i64::from(config.eviction_hard_nodefs_percent),
+            memory: self.memory_available < config.eviction_hard_memory.of(self.memory_total),
+            disk: self.disk_available < config.eviction_hard_nodefs.of(self.disk_total),
         }
     }
 }
 
-/// The kernel's own estimate of what can be had without swapping.
-pub(super) fn memory_available(meminfo: &str) -> Option<i64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+/// A line of `/proc/meminfo`, in bytes.
+pub(super) fn memory(meminfo: &str, name: &str) -> Option<i64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_whitespace().next()?.parse::<i64>().ok()? * 1024)
 }

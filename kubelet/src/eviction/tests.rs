@@ -29,8 +29,8 @@ fn a_condition_outlasts_its_cause() {
 
 #[test]
 fn memory_is_read_in_bytes() {
-    assert_eq!(signals::memory_available("MemTotal: 9 kB\nMemAvailable:   100 kB\n"), Some(102_400));
-    assert_eq!(signals::memory_available("MemTotal: 9 kB\n"), None);
+    assert_eq!(signals::memory("MemTotal: 9 kB\nMemAvailable:   100 kB\n", "MemAvailable:"), Some(102_400));
+    assert_eq!(signals::memory("MemTotal: 9 kB\n", "MemAvailable:"), None);
 }
 
 #[test]

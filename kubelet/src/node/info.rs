@@ -55,9 +55,11 @@ impl Machine {
             let quantity = k8s_openapi::apimachinery::pkg::api::resource::Quantity(quantity.clone());
             take(name, if name == "cpu" { crate::resources::milli(&quantity) } else { value(&quantity) });
         }
-        take("memory", config.eviction_hard_memory);
-        let storage = capacity.get("ephemeral-storage").copied().unwrap_or(0);
-        take("ephemeral-storage", storage / 100 * i64::from(config.eviction_hard_nodefs_percent));
+        for (name, threshold) in
+            [("memory", config.eviction_hard_memory), ("ephemeral-storage", config.eviction_hard_nodefs)]
+        {
+            take(name, threshold.of(capacity.get(name).copied().unwrap_or(0)));
+        }
         Self { capacity, allocatable, info: system_info() }
     }
 
