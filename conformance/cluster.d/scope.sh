@@ -109,12 +109,10 @@ pod_cidr() { # N
 # Ends everything and removes it. Fails when something stays.
 tear_down() {
   local daemon
-  # Servers first, in order: they close their stores.
-  for daemon in kwok krab kube-proxy{1..9} kubelet{1..9} agent{1..9}; do
-    [[ ! -f $dir/run/$daemon.pid ]] || stop "$daemon"
-  done
-  [[ ! -d $dir/upstream/run ]] || "$root/hack/upstream" down "$dir/upstream"
+  # What has a node goes at once: nothing it wrote is kept.
   end_cgroup "$scope" || true
+  for daemon in kwok krab; do stop "$daemon"; done
+  [[ ! -d $dir/upstream/run ]] || "$root/hack/upstream" down "$dir/upstream"
   if [[ -n ${keep_logs:-} && -d $dir/log ]]; then
     [[ ! -d $dir/upstream/log ]] || cp "$dir"/upstream/log/*.log "$dir/log"
     find "${dir:?}" -mindepth 1 -maxdepth 1 ! -name log ! -name cluster -exec rm -rf {} +

@@ -61,7 +61,7 @@ func withConfig(i image) (v1.Image, error) {
 		Created:      v1.Time{Time: made},
 		RootFS:       v1.RootFS{Type: "layers"},
 		Config: v1.Config{
-			Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+			Env:        append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, i.env...),
 			Entrypoint: i.entrypoint,
 			Cmd:        i.cmd,
 			User:       i.user,

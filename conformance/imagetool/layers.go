@@ -9,13 +9,15 @@ import (
 	"strings"
 )
 
-// Two users that tests of runAsUser and supplemental groups look for.
+// Users that tests of runAsUser and supplemental groups look for, and critest's.
 const (
 	passwd = `root:x:0:0:root:/root:/bin/sh
+www-data:x:33:33::/var/www:/bin/false
 nobody:x:65534:65534::/nonexistent:/bin/false
 user-defined-in-image:x:1000:1000::/:/bin/sh
 `
 	group = `root:x:0:
+www-data:x:33:
 nogroup:x:65534:
 user-defined-in-image:x:1000:
 group-defined-in-image:x:50000:user-defined-in-image
@@ -134,6 +136,18 @@ func program(name, path string, mode int64) layer {
 		return t.copy(path, mode, w.program(name))
 	}}
 }
+
+// conformance is upstream's suite with what runs it, under all the names it is called by.
+var conformance = layer{name: "conformance", programs: []string{"ginkgo", "e2e.test", "kubectl", "go-runner"}, fill: func(w *workshop, t *tree) error {
+	for _, name := range []string{"ginkgo", "e2e.test", "kubectl"} {
+		if err := t.copy("/usr/local/bin/"+name, 0o755, w.program(name)); err != nil {
+			return err
+		}
+	}
+	t.symlink("/run_e2e.sh", "gorunner")
+	t.symlink("/usr/local/bin/kubeconformance", "/gorunner")
+	return t.copy("/gorunner", 0o755, w.program("go-runner"))
+}}
 
 // appletsOf asks a busybox binary which commands it is.
 func appletsOf(binary []byte) ([]string, error) {

@@ -24,14 +24,16 @@ func main() {
 	cache := flag.String("cache", "", "folder that holds programs (bin) and takes images and debs")
 	build := flag.String("build", "", "the command conformance/build")
 	module := flag.String("kubernetes", "", "folder of the Go module k8s.io/kubernetes")
-	list := flag.Bool("list", false, "print archive and image names instead of making them")
+	list := flag.Bool("list", false, "print archive, image and set names instead of making images")
 	address := flag.String("serve", "", "serve the named images as a registry on this address instead of making them")
 	blobs := flag.String("blobs", "", "folder in which -serve keeps layers")
 	flag.Parse()
 
 	if *list {
-		for _, i := range images {
-			fmt.Println(i.name, i.ref)
+		for _, s := range sets {
+			for _, i := range s.images {
+				fmt.Println(i.name, i.ref, s.name)
+			}
 		}
 		return
 	}
@@ -74,23 +76,37 @@ func (w *workshop) make(names []string) error {
 	return nil
 }
 
-// choose gives the rows of the table for names, or all of them.
+// choose gives the rows for names of images and of sets.
 func choose(names []string) ([]image, error) {
 	if len(names) == 0 {
-		return images, nil
+		return sets[0].images, nil
 	}
 	var chosen []image
-next:
 	for _, n := range names {
-		for _, i := range images {
-			if i.name == n {
-				chosen = append(chosen, i)
-				continue next
-			}
+		rows := rowsOf(n)
+		if len(rows) == 0 {
+			return nil, fmt.Errorf("no image or set named %s (conformance/images --list)", n)
 		}
-		return nil, fmt.Errorf("no image named %s (conformance/images --list)", n)
+		chosen = append(chosen, rows...)
 	}
 	return chosen, nil
+}
+
+// rowsOf is the set of that name, or the image: "sonobuoy" is both, and the set holds the image.
+func rowsOf(name string) []image {
+	for _, s := range sets {
+		if s.name == name {
+			return s.images
+		}
+	}
+	for _, s := range sets {
+		for _, i := range s.images {
+			if i.name == name {
+				return []image{i}
+			}
+		}
+	}
+	return nil
 }
 
 func (w *workshop) buildPrograms(chosen []image) error {

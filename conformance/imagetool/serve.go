@@ -44,12 +44,15 @@ func (w *workshop) push(handler http.Handler, chosen []image) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.archive(i), err)
 		}
-		target, err := name.ParseReference(host + "/" + strings.TrimPrefix(i.ref, registryHost))
-		if err != nil {
-			return err
-		}
-		if err := remote.Write(target, img); err != nil {
-			return fmt.Errorf("image %s: %w", i.name, err)
+		for _, ref := range append([]string{i.ref}, i.served...) {
+			_, path, _ := strings.Cut(ref, "/")
+			target, err := name.ParseReference(host + "/" + path)
+			if err != nil {
+				return err
+			}
+			if err := remote.Write(target, img); err != nil {
+				return fmt.Errorf("image %s: %w", i.name, err)
+			}
 		}
 	}
 	return nil
