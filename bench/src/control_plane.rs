@@ -1,0 +1,156 @@
+//! The control planes under measurement: krab, and upstream's kube-apiserver with etcd (and its scheduler if asked for).
+//!
+//! Each lives in a folder of its own and listens on loopback, on ports nobody else has; started again in the same folder it finds its
+//! data. Both know their clients by certificates and log into the folder. etcd keeps its defaults: it is as durable as krab is.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use apiserver::pki::{Pki, ServingNames};
+
+use crate::process::{Server, client, ready, until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Processes that are one control plane.
+pub(crate) struct ControlPlane {
+    /// In the order they are stopped in.
+    servers: Vec<Server>,
+    kubeconfig: PathBuf,
+    started: Instant,
+}
+
+impl ControlPlane {
+    /// `krab server` without a node and without the parts in `disabled` (comma separated).
+    pub(crate) fn krab(program: &str, folder: &Path, disabled: &str) -> Result<Self> {
+        let kubeconfig = folder.join("admin.kubeconfig");
+        // An earlier run's names a port that is no longer served.
+        if kubeconfig.exists() {
+            std::fs::remove_file(&kubeconfig)?;
+        }
+        let line = [
+            "server".to_owned(),
+            "--disable-node".to_owned(),
+            format!("--disable={disabled}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--secure-port=0".to_owned(),
+            format!("--data-dir={}", text(folder)?),
+        ];
+        let started = Instant::now();
+        let server = Server::start(program, &line, &folder.join("krab.log"))?;
+        Ok(Self { servers: vec![server], kubeconfig, started })
+    }
+
+    /// Upstream's programs from the folder `programs`.
+    pub(crate) fn upstream(programs: &str, folder: &Path) -> Result<Self> {
+        let path = text(folder)?;
+        let pki = Pki::open(&folder.join("pki"), &ServingNames::default(), SystemTime::now())?;
+        let public_keys = folder.join("pki/sa-verify.pem");
+        std::fs::write(&public_keys, pki.service_account_public_keys.concat())?;
+        let (etcd_port, peer_port, port) = (free_port()?, free_port()?, free_port()?);
+        let kubeconfig = folder.join("admin.kubeconfig");
+        pki.kubeconfig(&format!("https://127.0.0.1:{port}"), "admin", &pki.admin).write(&kubeconfig)?;
+        let (client_url, peer_url) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{peer_port}"));
+        let etcd_line = [
+            format!("--data-dir={path}/etcd"),
+            format!("--listen-client-urls={client_url}"),
+            format!("--advertise-client-urls={client_url}"),
+            format!("--listen-peer-urls={peer_url}"),
+            format!("--initial-advertise-peer-urls={peer_url}"),
+            format!("--initial-cluster=default={peer_url}"),
+            "--log-level=warn".to_owned(),
+        ];
+        let server_line = [
+            format!("--etcd-servers={client_url}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={port}"),
+            format!("--client-ca-file={path}/pki/ca.crt"),
+            format!("--tls-cert-file={path}/pki/apiserver.crt"),
+            format!("--tls-private-key-file={path}/pki/apiserver.key"),
+            "--service-cluster-ip-range=10.96.0.0/12".to_owned(),
+            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+            format!("--service-account-key-file={}", text(&public_keys)?),
+            format!("--service-account-signing-key-file={path}/pki/sa.key"),
+            "--authorization-mode=Node,RBAC".to_owned(),
+            "--enable-admission-plugins=NodeRestriction".to_owned(),
+        ];
+        let started = Instant::now();
+        let etcd = Server::start(&format!("{programs}/etcd"), &etcd_line, &folder.join("etcd.log"))?;
+        let server =
+            Server::start(&format!("{programs}/kube-apiserver"), &server_line, &folder.join("kube-apiserver.log"))?;
+        Ok(Self { servers: vec![server, etcd], kubeconfig, started })
+    }
+
+    /// Adds upstream's scheduler, with the client limits its own benchmarks give it: by default it is held to 50 requests a second.
+    pub(crate) fn add_upstream_scheduler(&mut self, programs: &str, folder: &Path) -> Result<()> {
+        let kubeconfig = text(&self.kubeconfig)?;
+        let config = folder.join("scheduler.yaml");
+        std::fs::write(
+            &config,
+            format!(
+                "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nleaderElection: {{leaderElect: false}}\n\
+                 clientConnection: {{kubeconfig: {kubeconfig:?}, qps: 5000, burst: 5000}}\n"
+            ),
+        )?;
+        let line = [
+            format!("--config={}", text(&config)?),
+            format!("--authentication-kubeconfig={kubeconfig}"),
+            format!("--authorization-kubeconfig={kubeconfig}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={}", free_port()?),
+            format!("--cert-dir={}/scheduler", text(folder)?),
+        ];
+        let scheduler =
+            Server::start(&format!("{programs}/kube-scheduler"), &line, &folder.join("kube-scheduler.log"))?;
+        self.servers.insert(0, scheduler);
+        Ok(())
+    }
+
+    /// Waits for /readyz; the time from the start of the first process.
+    pub(crate) async fn ready(&mut self) -> Result<Duration> {
+        let path = &self.kubeconfig;
+        let time = until(self.started, PATIENCE, || async {
+            match client(path).await {
+                Some(client) => ready(&client).await,
+                None => false,
+            }
+        })
+        .await
+        .with_context(|| format!("the logs are in {}", path.parent().unwrap_or(path).display()))?;
+        self.check()?;
+        Ok(time)
+    }
+
+    /// Fails when one of the processes has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        self.servers.iter_mut().try_for_each(Server::check)
+    }
+
+    /// CPU time of all processes so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        self.servers.iter().map(Server::cpu).sum()
+    }
+
+    /// Resident memory of all processes in MB.
+    pub(crate) fn resident(&self) -> Result<f64> {
+        self.servers.iter().map(Server::resident).sum()
+    }
+
+    /// The administrator's kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    pub(crate) fn stop(self) -> Result<()> {
+        self.servers.into_iter().try_for_each(Server::stop)
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a folder's name is no UTF-8")
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
