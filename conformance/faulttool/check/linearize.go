@@ -46,12 +46,12 @@ func step(now object, c history.Call) (bool, object) {
 	case c.Verb == history.Get && c.Result == history.OK:
 		return now == written, now
 	case c.Result == history.Refused && c.Code == 404:
-		return !now.exists, now
+		return !now.exists && !c.Upsert, now
 	case c.Result == history.Refused && c.Verb == history.Create:
 		return now.exists, now
 	case c.Result == history.Refused:
 		return now.exists && !matches, now
-	case c.Verb == history.Create:
+	case c.Verb == history.Create, c.Upsert && !now.exists:
 		return !now.exists && written.revision > now.revision, written
 	case c.Verb == history.Delete:
 		same := c.Answer.UID == "" || now.uid == "" || now.uid == c.Answer.UID
@@ -67,7 +67,7 @@ func step(now object, c history.Call) (bool, object) {
 func attempt(now object, c history.Call) object {
 	matches := now.exists && (c.Precondition == 0 || now.revision == c.Precondition)
 	switch {
-	case c.Verb == history.Create && !now.exists:
+	case (c.Verb == history.Create || c.Upsert) && !now.exists:
 		return object{exists: true, token: c.Token, revision: now.revision}
 	case c.Verb == history.Delete && matches:
 		return object{revision: now.revision}

@@ -66,6 +66,8 @@ type Call struct {
 	Token string `json:"token,omitempty"`
 	// Precondition is the revision that the object must have, 0 if any will do.
 	Precondition uint64 `json:"precondition,omitempty"`
+	// Upsert: an update that makes the object if it is absent, whatever its precondition.
+	Upsert bool `json:"upsert,omitempty"`
 	// Answer is the object in the answer; of a delete, only its UID.
 	Answer Version `json:"answer,omitzero"`
 	// Listing is the answer of a list.

@@ -26,6 +26,7 @@ const recovery = 60 * time.Second
 // Inject does one step, restores what ended by itself, and waits until writes are
 // acknowledged again. It gives a line for the report, and what ended.
 func (s *Site) Inject(ctx context.Context, step Step) (text string, ended []string, err error) {
+	s.Load.LastFailure()
 	text, err = step.Fault.inject(s, step)
 	if err != nil {
 		return text, nil, fmt.Errorf("%s: %w", step.Fault.Name, err)
@@ -33,7 +34,7 @@ func (s *Site) Inject(ctx context.Context, step Step) (text string, ended []stri
 	healed := time.Now()
 	for _, p := range s.Target.Processes() {
 		if p.EndedItself() {
-			ended = append(ended, fmt.Sprintf("%s ended by itself:\n%s", p.Name, p.LogTail()))
+			ended = append(ended, fmt.Sprintf("%s ended by itself: %s", p.Name, p.LogTail(1)))
 			if err := p.Launch(); err != nil {
 				return text, ended, err
 			}
@@ -137,7 +138,7 @@ func diskFull(s *Site, step Step) (string, error) {
 		text = ", " + killed
 		time.Sleep(step.Lasts / 2)
 	}
-	return fmt.Sprintf("no space for %v%s; the last failure: %.160s", step.Lasts, text, s.Load.LastFailure()), s.Disk.Free()
+	return fmt.Sprintf("no space for %v%s; clients were told: %s", step.Lasts, text, s.Load.LastFailure()), s.Disk.Free()
 }
 
 // farthest is how far a clock jumps.
@@ -188,7 +189,7 @@ func failSync(s *Site, step Step) (string, error) {
 	time.Sleep(step.Lasts)
 	s.History.Barrier(history.Barrier{From: failed, Until: s.History.Now()})
 	killed, err := restart([]*target.Process{s.Target.Server}, 0)
-	return fmt.Sprintf("fsync failed for %v; the last failure: %.160s; then %s", step.Lasts, s.Load.LastFailure(), killed), err
+	return fmt.Sprintf("fsync failed for %v; clients were told: %s; then %s", step.Lasts, s.Load.LastFailure(), killed), err
 }
 
 func etcdMember(s *Site, step Step) (string, error) {

@@ -100,7 +100,11 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		return 0, err
 	}
 	if answer.StatusCode >= 300 {
-		return answer.StatusCode, fmt.Errorf("%s %s: %s: %.200s", method, path, answer.Status, text)
+		var why status
+		if json.Unmarshal(text, &why) != nil {
+			why.Message = string(text)
+		}
+		return answer.StatusCode, fmt.Errorf("%s: %.250s", answer.Status, why.Message)
 	}
 	return answer.StatusCode, json.Unmarshal(text, into)
 }

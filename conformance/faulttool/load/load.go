@@ -122,10 +122,12 @@ func (l *Load) Probe(ctx context.Context) bool {
 	return l.observer.patch(ctx, key) && l.observer.known[key].Revision > before
 }
 
-// LastFailure is the last answer that left open what happened.
+// LastFailure is the last answer 5xx, if there was any since it was last asked for.
 func (l *Load) LastFailure() string {
-	text, _ := l.lastFailure.Load().(string)
-	return text
+	if text, _ := l.lastFailure.Swap("").(string); text != "" {
+		return text
+	}
+	return "no answer"
 }
 
 // Stop ends the clients, looks at everything once more, writes a last change of each

@@ -105,7 +105,9 @@ func (w *worker) finish(c history.Call, code int, err error) bool {
 	case code >= 400 && code < 500:
 		c.Result = history.Refused
 	default:
-		w.load.lastFailure.Store(err.Error())
+		if code > 0 {
+			w.load.lastFailure.Store(err.Error())
+		}
 		c.Result = history.Unknown
 	}
 	w.history.Call(c)
@@ -151,6 +153,7 @@ func (w *worker) update(ctx context.Context, key history.Key) bool {
 	}
 	c := w.begin(history.Update, key)
 	c.Precondition = known.Revision
+	c.Upsert = key.Resource == Leases
 	body := newObject(key, c.Token, w.padding())
 	body.Metadata.ResourceVersion = strconv.FormatUint(known.Revision, 10)
 	var made object

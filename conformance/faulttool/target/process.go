@@ -32,6 +32,9 @@ type Process struct {
 // startTimeout is how long a program may take until it serves.
 const startTimeout = 60 * time.Second
 
+// startLines is how much of the log is shown of a start that failed.
+const startLines = 5
+
 func newProcess(name, dir string, argv, env []string, ready func() bool) *Process {
 	return &Process{Name: name, argv: argv, env: env, log: filepath.Join(dir, name+".log"), ready: ready}
 }
@@ -74,10 +77,10 @@ func (p *Process) Await() error {
 	deadline := time.Now().Add(startTimeout)
 	for !p.ready() {
 		if p.Ended() {
-			return fmt.Errorf("%s ended at its start:\n%s", p.Name, p.LogTail())
+			return fmt.Errorf("%s ended at its start:\n%s", p.Name, p.LogTail(startLines))
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s does not serve after %v:\n%s", p.Name, startTimeout, p.LogTail())
+			return fmt.Errorf("%s does not serve after %v:\n%s", p.Name, startTimeout, p.LogTail(startLines))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -131,12 +134,19 @@ func (p *Process) gone() bool {
 	}
 }
 
-// LogTail is the last it said.
-func (p *Process) LogTail() string {
+// lineLength is how much of a line of a log is shown.
+const lineLength = 300
+
+// LogTail is the last few lines it said, not all of each.
+func (p *Process) LogTail(count int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-5):], "\n")
+	lines = lines[max(0, len(lines)-count):]
+	for i, line := range lines {
+		lines[i] = line[:min(len(line), lineLength)]
+	}
+	return strings.Join(lines, "\n")
 }

@@ -1,0 +1,347 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"krab.dev/conformance/faulttool/history"
+)
+
+// story tells a history step by step: each thing takes a millisecond, a millisecond
+// after the one before.
+type story struct {
+	calls    []history.Call
+	stream   history.Stream
+	barriers []history.Barrier
+	now      history.Time
+	promises Promises
+}
+
+const resource = "configmaps"
+
+var key = history.Key{Resource: resource, Name: "key-0"}
+
+// newStory begins with an empty collection at revision 1, and one watch of it.
+func newStory() *story {
+	s := &story{promises: Promises{Resumes: true}}
+	s.stream = history.Stream{Watcher: "w", Resource: resource}
+	s.watched(history.Step{Kind: history.Listed, Listing: &history.Listing{Revision: 1, Consistent: true}})
+	return s
+}
+
+func version(revision uint64, token string) history.Version {
+	return history.Version{Revision: revision, Token: token, UID: "u"}
+}
+
+func (s *story) tick() history.Time {
+	s.now += time.Millisecond
+	return s.now
+}
+
+func (s *story) watched(step history.Step) {
+	if step.Listing != nil && step.Listing.Items == nil {
+		step.Listing.Items = map[string]history.Version{}
+	}
+	step.Begin, step.At = s.tick(), s.tick()
+	s.stream.Steps = append(s.stream.Steps, step)
+}
+
+// event of the one object.
+func (s *story) event(kind history.StepKind, v history.Version) {
+	s.watched(history.Step{Kind: kind, Name: key.Name, Version: v})
+}
+
+// call fills in the times, the key and the token.
+func (s *story) call(c history.Call) {
+	c.Key = key
+	if c.Verb == history.Create || c.Verb == history.Update || c.Verb == history.Patch {
+		c.Token = max(c.Token, c.Answer.Token)
+	}
+	if c.Result == "" {
+		c.Result = history.OK
+	}
+	c.Begin, c.End = s.tick(), s.tick()
+	s.calls = append(s.calls, c)
+}
+
+func (s *story) list(l history.Listing) {
+	c := history.Call{Verb: history.List, Key: history.Key{Resource: resource}, Result: history.OK, Listing: &l}
+	c.Begin, c.End = s.tick(), s.tick()
+	l.FirstEnd = c.End
+	s.calls = append(s.calls, c)
+}
+
+// write is a create or update that everybody hears of.
+func (s *story) write(revision uint64, token string) {
+	verb, kind := history.Patch, history.Modified
+	if len(s.calls) == 0 {
+		verb, kind = history.Create, history.Added
+	}
+	s.call(history.Call{Verb: verb, Answer: version(revision, token)})
+	s.event(kind, version(revision, token))
+}
+
+// judge gives the rules that are broken.
+func (s *story) judge() []string {
+	h := history.New()
+	for _, c := range s.calls {
+		h.Call(c)
+	}
+	h.Stream(&s.stream)
+	for _, b := range s.barriers {
+		h.Barrier(b)
+	}
+	var rules []string
+	for _, v := range History(h, s.promises).Violations {
+		rules = append(rules, v.Rule)
+	}
+	slices.Sort(rules)
+	return slices.Compact(rules)
+}
+
+// breaks: these rules are broken, and no others.
+func (s *story) breaks(t *testing.T, rules ...string) {
+	t.Helper()
+	slices.Sort(rules)
+	if found := s.judge(); !slices.Equal(found, rules) {
+		t.Errorf("broken: %s\nexpected: %s", strings.Join(found, "; "), strings.Join(rules, "; "))
+	}
+}
+
+func TestARightHistoryPasses(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.write(4, "b")
+	s.call(history.Call{Verb: history.Get, Answer: version(4, "b")})
+	s.list(history.Listing{Revision: 5, Consistent: true, Items: map[string]history.Version{key.Name: version(4, "b")}})
+	s.list(history.Listing{Revision: 3, Exact: 3, Items: map[string]history.Version{key.Name: version(2, "a")}})
+	s.watched(history.Step{Kind: history.Resumed, Version: history.Version{Revision: 4}})
+	s.call(history.Call{Verb: history.Delete, Answer: history.Version{UID: "u"}})
+	s.event(history.Deleted, version(6, "b"))
+	s.call(history.Call{Verb: history.Get, Result: history.Refused, Code: 404})
+	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 9}})
+	s.breaks(t)
+}
+
+func TestAWriteOfUnknownOutcomeMayOrMayNotHaveHappened(t *testing.T) {
+	lost := history.Call{Verb: history.Patch, Token: "x", Result: history.Unknown}
+	never := newStory()
+	never.write(2, "a")
+	never.call(lost)
+	never.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	never.breaks(t)
+
+	late := newStory()
+	late.write(2, "a")
+	late.call(lost)
+	late.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	late.event(history.Modified, version(3, "x"))
+	late.call(history.Call{Verb: history.Get, Answer: version(3, "x")})
+	late.breaks(t)
+}
+
+func TestADeleteOfUnknownOutcomeMayHaveHappened(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.call(history.Call{Verb: history.Delete, Result: history.Unknown})
+	s.event(history.Deleted, version(3, "a"))
+	s.call(history.Call{Verb: history.Get, Result: history.Refused, Code: 404})
+	s.breaks(t)
+}
+
+func TestADeletionThatNobodyAskedForIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.event(history.Deleted, version(3, "a"))
+	s.breaks(t, RuleWrites)
+}
+
+func TestALostWriteIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.write(3, "b")
+	// After a crash the second write is gone from reads; the watch had shown it.
+	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	s.breaks(t, RuleLinear, RuleAhead)
+}
+
+func TestALostWriteIsFoundInTheLastList(t *testing.T) {
+	s := newStory()
+	s.call(history.Call{Verb: history.Create, Answer: version(2, "a")})
+	s.list(history.Listing{Revision: 3, Consistent: true, Final: true, Items: map[string]history.Version{}})
+	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 4}})
+	s.breaks(t, RuleWrites, RuleLinear, RuleWatches)
+}
+
+func TestAStaleReadIsFound(t *testing.T) {
+	s := newStory()
+	s.call(history.Call{Verb: history.Create, Answer: version(2, "a")})
+	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
+	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	s.event(history.Added, version(2, "a"))
+	s.event(history.Modified, version(3, "b"))
+	s.breaks(t, RuleLinear)
+}
+
+func TestAnUpdateOverAnotherRevisionIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.write(3, "b")
+	s.call(history.Call{Verb: history.Update, Precondition: 2, Answer: version(4, "c")})
+	s.event(history.Modified, version(4, "c"))
+	s.breaks(t, RuleLinear)
+}
+
+func TestARefusedWriteThatHappenedIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.call(history.Call{Verb: history.Patch, Token: "x", Result: history.Refused, Code: 429})
+	s.event(history.Modified, version(3, "x"))
+	s.breaks(t, RuleWrites)
+}
+
+func TestAWriteThatHappenedTwiceIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.write(3, "b")
+	s.event(history.Modified, version(4, "b"))
+	s.breaks(t, RuleWrites)
+}
+
+func TestAWatchWithAGapIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
+	s.write(4, "c")
+	s.breaks(t, RuleWatches)
+}
+
+func TestAGapAcrossAResumptionIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
+	s.watched(history.Step{Kind: history.Resumed, Version: history.Version{Revision: 2}})
+	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 3}})
+	s.breaks(t, RuleWatches)
+}
+
+func TestADuplicateEventIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.event(history.Modified, version(2, "a"))
+	s.breaks(t, RuleWatches)
+}
+
+func TestEventsOutOfOrderAreFound(t *testing.T) {
+	s := newStory()
+	s.call(history.Call{Verb: history.Create, Answer: version(2, "a")})
+	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
+	s.event(history.Added, version(3, "b"))
+	s.event(history.Modified, version(2, "a"))
+	s.breaks(t, RuleWatches)
+}
+
+func TestADroppedDeletionIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.call(history.Call{Verb: history.Delete, Answer: history.Version{UID: "u"}})
+	s.call(history.Call{Verb: history.Create, Answer: history.Version{Revision: 4, Token: "b", UID: "u2"}})
+	s.event(history.Modified, history.Version{Revision: 4, Token: "b", UID: "u2"})
+	s.breaks(t, RuleWatches)
+}
+
+func TestABookmarkAheadOfEventsIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
+	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 3}})
+	s.event(history.Modified, version(3, "b"))
+	s.breaks(t, RuleWatches)
+}
+
+func TestAWatchAheadOfReadsIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	begin := s.now
+	s.event(history.Modified, version(3, "b"))
+	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	// The write that the watch showed is acknowledged only now.
+	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
+	s.calls[len(s.calls)-1].Begin = begin
+	s.breaks(t, RuleAhead)
+}
+
+func TestARevisionThatGoesBackIsFound(t *testing.T) {
+	s := newStory()
+	s.write(9, "a")
+	s.call(history.Call{Verb: history.Patch, Answer: version(5, "b")})
+	s.breaks(t, RuleRevisions, RuleLinear, RuleWatches)
+}
+
+func TestARevisionGivenTwiceIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.call(history.Call{Verb: history.Patch, Answer: version(2, "b")})
+	if found := s.judge(); !slices.Contains(found, RuleRevisions) {
+		t.Errorf("broken: %v", found)
+	}
+}
+
+func TestAListOfAnOlderRevisionThanKnownIsFound(t *testing.T) {
+	s := newStory()
+	s.write(5, "a")
+	s.list(history.Listing{Revision: 3, Consistent: true, Items: map[string]history.Version{}})
+	s.breaks(t, RuleRevisions, RuleLinear)
+}
+
+func TestAListThatIsNotTheStateAtItsRevisionIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.write(3, "b")
+	s.list(history.Listing{Revision: 2, Exact: 2, Items: map[string]history.Version{key.Name: version(3, "b")}})
+	s.list(history.Listing{Revision: 2, Exact: 2, Items: map[string]history.Version{}})
+	s.breaks(t, RuleLists)
+}
+
+func TestPagesOfDifferentRevisionsAreFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	items := map[string]history.Version{key.Name: version(2, "a")}
+	s.list(history.Listing{Revision: 2, Consistent: true, Items: items, Pages: []uint64{2, 3}})
+	s.breaks(t, RulePages)
+	s = newStory()
+	s.write(2, "a")
+	s.list(history.Listing{Revision: 2, Consistent: true, Items: items, Repeated: []string{key.Name}})
+	s.breaks(t, RulePages)
+}
+
+func TestAWatchThatMustBeginAnewIsFoundWhereItIsPromisedNot(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.watched(history.Step{Kind: history.Expired})
+	s.watched(history.Step{Kind: history.Listed, Listing: &history.Listing{
+		Revision: 2, Consistent: true, Items: map[string]history.Version{key.Name: version(2, "a")},
+	}})
+	s.breaks(t, RuleResumes)
+	s.promises = Promises{}
+	s.breaks(t)
+}
+
+func TestAWatchThatStopsShortIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.stream.Unfinished = true
+	s.breaks(t, RuleWatches)
+}
+
+func TestAnAcknowledgementAfterAFailedSyncIsFound(t *testing.T) {
+	s := newStory()
+	s.write(2, "a")
+	s.barriers = append(s.barriers, history.Barrier{From: s.now, Until: s.now + time.Second})
+	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	s.breaks(t)
+	s.write(3, "b")
+	s.breaks(t, RuleDurable)
+}
