@@ -206,8 +206,9 @@ impl Writer {
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
         self.now = self.now.max(now);
+        // So that a store is well again, or known to be ill, without waiting for the next commit.
+        self.repair()?;
         while self.expiring.first().is_some_and(|(at, _)| *at <= self.now) {
-            self.repair()?;
             let mut plan = Plan::new(self.feed.snapshot());
             let due = self.expiring.iter().take_while(|(at, _)| *at <= self.now).take(GROUP_COMMITS);
             for (_, key) in due {
