@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 )
@@ -63,7 +64,10 @@ func (s suite) run(tests []test) (results, []string, error) {
 	line := s.command(tests)
 	suite := exec.Command(line[0], line[1:]...)
 	suite.Stdout, suite.Stderr = log, log
-	// A group of its own: the terminal's Ctrl-C reaches it once, through us.
+	// A group of its own: the terminal's Ctrl-C reaches it once, through us. It ends with us even when we are killed, which
+	// the kernel ties to the thread that started it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	suite.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := suite.Start(); err != nil {
 		return nil, nil, fmt.Errorf("cannot start %s: %w", line[0], err)
