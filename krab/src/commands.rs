@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use component::flags::{Flag, FlagSet};
 
-use crate::{server, store};
+use crate::{agent, certs, components, server, store};
 
 /// One command.
 struct Command {
@@ -14,11 +14,17 @@ struct Command {
     /// Its name as a program, for links named like upstream's.
     program: &'static str,
     help: &'static str,
-    flags: &'static [Flag],
+    flags: fn() -> Vec<Flag>,
     run: fn(FlagSet) -> anyhow::Result<()>,
 }
 
 impl Command {
+    /// True when `words` begin with the command's name, or its program's.
+    fn is_meant(&self, words: &[String]) -> bool {
+        let named = self.name.split(' ').eq(words.iter().map(String::as_str).take(self.words()));
+        named || words.first().is_some_and(|first| first == self.program)
+    }
+
     /// How many words its name has.
     fn words(&self) -> usize {
         self.name.split(' ').count()
@@ -30,29 +36,57 @@ const COMMANDS: &[Command] = &[
         name: "server",
         program: "krab-server",
         help: "control plane and node in one process",
-        flags: server::FLAGS,
+        flags: server::flags,
         run: server::run,
+    },
+    Command {
+        name: "agent",
+        program: "krab-agent",
+        help: "a node that joins a control plane",
+        flags: agent::flags,
+        run: agent::run,
+    },
+    Command {
+        name: "certs node",
+        program: "krab-certs-node",
+        help: "on the server: writes what `krab agent` needs to join as a node",
+        flags: certs::flags,
+        run: certs::node,
     },
     Command {
         name: "store check",
         program: "krab-store-check",
         help: "reads every record of the store",
-        flags: store::CHECK_FLAGS,
+        flags: store::check_flags,
         run: store::check,
     },
     Command {
         name: "store backup",
         program: "krab-store-backup",
         help: "copies the store to a file",
-        flags: store::BACKUP_FLAGS,
+        flags: store::backup_flags,
         run: store::backup,
     },
     Command {
         name: "store restore",
         program: "krab-store-restore",
         help: "puts a backup in the store's place",
-        flags: store::RESTORE_FLAGS,
+        flags: store::restore_flags,
         run: store::restore,
+    },
+    Command {
+        name: "kubelet",
+        program: "kubelet",
+        help: "the kubelet alone, under upstream's flags",
+        flags: components::kubelet::flags,
+        run: components::kubelet::run,
+    },
+    Command {
+        name: "kube-proxy",
+        program: "kube-proxy",
+        help: "kube-proxy alone, under upstream's flags",
+        flags: components::kube_proxy::flags,
+        run: components::kube_proxy::run,
     },
 ];
 
@@ -60,9 +94,7 @@ const COMMANDS: &[Command] = &[
 pub(crate) fn run(program: &str, mut arguments: Vec<String>) -> ExitCode {
     let called = program.rsplit('/').next().unwrap_or_default();
     let command = COMMANDS.iter().find(|command| command.program == called).or_else(|| {
-        let named =
-            |command: &&Command| command.name.split(' ').eq(arguments.iter().map(String::as_str).take(command.words()));
-        let found = COMMANDS.iter().find(named)?;
+        let found = COMMANDS.iter().find(|command| command.is_meant(&arguments))?;
         arguments.drain(..found.words());
         Some(found)
     });
@@ -82,7 +114,8 @@ pub(crate) fn run(program: &str, mut arguments: Vec<String>) -> ExitCode {
             }
         };
     };
-    let flags = match FlagSet::resolve(command.flags, arguments, |name| std::env::var(name).ok()) {
+    let table = (command.flags)();
+    let flags = match FlagSet::resolve(&table, arguments, |name| std::env::var(name).ok()) {
         Ok(flags) => flags,
         Err(error) => {
             eprintln!("krab {}: {error}", command.name);
@@ -90,7 +123,11 @@ pub(crate) fn run(program: &str, mut arguments: Vec<String>) -> ExitCode {
         }
     };
     if flags.is_set("help") {
-        println!("krab {}: {}\n\n{}", command.name, command.help, component::flags::help(command.flags));
+        println!("krab {}: {}\n\n{}", command.name, command.help, component::flags::help(&table));
+        return ExitCode::SUCCESS;
+    }
+    if flags.is_set("version") {
+        println!("Kubernetes v{}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
     match (command.run)(flags) {
@@ -135,8 +172,22 @@ mod tests {
     fn every_command_has_a_name_of_its_own_and_help() {
         for (at, command) in COMMANDS.iter().enumerate() {
             assert!(!COMMANDS[..at].iter().any(|other| other.name == command.name || other.program == command.program));
-            assert!(command.flags.iter().any(|flag| flag.name == "help"), "{}", command.name);
+            let mut names: Vec<&str> = (command.flags)().iter().map(|flag| flag.name).collect();
+            assert!(names.contains(&"help"), "{}", command.name);
+            names.sort_unstable();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}: a flag is there twice", command.name);
         }
+    }
+
+    #[test]
+    fn a_component_is_found_under_both_names() {
+        let meant = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            COMMANDS.iter().find(|command| command.is_meant(&words)).map(|command| command.name)
+        };
+        assert_eq!(meant("store check --data-dir /d"), Some("store check"));
+        assert_eq!(meant("kube-proxy --v 2"), Some("kube-proxy"));
+        assert_eq!((meant("store"), meant("stores")), (None, None));
     }
 
     #[test]

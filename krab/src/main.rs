@@ -1,6 +1,13 @@
 //! `krab`: Kubernetes in one binary. The first word, or the name it is called by, says which part runs.
 
+mod agent;
+mod certs;
 mod commands;
+mod components;
+mod files;
+mod health;
+mod node;
+mod process;
 mod server;
 mod signals;
 mod store;

@@ -9,11 +9,17 @@ use ::store::embedded::{self, Summary};
 use anyhow::{Context, Result};
 use component::flags::{Flag, FlagSet};
 
-pub(crate) const CHECK_FLAGS: &[Flag] = &[DATA_DIR, HELP];
-pub(crate) const BACKUP_FLAGS: &[Flag] =
-    &[DATA_DIR, Flag::text("to", "", "the file to write, which must not exist"), HELP];
-pub(crate) const RESTORE_FLAGS: &[Flag] =
-    &[DATA_DIR, Flag::text("from", "", "a file that `krab store backup` wrote"), HELP];
+pub(crate) fn check_flags() -> Vec<Flag> {
+    vec![DATA_DIR, HELP]
+}
+
+pub(crate) fn backup_flags() -> Vec<Flag> {
+    vec![DATA_DIR, Flag::text("to", "", "the file to write, which must not exist"), HELP]
+}
+
+pub(crate) fn restore_flags() -> Vec<Flag> {
+    vec![DATA_DIR, Flag::text("from", "", "a file that `krab store backup` wrote"), HELP]
+}
 
 const DATA_DIR: Flag = Flag::text("data-dir", "", "the server's data directory (default as for krab server)");
 const HELP: Flag = Flag::switch("help", "this text");

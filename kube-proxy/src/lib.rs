@@ -11,43 +11,16 @@
 //! Upstream counterpart: `pkg/proxy/nftables`.
 
 mod change_tracker;
+mod config;
 mod conntrack;
 mod model;
 mod nftables;
 mod ruleset;
 
-use std::net::IpAddr;
-
 use client::Informers;
 use component::Shutdown;
-use ipnet::IpNet;
 
-/// Names as in KubeProxyConfiguration where it has them.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Endpoints on this node are local ones.
-    pub node_name: String,
-    /// The addresses that node ports are open on.
-    pub node_ips: Vec<IpAddr>,
-    /// Sources inside keep their address on the way to a Service; others are masqueraded.
-    pub cluster_cidr: Vec<IpNet>,
-    /// Masquerade every source.
-    pub masquerade_all: bool,
-    /// The bit of the packet mark that asks for masquerading.
-    pub masquerade_bit: u8,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            node_name: String::new(),
-            node_ips: Vec::new(),
-            cluster_cidr: Vec::new(),
-            masquerade_all: false,
-            masquerade_bit: 14,
-        }
-    }
-}
+pub use config::Config;
 
 /// Why the proxy cannot run on this machine.
 #[derive(Debug, thiserror::Error)]

@@ -47,6 +47,21 @@ impl Request {
             usages: vec![Usage::Client],
         }
     }
+
+    /// What a kubelet proves itself with to the API server: user `system:node:NAME`, group `system:nodes`.
+    pub fn kubelet_client(node: &str) -> Request {
+        Request::client(&format!("system:node:{node}"), &["system:nodes"])
+    }
+
+    /// What a kubelet serves its API with.
+    pub fn kubelet_serving(node: &str, ips: &[IpAddr]) -> Request {
+        Request {
+            dns: vec![node.to_owned()],
+            ips: ips.to_vec(),
+            usages: vec![Usage::Server],
+            ..Request::kubelet_client(node)
+        }
+    }
 }
 
 /// A certificate and its key, as PEM.
@@ -116,6 +131,15 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
             .map_err(|error| unusable(&certificate_path, "certificate", &error))?;
         Ok(Authority { certificate_pem, issuer })
+    }
+
+    /// Loads `NAME.crt` and `NAME.key` of an authority that must be there.
+    pub fn load(dir: &Path, name: &str) -> Result<Authority, Error> {
+        for path in [dir.join(format!("{name}.crt")), dir.join(format!("{name}.key"))] {
+            std::fs::File::open(&path).map_err(files::at(&path))?;
+        }
+        // Both are there, so nothing is made and the time does not matter.
+        Authority::open(dir, name, "", SystemTime::UNIX_EPOCH)
     }
 
     pub fn certificate_pem(&self) -> &str {

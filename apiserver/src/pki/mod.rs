@@ -103,20 +103,12 @@ impl Pki {
 
     /// What a kubelet proves itself with to the API server: user `system:node:NAME`, group `system:nodes`.
     pub fn kubelet_client(&self, node: &str, now: SystemTime) -> Result<Issued, Error> {
-        let user = format!("system:node:{node}");
-        self.ca.ensure(&self.dir, "kubelet-client", &Request::client(&user, &["system:nodes"]), now)
+        self.ca.ensure(&self.dir, "kubelet-client", &Request::kubelet_client(node), now)
     }
 
     /// What a kubelet serves port 10250 with.
     pub fn kubelet_serving(&self, node: &str, ips: &[IpAddr], now: SystemTime) -> Result<Issued, Error> {
-        let request = Request {
-            common_name: format!("system:node:{node}"),
-            organizations: vec!["system:nodes".to_owned()],
-            dns: vec![node.to_owned()],
-            ips: ips.to_vec(),
-            usages: vec![Usage::Server],
-        };
-        self.ca.ensure(&self.dir, "kubelet", &request, now)
+        self.ca.ensure(&self.dir, "kubelet", &Request::kubelet_serving(node, ips), now)
     }
 
     /// A kubeconfig for `identity` against `server`, to be written with [`Kubeconfig::write`].

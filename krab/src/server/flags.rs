@@ -1,18 +1,20 @@
 //! The flags of `krab server`, and what they mean together.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use component::flags::{Flag, FlagSet};
 use ipnet::IpNet;
+
+use crate::{node, process};
 
 /// Parts that `--disable` knows.
 pub(crate) const PARTS: [&str; 4] = ["scheduler", "controller-manager", "kube-proxy", "dns"];
 
-/// The table; design §3 is the contract.
-pub(crate) const TABLE: &[Flag] = &[
-    Flag::text("config", "", "YAML file with flag names as keys"),
+/// The server's own flags; design §3 is the contract.
+const OWN: &[Flag] = &[
+    Flag::flag_file("config", "YAML file with flag names as keys"),
     Flag::text(
         "data-dir",
         "",
@@ -26,23 +28,16 @@ pub(crate) const TABLE: &[Flag] = &[
         "address others reach the API server and this node at (default: that of the default route)",
     ),
     Flag::text("service-cluster-ip-range", "10.96.0.0/12", "addresses of Services"),
-    Flag::text("cluster-cidr", "10.244.0.0/16", "addresses of pods"),
-    Flag::text("cluster-domain", "cluster.local", "DNS domain of the cluster"),
     Flag::text("token-auth-file", "", "CSV file of static bearer tokens: token,user,uid,\"group1,group2\""),
     Flag::switch("disable-node", "control plane only: no containers, no root needed"),
     Flag::list("disable", "", "parts not to start: scheduler, controller-manager, kube-proxy, dns"),
-    Flag::text("node-name", "", "name of this node (default: the machine's name)"),
-    Flag::text("container-runtime-endpoint", "unix:///run/containerd/containerd.sock", "socket of containerd or CRI-O"),
-    Flag::text("kubelet-port", "10250", "port of the kubelet's API"),
-    Flag::text("kubelet-root-dir", "/var/lib/kubelet", "where the volumes of pods are"),
-    Flag::text("pod-logs-dir", "/var/log/pods", "where the logs of pods are"),
-    Flag::text("cgroup-root", "/", "cgroup below which pods' cgroups are made"),
-    Flag::text("cni-conf-dir", "/etc/cni/net.d", "a network configuration is written here if it holds none"),
     Flag::text("write-kubeconfig", "", "where the administrator's kubeconfig goes (default DATA-DIR/admin.kubeconfig)"),
-    Flag::text("log-format", "text", "text or json"),
-    Flag::text("v", "1", "log verbosity: 1 warnings, 2 information, 4 debug, 6 trace"),
-    Flag::switch("help", "this text"),
 ];
+
+/// All flags of `krab server`.
+pub(crate) fn flags() -> Vec<Flag> {
+    [OWN, node::FLAGS, process::FLAGS].concat()
+}
 
 /// `krab server`'s settings.
 #[derive(Clone, Debug)]
@@ -51,18 +46,10 @@ pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     pub(crate) advertise: IpAddr,
     pub(crate) service_cidr: IpNet,
-    pub(crate) cluster_cidr: IpNet,
-    pub(crate) cluster_domain: String,
     pub(crate) token_auth_file: Option<PathBuf>,
     pub(crate) with_node: bool,
+    pub(crate) node: node::Options,
     pub(crate) disabled: Vec<String>,
-    pub(crate) node_name: String,
-    pub(crate) runtime: String,
-    pub(crate) kubelet_port: u16,
-    pub(crate) kubelet_root: PathBuf,
-    pub(crate) pod_logs: PathBuf,
-    pub(crate) cgroup_root: String,
-    pub(crate) cni_conf_dir: PathBuf,
     pub(crate) kubeconfig: PathBuf,
 }
 
@@ -72,7 +59,7 @@ impl Options {
         let bind: IpAddr = flags.parse("bind-address")?;
         let advertise = match flags.optional("advertise-address") {
             Some(_) => flags.parse("advertise-address")?,
-            None if bind.is_unspecified() => own_address(),
+            None if bind.is_unspecified() => node::own_address(),
             None => bind,
         };
         let disabled: Vec<String> = flags.list("disable").into_iter().map(str::to_owned).collect();
@@ -80,36 +67,19 @@ impl Options {
             ensure!(PARTS.contains(&part.as_str()), "--disable {part}: no such part; there are {}", PARTS.join(", "));
         }
         let with_node = !flags.is_set("disable-node");
-        if with_node && !nix::unistd::geteuid().is_root() {
-            bail!(
-                "a node needs root (network, cgroups, containers): run as root, or with --disable-node for a control plane alone"
-            );
+        if with_node {
+            node::check_root()?;
         }
-        let node_name = match flags.optional("node-name") {
-            Some(name) => name.to_owned(),
-            None => hostname::get()
-                .context("cannot read the machine's name; give --node-name")?
-                .to_string_lossy()
-                .to_lowercase(),
-        };
         let kubeconfig =
             flags.optional("write-kubeconfig").map_or_else(|| data_dir.join("admin.kubeconfig"), PathBuf::from);
         Ok(Self {
             listen: SocketAddr::new(bind, flags.parse("secure-port")?),
             advertise,
             service_cidr: flags.parse("service-cluster-ip-range")?,
-            cluster_cidr: flags.parse("cluster-cidr")?,
-            cluster_domain: flags.text("cluster-domain").to_owned(),
             token_auth_file: flags.optional("token-auth-file").map(PathBuf::from),
             with_node,
+            node: node::Options::new(flags)?,
             disabled,
-            node_name,
-            runtime: flags.text("container-runtime-endpoint").to_owned(),
-            kubelet_port: flags.parse("kubelet-port")?,
-            kubelet_root: flags.text("kubelet-root-dir").into(),
-            pod_logs: flags.text("pod-logs-dir").into(),
-            cgroup_root: flags.text("cgroup-root").to_owned(),
-            cni_conf_dir: flags.text("cni-conf-dir").into(),
             kubeconfig,
             data_dir,
         })
@@ -139,24 +109,13 @@ fn default_data_dir() -> PathBuf {
     state.or(home).unwrap_or_else(|| "/tmp".into()).join("krab")
 }
 
-/// The address packets to elsewhere would leave from. Nothing is sent: a UDP socket is only pointed at an address.
-fn own_address() -> IpAddr {
-    let probe = || -> std::io::Result<IpAddr> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        // TEST-NET-1: routed like the rest of the world, owned by no one.
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
-        Ok(socket.local_addr()?.ip())
-    };
-    probe().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn options(line: &[&str]) -> Result<Options> {
         let line = line.iter().map(|word| (*word).to_owned()).chain(["--disable-node".to_owned()]);
-        Options::new(&FlagSet::resolve(TABLE, line, |_| None)?)
+        Options::new(&FlagSet::resolve(&flags(), line, |_| None)?)
     }
 
     #[test]
@@ -178,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_flag_is_named_once() {
-        let mut names: Vec<_> = TABLE.iter().map(|flag| flag.name).collect();
+        let mut names: Vec<_> = flags().iter().map(|flag| flag.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();

@@ -22,28 +22,21 @@ use anyhow::{Context, Result};
 use apiserver::ControlPlane;
 use apiserver::authentication::UserInfo;
 use component::Shutdown;
-use component::flags::{Flag, FlagSet};
-use tokio::task::JoinHandle;
+use component::flags::FlagSet;
 
 use flags::Options;
 pub(crate) use flags::data_dir;
 use kubeconfig::InvokingUser;
 use progress::Progress;
 
-pub(crate) const FLAGS: &[Flag] = flags::TABLE;
+use crate::process::{self, Parts};
+
+pub(crate) use flags::flags;
 
 /// Runs until a signal, or until something that cannot be done without has failed.
 pub(crate) fn run(flags: FlagSet) -> Result<()> {
-    component::logging::init(flags.parse("log-format")?, flags.parse("v")?);
     let options = Options::new(&flags)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(async {
-        let shutdown = Shutdown::new();
-        crate::signals::listen(&shutdown).context("cannot listen to signals")?;
-        let outcome = serve(&options, &shutdown).await;
-        shutdown.cancel();
-        outcome
-    })
+    process::run(&flags, async |shutdown| serve(&options, shutdown).await)
 }
 
 async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
@@ -60,9 +53,9 @@ async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
     start_control_loops(options, &plane, &mut parts);
     let what = if options.with_node {
         node::start(options, &plane, &mut parts).await?;
-        node::wait_until_ready(&plane, &options.node_name, &progress, shutdown).await?;
+        node::wait_until_ready(&plane, &options.node.name, &progress, shutdown).await?;
         if !shutdown.is_cancelled() {
-            progress.step(&format!("node {} Ready", options.node_name));
+            progress.step(&format!("node {} Ready", options.node.name));
         }
         "The cluster is ready"
     } else {
@@ -72,59 +65,8 @@ async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
         progress.ready(what, &options.kubeconfig, merged);
     }
     let outcome = parts.run().await;
-    shutdown.cancel();
-    parts.join().await;
     store.close().await.context("the store did not close in order")?;
     outcome
-}
-
-/// The parts of the process beside the API server.
-pub(crate) struct Parts {
-    shutdown: Shutdown,
-    running: Vec<JoinHandle<Option<()>>>,
-    /// The first failure of a part, which ends the process.
-    failed: tokio::sync::mpsc::Sender<anyhow::Error>,
-    failures: tokio::sync::mpsc::Receiver<anyhow::Error>,
-}
-
-impl Parts {
-    fn new(shutdown: &Shutdown) -> Self {
-        let (failed, failures) = tokio::sync::mpsc::channel(1);
-        Self { shutdown: shutdown.clone(), running: Vec::new(), failed, failures }
-    }
-
-    /// Starts a part. If it ends with an error, so does the process.
-    pub(crate) fn start<E>(&mut self, name: &'static str, part: impl Future<Output = Result<(), E>> + Send + 'static)
-    where
-        E: std::error::Error + Send + Sync + 'static,
-    {
-        let failed = self.failed.clone();
-        self.running.push(component::spawn(name, async move {
-            if let Err(error) = part.await {
-                // A part that failed before is reason enough.
-                let _ = failed.try_send(anyhow::Error::new(error).context(format!("{name} failed")));
-            }
-        }));
-    }
-
-    pub(crate) fn shutdown(&self) -> Shutdown {
-        self.shutdown.clone()
-    }
-
-    async fn run(&mut self) -> Result<()> {
-        tokio::select! {
-            () = self.shutdown.cancelled() => Ok(()),
-            Some(error) = self.failures.recv() => Err(error),
-        }
-    }
-
-    /// Waits for all to end, after shutdown.
-    async fn join(self) {
-        for part in self.running {
-            // A part that panicked was logged by its supervisor.
-            let _ = part.await;
-        }
-    }
 }
 
 async fn open_store(data_dir: &Path) -> Result<Store> {
@@ -139,9 +81,9 @@ fn plane_options(options: &Options) -> apiserver::Options {
         pki_dir: options.data_dir.join("pki"),
         listen: options.listen,
         advertise: options.advertise,
-        names: vec![options.node_name.clone()],
+        names: vec![options.node.name.clone()],
         service_ranges: vec![options.service_cidr],
-        cluster_domain: options.cluster_domain.clone(),
+        cluster_domain: options.node.cluster_domain.clone(),
         token_auth_file: options.token_auth_file.clone(),
     }
 }
@@ -181,7 +123,7 @@ fn service_account(name: &str) -> UserInfo {
 fn start_control_loops(options: &Options, plane: &ControlPlane, parts: &mut Parts) {
     if options.runs("controller-manager") {
         let config = controller_manager::Config {
-            cluster_cidr: vec![options.cluster_cidr],
+            cluster_cidr: vec![options.node.cluster_cidr],
             allocate_node_cidrs: true,
             service_cluster_ip_range: vec![options.service_cidr],
             root_ca_pem: plane.pki.ca.certificate_pem().to_owned(),

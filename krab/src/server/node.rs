@@ -14,7 +14,9 @@ use kube::runtime::{WatchStreamExt, watcher};
 
 use super::flags::Options;
 use super::progress::Progress;
-use super::{Parts, cluster_dns, system};
+use super::{cluster_dns, system};
+use crate::node::KubeletFiles;
+use crate::process::Parts;
 
 /// After this long the user is told what the wait is for.
 const TELL_AFTER: Duration = Duration::from_secs(5);
@@ -25,18 +27,13 @@ pub(super) async fn start(options: &Options, plane: &ControlPlane, parts: &mut P
     if options.advertise.is_loopback() {
         bail!("this machine has no network address but loopback: give --advertise-address, or run with --disable-node");
     }
+    let name = &options.node.name;
     let config = kubelet_config(options, plane)?;
-    let user = UserInfo::new(format!("system:node:{}", options.node_name), &["system:nodes"]);
+    let user = UserInfo::new(format!("system:node:{name}"), &["system:nodes"]);
     parts.start("kubelet", kubelet::run(config, plane.server.client(user), parts.shutdown()));
     if options.runs("kube-proxy") {
-        let config = kube_proxy::Config {
-            node_name: options.node_name.clone(),
-            node_ips: vec![options.advertise],
-            cluster_cidr: vec![options.cluster_cidr],
-            ..kube_proxy::Config::default()
-        };
         let client = plane.server.client(system("kube-proxy"));
-        parts.start("kube-proxy", kube_proxy::run(config, client, parts.shutdown()));
+        parts.start("kube-proxy", kube_proxy::run(options.node.kube_proxy(options.advertise), client, parts.shutdown()));
     }
     if options.runs("dns")
         && let Some(service_ip) = options.dns_address()
@@ -45,7 +42,7 @@ pub(super) async fn start(options: &Options, plane: &ControlPlane, parts: &mut P
         cluster_dns::publish(&admin, service_ip, options.advertise).await.context("cannot publish cluster DNS")?;
         let config = dns::Config {
             listen: vec![SocketAddr::new(options.advertise, cluster_dns::PORT)],
-            cluster_domain: options.cluster_domain.clone(),
+            cluster_domain: options.node.cluster_domain.clone(),
             ..dns::Config::default()
         };
         parts.start("dns", dns::run(config, admin, parts.shutdown()));
@@ -56,23 +53,14 @@ pub(super) async fn start(options: &Options, plane: &ControlPlane, parts: &mut P
 fn kubelet_config(options: &Options, plane: &ControlPlane) -> Result<kubelet::Config> {
     let pki = options.data_dir.join("pki");
     // Issued into the folder; the kubelet reads the files.
-    plane.pki.kubelet_serving(&options.node_name, &[options.advertise], SystemTime::now())?;
-    Ok(kubelet::Config {
-        node_name: options.node_name.clone(),
-        node_ip: Some(options.advertise),
-        root_dir: options.kubelet_root.clone(),
-        pod_logs_dir: options.pod_logs.clone(),
-        container_runtime_endpoint: options.runtime.clone(),
-        cluster_dns: options.dns_address().filter(|_| options.runs("dns")).into_iter().collect(),
-        cluster_domain: options.cluster_domain.clone(),
-        port: options.kubelet_port,
-        tls_cert_file: Some(pki.join("kubelet.crt")),
-        tls_private_key_file: Some(pki.join("kubelet.key")),
-        client_ca_file: Some(pki.join("ca.crt")),
-        cni_conf_dir: Some(options.cni_conf_dir.clone()),
-        cgroup_root: options.cgroup_root.clone(),
-        ..kubelet::Config::default()
-    })
+    plane.pki.kubelet_serving(&options.node.name, &[options.advertise], SystemTime::now())?;
+    let dns = options.dns_address().filter(|_| options.runs("dns")).into_iter().collect();
+    let files = KubeletFiles {
+        certificate: Some(pki.join("kubelet.crt")),
+        key: Some(pki.join("kubelet.key")),
+        client_ca: Some(pki.join("ca.crt")),
+    };
+    options.node.kubelet(options.advertise, dns, files)
 }
 
 /// Waits for the node's Ready condition, saying what is missing if that takes a while.
