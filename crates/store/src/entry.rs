@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::{Revision, Timestamp};
+use crate::{Revision, Term, Timestamp};
 
 /// An object as the view serves it: immutable, shared by every snapshot, list and watcher.
 pub struct Entry {
@@ -24,6 +24,8 @@ pub struct Entry {
     pub expires: Option<Timestamp>,
     /// Which operation of its commit wrote it; with the revision, the place of its record in the log.
     pub(crate) index: u32,
+    /// What it is found by; nothing for the last value of what was deleted.
+    pub(crate) terms: Box<[Term]>,
     slots: OnceLock<Box<Slot>>,
 }
 
@@ -43,8 +45,14 @@ impl Entry {
             version: 1,
             expires: None,
             index,
+            terms: Box::default(),
             slots: OnceLock::new(),
         }
+    }
+
+    /// Is this what it can be found by? Maybe so if it is true, see [`Term`]. The last value of what was deleted is found by nothing.
+    pub fn has(&self, term: Term) -> bool {
+        self.terms.contains(&term)
     }
 
     /// Derived data of type `T` (decoded labels, another encoding), made by the first who asks and shared by all later readers.

@@ -24,6 +24,7 @@ mod event;
 mod log;
 mod revision;
 mod store;
+mod term;
 #[cfg(test)]
 mod testing;
 mod transform;
@@ -36,6 +37,7 @@ pub use event::{Batch, Event, EventKind};
 pub use log::Log;
 pub use revision::{Revision, Timestamp};
 pub use store::Store;
+pub use term::Term;
 pub use transform::{AsStored, Transform};
 pub use txn::{Committed, Compare, Operation, Txn};
 pub use view::{Change, Feed, Loaded, Published, Snapshot, View, Wake, Watch, Window};

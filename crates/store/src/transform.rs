@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::Revision;
+use crate::{Revision, Term};
 
 /// Makes the bytes that the view holds and serves out of the bytes that were stored.
 ///
@@ -17,6 +17,11 @@ pub trait Transform: Send + Sync + fmt::Debug {
     /// The bytes to serve in the event of a deletion at `revision`, given what was `served` for the last value.
     fn serve_deleted(&self, _key: &str, served: &Bytes, _revision: Revision) -> Bytes {
         served.clone()
+    }
+
+    /// What the object is to be found by in a [`Snapshot`](crate::Snapshot), given what is `served` for it; each term once.
+    fn terms(&self, _key: &str, _served: &Bytes) -> Box<[Term]> {
+        Box::default()
     }
 }
 

@@ -44,7 +44,6 @@ pub(super) struct Writer {
     feed: Feed,
     /// None: nothing is kept.
     disk: Option<(Disk, Option<Lock>)>,
-    now: Timestamp,
     expiring: BTreeSet<(Timestamp, Arc<str>)>,
     /// Places to be removed from disk, in the order in which they must go.
     garbage: Vec<Place>,
@@ -62,7 +61,7 @@ impl Writer {
             None => Vec::new(),
         };
         let expiring = expiring(&feed);
-        Ok(Writer { feed, disk, now: Timestamp::default(), expiring, garbage, waker: Waker::default() })
+        Ok(Writer { feed, disk, expiring, garbage, waker: Waker::default() })
     }
 
     /// Serves requests until told to close or until nobody can ask any more.
@@ -205,12 +204,11 @@ impl Writer {
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
-        self.now = self.now.max(now);
         // So that a store is well again, or known to be ill, without waiting for the next commit.
         self.repair()?;
-        while self.expiring.first().is_some_and(|(at, _)| *at <= self.now) {
+        while self.expiring.first().is_some_and(|(at, _)| *at <= now) {
             let mut plan = Plan::new(self.feed.snapshot());
-            let due = self.expiring.iter().take_while(|(at, _)| *at <= self.now).take(GROUP_COMMITS);
+            let due = self.expiring.iter().take_while(|(at, _)| *at <= now).take(GROUP_COMMITS);
             for (_, key) in due {
                 let delete = Txn { compare: Vec::new(), operations: vec![Operation::Delete { key: key.clone() }] };
                 plan.add(delete)?;
@@ -218,7 +216,7 @@ impl Writer {
             self.persist(&plan)?;
             self.show(plan, Group::new());
         }
-        let published = self.feed.tick(self.now);
+        let published = self.feed.tick(now);
         self.discard(&published.trimmed);
         Ok(())
     }

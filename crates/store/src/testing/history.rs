@@ -115,12 +115,23 @@ pub(crate) async fn later_write_replaces_the_expiry(backend: &impl Backend) {
     assert_eq!(show(&store.snapshot(), ""), ["/r/deleted=again@7", "/r/never=2@4"]);
 }
 
-pub(crate) async fn time_does_not_go_back(backend: &impl Backend) {
+pub(crate) async fn clock_that_was_ahead_expires_nothing_later(backend: &impl Backend) {
     let store = open(backend);
     store.tick(Timestamp(100 * SECOND)).await.unwrap();
     put_until(&store, "/r/a", "1", Some(Timestamp(50 * SECOND))).await;
     store.tick(Timestamp(SECOND)).await.unwrap();
+    assert_eq!(show(&store.snapshot(), ""), ["/r/a=1@1"]);
+    store.tick(Timestamp(50 * SECOND)).await.unwrap();
     assert!(store.snapshot().is_empty());
+}
+
+pub(crate) async fn clock_that_jumps_makes_no_history_old(backend: &impl Backend) {
+    let store = backend.open(Window { age: Duration::from_secs(600), ..WIDE }).unwrap();
+    for now in [10, 11, 10_000, 10_001, 5, 6, 20_000] {
+        put(&store, "/r/a", "1").await;
+        store.tick(Timestamp(now * SECOND)).await.unwrap();
+    }
+    assert_eq!(store.compacted(), Revision::ZERO);
 }
 
 pub(crate) async fn each_expired_key_has_its_own_revision(backend: &impl Backend) {

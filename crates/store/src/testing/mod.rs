@@ -43,7 +43,8 @@ macro_rules! contract {
                 watch_is_never_ahead_of_the_snapshot, many_watches_under_load_see_the_same, dropped_next_loses_nothing;
             history: compacted_revisions_are_refused, deletes_after_compaction_are_not_lost, window_is_bounded_by_events,
                 window_is_bounded_by_bytes, window_is_bounded_by_age, slow_watch_falls_out_of_the_window,
-                key_expires_with_time, later_write_replaces_the_expiry, time_does_not_go_back,
+                key_expires_with_time, later_write_replaces_the_expiry,
+                clock_that_was_ahead_expires_nothing_later, clock_that_jumps_makes_no_history_old,
                 each_expired_key_has_its_own_revision, closed_store_says_so;
         }
     };

@@ -14,6 +14,10 @@ use crate::{Entry, Error, ErrorKind, Event, EventKind, Operation, Revision, Time
 /// How many revisions lie between two older maps kept for `snapshot_at`. Few in tests, so that short runs meet some.
 const CHECKPOINT_EVERY: u64 = if cfg!(test) { 16 } else { 2048 };
 
+/// How much older a tick may make history, in milliseconds. If the clock says that more has passed, it has jumped, or nobody ticked:
+/// in neither case had the watches that time to follow.
+const TICK_MAX: u64 = 60_000;
+
 /// What an event costs beyond its key and value.
 const EVENT_OVERHEAD: usize = 256;
 
@@ -54,8 +58,12 @@ pub struct Feed {
     state: State,
     /// The bytes of `state.history`.
     bytes: usize,
-    /// What the revision was at recent ticks.
-    marks: VecDeque<(Timestamp, Revision)>,
+    /// The time of the last tick.
+    told: Option<Timestamp>,
+    /// What the ticks add up to, in milliseconds: unlike the clock it does not jump.
+    ticked: u64,
+    /// What the revision was at recent ticks, by `ticked`.
+    marks: VecDeque<(u64, Revision)>,
 }
 
 /// What a publication did. The view shows it already.
@@ -92,17 +100,16 @@ impl Drop for Wake {
 
 impl Feed {
     pub(super) fn new(view: Arc<View>, state: State, window: Window, transform: Arc<dyn Transform>) -> Feed {
-        Feed { view, transform, window, state, bytes: 0, marks: VecDeque::new() }
+        Feed { view, transform, window, state, bytes: 0, told: None, ticked: 0, marks: VecDeque::new() }
     }
 
     /// Puts an object into a fresh view, before [`Feed::begin`]. Returns the one of the same key it takes the place of.
     pub fn seed(&mut self, object: Loaded) -> Option<Arc<Entry>> {
-        let value = self.transform.serve(&object.key, object.value, object.mod_revision);
-        let mut entry = Entry::new(object.key, value, object.mod_revision, object.index);
+        let mut entry = self.served(object.key, object.value, object.mod_revision, object.index);
         entry.create_revision = object.create_revision;
         entry.version = object.version;
         entry.expires = object.expires;
-        self.state.map.insert(entry.key.clone(), Arc::new(entry))
+        self.state.map.insert(Arc::new(entry))
     }
 
     /// Takes an object out again, before [`Feed::begin`].
@@ -164,20 +171,20 @@ impl Feed {
     fn change(&mut self, revision: Revision, operation: Operation, index: u32) -> Option<Arc<Event>> {
         let event = match operation {
             Operation::Put { key, value, expires } => {
-                let prev = self.state.map.get(&*key).cloned();
+                let prev = self.state.map.get(&key).cloned();
                 let key = prev.as_ref().map_or(key, |prev| prev.key.clone());
-                let mut entry = Entry::new(key.clone(), self.transform.serve(&key, value, revision), revision, index);
+                let mut entry = self.served(key, value, revision, index);
                 entry.expires = expires;
                 if let Some(prev) = &prev {
                     entry.create_revision = prev.create_revision;
                     entry.version = prev.version + 1;
                 }
                 let entry = Arc::new(entry);
-                self.state.map.insert(key, entry.clone());
+                self.state.map.insert(entry.clone());
                 Event { kind: EventKind::Put, revision, entry, prev }
             }
             Operation::Delete { key } => {
-                let prev = self.state.map.remove::<str>(&key)?;
+                let prev = self.state.map.remove(&key)?;
                 let value = self.transform.serve_deleted(&prev.key, &prev.value, revision);
                 let mut entry = Entry::new(prev.key.clone(), value, revision, index);
                 entry.create_revision = prev.create_revision;
@@ -187,6 +194,15 @@ impl Feed {
             }
         };
         Some(Arc::new(event))
+    }
+
+    /// The entry of a stored value.
+    fn served(&self, key: Arc<str>, stored: Bytes, revision: Revision, index: u32) -> Entry {
+        let value = self.transform.serve(&key, stored, revision);
+        let terms = self.transform.terms(&key, &value);
+        let mut entry = Entry::new(key, value, revision, index);
+        entry.terms = terms;
+        entry
     }
 
     /// Says that nothing more will come up to `revision`: a log that is shared with others hears of revisions that change nothing here.
@@ -211,12 +227,14 @@ impl Feed {
 
     /// Gives up history that is too old by now.
     pub fn tick(&mut self, now: Timestamp) -> Published {
-        if self.marks.back().is_none_or(|(last, _)| now.0 >= last.0.saturating_add(1000)) {
-            self.marks.push_back((now, self.state.revision));
+        self.ticked += self.told.map_or(0, |told| now.0.saturating_sub(told.0)).min(TICK_MAX);
+        self.told = Some(now);
+        if self.marks.back().is_none_or(|(last, _)| self.ticked >= last.saturating_add(1000)) {
+            self.marks.push_back((self.ticked, self.state.revision));
         }
         let age = u64::try_from(self.window.age.as_millis()).unwrap_or(u64::MAX);
         let mut old = None;
-        while let Some((_, revision)) = self.marks.pop_front_if(|(then, _)| then.0.saturating_add(age) <= now.0) {
+        while let Some((_, revision)) = self.marks.pop_front_if(|(then, _)| then.saturating_add(age) <= self.ticked) {
             old = Some(revision);
         }
         match old {

@@ -11,6 +11,7 @@
 
 mod buckets;
 mod feed;
+mod map;
 mod snapshot;
 mod watch;
 
@@ -32,7 +33,7 @@ pub use watch::Watch;
 
 use crate::{Error, ErrorKind, Event, Revision, Transform};
 use buckets::Buckets;
-use snapshot::Map;
+use map::Map;
 
 /// How much history is kept for watches to resume from and for pages to be read at. Whichever bound is met first counts.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ impl View {
         let state = State {
             revision: Revision::ZERO,
             compacted: Revision::ZERO,
-            map: Map::new(),
+            map: Map::default(),
             history: Vector::new(),
             checkpoints: Vector::new(),
             closed: None,
