@@ -14,6 +14,9 @@ import (
 
 const protobufType = "application/vnd.kubernetes.protobuf"
 
+// protobufMagic is in front of every object.
+var protobufMagic = []byte("k8s\x00")
+
 // headers whose values are compared.
 var headers = []string{
 	"Allow", "Cache-Control", "Content-Encoding", "Content-Type", "Location", "Retry-After", "Vary", "Warning",
@@ -58,6 +61,13 @@ func tree(r *reply, s *step) (map[string]any, error) {
 			return nil, fmt.Errorf("ignore: the answer has no %s", path)
 		}
 	}
+	for _, path := range s.Unordered {
+		for _, list := range lookup(body, path) {
+			if list, ok := list.([]any); ok {
+				slices.SortFunc(list, func(a, b any) int { return strings.Compare(show(a, true, 0), show(b, true, 0)) })
+			}
+		}
+	}
 	out["body"], out["form"] = body, form
 	return out, nil
 }
@@ -94,31 +104,33 @@ func bodyTree(r *reply) (string, any) {
 			return fmt.Sprintf("%d protobuf frames", len(frames)), frames
 		}
 		return "protobuf", protobufTree(r.body)
-	case strings.HasPrefix(kind, "application/json"):
+	case strings.HasPrefix(kind, "application/json"), json.Valid(r.body):
+		// Some JSON is sent as text.
 		return jsonTree(r.body)
 	}
-	return "text", textTree(string(r.body))
+	return "text, " + ending(r.body), textTree(string(r.body))
 }
 
-// textTree is a text by lines where it has some.
-func textTree(text string) any {
-	lines := strings.Split(text, "\n")
-	if len(lines) == 1 {
-		return text
-	}
-	out := make([]any, len(lines))
-	for i, line := range lines {
-		out[i] = line
+// textTree is a text by lines.
+func textTree(text string) []any {
+	out := []any{}
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		out = append(out, line)
 	}
 	return out
 }
 
+// ending says how a text ends.
+func ending(body []byte) string {
+	if bytes.HasSuffix(body, []byte("\n")) {
+		return "end of line"
+	}
+	return "no end of line"
+}
+
 // jsonTree reads one JSON value, or a stream of them, one a line.
 func jsonTree(body []byte) (string, any) {
-	end := "no end of line"
-	if bytes.HasSuffix(body, []byte("\n")) {
-		end = "end of line"
-	}
+	end := ending(body)
 	var whole any
 	if json.Unmarshal(body, &whole) == nil {
 		form := "compact"
@@ -159,7 +171,7 @@ func protobufFrames(body []byte) ([]any, bool) {
 // protobufTree shows bytes after the envelope `k8s\0` field by field. Which fields are messages is not known here: what can be
 // read as one is shown as one.
 func protobufTree(body []byte) any {
-	rest, enveloped := bytes.CutPrefix(body, []byte("k8s\x00"))
+	rest, enveloped := bytes.CutPrefix(body, protobufMagic)
 	fields, ok := message(rest)
 	switch {
 	case !ok:
@@ -214,6 +226,9 @@ func message(from []byte) ([]any, bool) {
 func bytesTree(from []byte) any {
 	isControl := func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == '�' }
 	text := string(from)
+	if bytes.HasPrefix(from, protobufMagic) {
+		return protobufTree(from)
+	}
 	if len(from) > 1 && (from[0] < ' ' || strings.ContainsFunc(text, isControl)) {
 		if fields, ok := message(from); ok {
 			return fields

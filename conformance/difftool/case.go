@@ -53,6 +53,8 @@ type step struct {
 	Pick []string `json:"pick,omitempty"`
 	// Ignore leaves these paths of the body out.
 	Ignore []string `json:"ignore,omitempty"`
+	// Unordered are lists of the body whose order says nothing.
+	Unordered []string `json:"unordered,omitempty"`
 	// Compare is how much counts: see comparisons.
 	Compare string `json:"compare,omitempty"`
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,6 +22,29 @@ type difference struct {
 
 // identities are the fields that tell the elements of a list apart, so that one more element does not shift the others.
 var identities = []string{"name", "resource", "subresource", "groupVersion", "version", "manager", "key", "type", "metadata"}
+
+// compareAnswers compares two answers. Where status or form are not the same the bodies are different things: one difference
+// says so.
+func compareAnswers(left, right map[string]any) []difference {
+	if !reflect.DeepEqual(left["status"], right["status"]) || !reflect.DeepEqual(kind(left), kind(right)) {
+		l, r := maps.Clone(left), maps.Clone(right)
+		delete(l, "body")
+		delete(r, "body")
+		found := compare("", l, r)
+		if !reflect.DeepEqual(left["body"], right["body"]) {
+			found = append(found, difference{path: "body", left: left["body"], right: right["body"], hasLeft: true, hasRight: true})
+		}
+		return found
+	}
+	return compare("", left, right)
+}
+
+// kind is the media type of an answer as its form has it.
+func kind(answer map[string]any) string {
+	form, _ := answer["form"].(string)
+	kind, _, _ := strings.Cut(form, ",")
+	return kind
+}
 
 // compare lists all differences between two trees, in a fixed order.
 func compare(path string, left, right any) []difference {

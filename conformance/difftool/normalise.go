@@ -13,45 +13,34 @@ var (
 	age      = regexp.MustCompile(`^(\d+[ydhms])+( ago)?$`)
 	address  = regexp.MustCompile(`\b10\.96\.\d{1,3}\.\d{1,3}\b`)
 	nodePort = regexp.MustCompile(`\b3[0-2]\d{3}\b`)
-	tooNew   = regexp.MustCompile(`((?:version|revision|current|resourceVersion)[:=]? \(?)\d+`)
-	jwt      = regexp.MustCompile(`^eyJ[\w-]+\.[\w-]+\.[\w-]+$`)
+	tooNew   = regexp.MustCompile(`((?:version|revision|current|resourceVersion)[\\":= (]+)\d+`)
+	// generateName is a prefix a request gave.
+	generateName = regexp.MustCompile(`"generateName":\s*"([^"]*)"`)
+	// tokenVolume is a name that admission makes.
+	tokenVolume = regexp.MustCompile(`\bkube-api-access-` + generated)
+	// textVersion is a revision in YAML.
+	textVersion = regexp.MustCompile(`^(\s*resourceVersion: )"\d+"$`)
+	// digits is all of a text; in protobuf only field numbers say which of them are revisions.
+	digits = regexp.MustCompile(`^\d+$`)
+	jwt    = regexp.MustCompile(`^eyJ[\w-]+\.[\w-]+\.[\w-]+$`)
 )
+
+// generated is what the server puts behind a prefix: letters that make no words.
+const generated = `[bcdfghjklmnpqrstvwxz2456789]{5}`
 
 // normaliser replaces what may differ between two runs of the same requests by words for it. What the requests themselves
 // said is left: it has to come back.
 type normaliser struct {
 	session *session
-	// names are generated names and what stands for them.
-	names map[string]string
-}
-
-func newNormaliser(s *session) *normaliser {
-	return &normaliser{session: s, names: map[string]string{}}
 }
 
 // normalise returns the tree as it is compared.
-func (n *normaliser) normalise(tree any) any {
-	n.generated(tree)
-	return n.walk("", tree)
-}
-
-// generated collects the names that the server made from a prefix.
-func (n *normaliser) generated(value any) {
-	switch value := value.(type) {
-	case map[string]any:
-		prefix, _ := value["generateName"].(string)
-		name, _ := value["name"].(string)
-		if prefix != "" && len(name) == len(prefix)+5 && strings.HasPrefix(name, prefix) {
-			n.names[name] = prefix + "<generated>"
-		}
-		for _, child := range value {
-			n.generated(child)
-		}
-	case []any:
-		for _, child := range value {
-			n.generated(child)
-		}
+func (n *normaliser) normalise(answer map[string]any) map[string]any {
+	out := make(map[string]any, len(answer))
+	for key, value := range answer {
+		out[key] = n.walk(key, value)
 	}
+	return out
 }
 
 func (n *normaliser) walk(key string, value any) any {
@@ -94,8 +83,17 @@ func (n *normaliser) number(key string, value float64) any {
 		if nodePort.MatchString(text) && !n.said(text) {
 			return "<port>"
 		}
+	case "port", "targetPort":
+		if strings.HasSuffix(n.session.peer.url, ":"+text) {
+			return "<port>"
+		}
 	case "exp", "iat", "nbf", "warnafter":
 		return "<seconds>"
+	case "1":
+		// In protobuf, the seconds of a time.
+		if value > 1.7e9 && value < 4e9 {
+			return "<seconds>"
+		}
 	}
 	return value
 }
@@ -104,8 +102,13 @@ func (n *normaliser) text(key, text string) string {
 	switch {
 	case key == "resourceVersion" && text != "" && text != "0":
 		return n.version(text)
+	case key == "kid":
+		return "<key>"
 	case key == "continue" && text != "":
 		return "<continue>"
+	case (key == "6" || key == "2") && digits.MatchString(text):
+		// In protobuf, fields of ObjectMeta and ListMeta.
+		return n.version(text)
 	case key == "cells" && age.MatchString(text):
 		return "<age>"
 	}
@@ -114,10 +117,13 @@ func (n *normaliser) text(key, text string) string {
 			text = strings.ReplaceAll(text, value, "$"+name)
 		}
 	}
-	for name, word := range n.names {
-		text = strings.ReplaceAll(text, name, word)
+	for _, prefix := range generateName.FindAllStringSubmatch(n.session.said.String(), -1) {
+		made := regexp.MustCompile(regexp.QuoteMeta(prefix[1]) + generated)
+		text = made.ReplaceAllString(text, prefix[1]+"<generated>")
 	}
 	text = n.replace(uid, text, "<uid>")
+	text = tokenVolume.ReplaceAllString(text, "kube-api-access-<generated>")
+	text = textVersion.ReplaceAllString(text, `$1"<version>"`)
 	text = n.replace(moment, text, "<time>")
 	text = n.replace(address, text, "<address>")
 	text = n.replace(nodePort, text, "<port>")

@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// limit is how much of a value is shown.
-const limit = 600
+// limit is how much of a value is shown, most how many places of one step.
+const (
+	limit = 600
+	most  = 25
+)
 
 // report prints what differs and counts.
 type report struct {
@@ -66,7 +69,11 @@ func (r *report) step(s *stepOutcome, shown []difference) {
 		}
 	}
 	width := max(len(r.names[0]), len(r.names[1]))
-	for _, d := range shown {
+	for i, d := range shown {
+		if i == most && !r.showReplies {
+			fmt.Fprintf(r.out, "     ... and %d more places (-show prints all)\n", len(shown)-most)
+			break
+		}
 		fmt.Fprintf(r.out, "     %s\n", d.path)
 		if d.known != "" {
 			fmt.Fprintf(r.out, "       known: %s\n", d.known)

@@ -46,7 +46,7 @@ func (s *sides) run(ctx context.Context, number int, c *testCase) (*outcome, err
 	}
 	out := &outcome{number: number, test: c}
 	for i := range c.Steps {
-		found := compare("", played[0].tree(i), played[1].tree(i))
+		found := compareAnswers(played[0].tree(i), played[1].tree(i))
 		mark(s.known, c, &c.Steps[i], found)
 		if len(found) > 0 || s.everything {
 			replies := [2]*reply{played[0].reply(i), played[1].reply(i)}
@@ -58,13 +58,13 @@ func (s *sides) run(ctx context.Context, number int, c *testCase) (*outcome, err
 
 // playing is what one server answered to the steps of a case.
 type playing struct {
-	trees   []any
+	trees   []map[string]any
 	replies []*reply
 	// stopped is why not all steps were sent.
 	stopped error
 }
 
-func (p *playing) tree(step int) any {
+func (p *playing) tree(step int) map[string]any {
 	if step < len(p.trees) {
 		return p.trees[step]
 	}
@@ -88,7 +88,7 @@ func play(ctx context.Context, p *peer, number int, c *testCase) (*playing, erro
 			return nil, err
 		}
 	}
-	normal := newNormaliser(session)
+	normal := &normaliser{session: session}
 	out := &playing{}
 	for i := range c.Steps {
 		s := &c.Steps[i]
