@@ -44,9 +44,10 @@ func newLoad(ctx context.Context, o options) (*load, error) {
 	config.QPS = -1
 	config.DisableCompression = true
 	config.UserAgent = "loadgen"
+	// Said in either case: what client-go prefers by itself changes from version to version.
+	config.ContentType, config.AcceptContentTypes = typeJSON, typeJSON
 	if o.protobuf {
-		config.ContentType = typeProto
-		config.AcceptContentTypes = typeProto + "," + typeJSON
+		config.ContentType, config.AcceptContentTypes = typeProto, typeProto+","+typeJSON
 	}
 	l := &load{options: o, config: config}
 	for range o.clients {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{Operation, Watch};
+use crate::{Operation, Term, Watch};
 
 /// Writes the revision into the value, as the API server does.
 #[derive(Debug)]
@@ -17,6 +17,13 @@ impl Transform for Stamp {
     fn serve_deleted(&self, _key: &str, served: &Bytes, revision: Revision) -> Bytes {
         let served = String::from_utf8_lossy(served);
         format!("{}#{revision}", served.split('#').next().unwrap()).into()
+    }
+
+    /// Each word of the value.
+    fn terms(&self, _key: &str, served: &Bytes) -> Box<[Term]> {
+        let served = String::from_utf8_lossy(served);
+        let words = served.split('#').next().unwrap_or_default().split(' ');
+        words.map(|word| Term::new(("word", word, ""))).collect()
     }
 }
 
@@ -179,4 +186,36 @@ fn bytes_of_the_window_are_given_back() {
     }
     assert!(weak.upgrade().is_none(), "neither history nor buckets nor checkpoints hold what left the window");
     assert_eq!(view.state.load().history.len(), 100);
+}
+
+fn found(snapshot: &Snapshot, word: &str, prefix: &str, after: Option<&str>) -> Vec<String> {
+    let term = Term::new(("word", word, ""));
+    snapshot.find(term, prefix, after).map(|entry| entry.key.to_string()).collect()
+}
+
+#[test]
+fn objects_are_found_by_the_terms_they_have_now() {
+    let (view, mut feed) = view();
+    let put = |revision, key: &str, value| change(revision, key, Some(value));
+    drop(feed.apply([put(1, "/r/a/1", "x y"), put(2, "/r/a/2", "x"), put(3, "/r/b/1", "x"), put(4, "/s/1", "x")]));
+    drop(feed.apply([put(5, "/r/a/1", "y z"), change(6, "/r/b/1", None)]));
+    let now = view.snapshot();
+    assert_eq!(found(&now, "x", "/r/", None), ["/r/a/2"]);
+    assert_eq!(found(&now, "y", "/r/", None), ["/r/a/1"]);
+    assert_eq!(found(&now, "z", "", None), ["/r/a/1"]);
+    assert_eq!(found(&now, "x", "", None), ["/r/a/2", "/s/1"]);
+    assert_eq!(found(&now, "w", "", None), [""; 0]);
+}
+
+#[test]
+fn an_older_state_finds_what_it_had() {
+    let (view, mut feed) = view();
+    let put = |revision, key: &str, value| change(revision, key, Some(value));
+    drop(feed.apply([put(1, "/r/a/1", "x"), put(2, "/r/a/2", "x"), put(3, "/r/b/1", "x")]));
+    drop(feed.apply([put(4, "/r/a/1", "y"), change(5, "/r/b/1", None), put(6, "/r/a/3", "x")]));
+    let then = view.snapshot_at(Revision(3)).unwrap();
+    assert_eq!(found(&then, "x", "/r/", None), ["/r/a/1", "/r/a/2", "/r/b/1"]);
+    assert_eq!(found(&then, "x", "/r/a/", Some("/r/a/1")), ["/r/a/2"]);
+    assert_eq!(found(&then, "x", "/r/a/", Some("/r/b")), [""; 0]);
+    assert_eq!(found(&then, "y", "/r/", None), [""; 0]);
 }

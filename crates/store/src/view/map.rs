@@ -1,0 +1,101 @@
+//! All objects of one revision: by key, and the keys by what can be looked for in their values.
+//!
+//! Both are immutable trees that share what has not changed, so a copy costs two pointers.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::{Entry, Term};
+
+#[derive(Clone, Default)]
+pub(super) struct Map {
+    by_key: OrdMap<Arc<str>, Arc<Entry>>,
+    /// Sorted by term, then key.
+    by_term: OrdSet<(Term, Arc<str>)>,
+}
+
+impl Map {
+    pub(super) fn get(&self, key: &str) -> Option<&Arc<Entry>> {
+        self.by_key.get(key)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Puts an entry under its key; returns the one it takes the place of.
+    pub(super) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        let old = self.by_key.insert(entry.key.clone(), entry.clone());
+        let before = old.as_ref().map_or(&[][..], |old| &old.terms);
+        // Most changes of an object leave its terms as they are.
+        if *before != *entry.terms {
+            self.forget(&entry.key, before.iter().filter(|term| !entry.terms.contains(term)));
+            for term in entry.terms.iter().filter(|term| !before.contains(term)) {
+                self.by_term.insert((*term, entry.key.clone()));
+            }
+        }
+        old
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> Option<Arc<Entry>> {
+        let old = self.by_key.remove(key)?;
+        self.forget(&old.key, old.terms.iter());
+        Some(old)
+    }
+
+    fn forget<'a>(&mut self, key: &Arc<str>, terms: impl Iterator<Item = &'a Term>) {
+        for term in terms {
+            self.by_term.remove(&(*term, key.clone()));
+        }
+    }
+
+    /// See [`super::Snapshot::range`].
+    pub(super) fn range(&self, prefix: &str, start_after: Option<&str>) -> impl Iterator<Item = &Arc<Entry>> {
+        let end = successor(prefix);
+        let lower = match start_after {
+            Some(key) if key >= prefix => Bound::Excluded(key),
+            _ => Bound::Included(prefix),
+        };
+        // A start beyond the end would be an invalid range for the map.
+        let empty = matches!((lower, &end), (Bound::Excluded(key), Some(end)) if key >= end.as_str());
+        let lower = if empty { Bound::Included(prefix) } else { lower };
+        let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_key.range::<_, str>((lower, upper)).take(if empty { 0 } else { usize::MAX }).map(|(_, entry)| entry)
+    }
+
+    /// See [`super::Snapshot::find`].
+    pub(super) fn find(
+        &self,
+        term: Term,
+        prefix: &str,
+        start_after: Option<&str>,
+    ) -> impl Iterator<Item = &Arc<Entry>> {
+        let lower = match start_after {
+            Some(key) if key >= prefix => Bound::Excluded((term, key.into())),
+            _ => Bound::Included((term, prefix.into())),
+        };
+        self.by_term
+            .range((lower, Bound::Unbounded))
+            .take_while(move |(found, key)| *found == term && key.starts_with(prefix))
+            .filter_map(|(_, key)| self.by_key.get(key))
+    }
+}
+
+/// The least string greater than every string that starts with `prefix`; none if there is no such string.
+fn successor(prefix: &str) -> Option<String> {
+    let mut head = prefix.chars();
+    while let Some(last) = head.next_back() {
+        let next = match last {
+            '\u{d7ff}' => Some('\u{e000}'),
+            _ => char::from_u32(u32::from(last) + 1),
+        };
+        if let Some(next) = next {
+            let mut end = head.as_str().to_owned();
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
