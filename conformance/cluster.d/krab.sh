@@ -1,11 +1,10 @@
 # shellcheck shell=bash disable=SC2154,SC2034
-# The peer krab: node 1 is `krab server`. Sourced by conformance/cluster.
+# The peer krab: node 1 is `krab server`, the others `krab agent`. Sourced by conformance/cluster.
 
 programs_krab() {
   local target
   "$root/conformance/build" kubectl >/dev/null
   [[ $nodes == 0 ]] || prepare_runtime
-  [[ $nodes -le 1 ]] || die "krab cannot join a second node yet: give --nodes 1"
   [[ -z $krab ]] || return 0
   command -v cargo >/dev/null || die "cargo is not installed; give a krab with --krab PATH"
   say "building krab ($profile)"
@@ -15,15 +14,34 @@ programs_krab() {
 }
 
 start_krab() {
-  local server=("$krab" server --data-dir "$dir/krab" --write-kubeconfig "$dir/admin.kubeconfig" --secure-port "$port" --v 2)
+  local n server=("$krab" server --data-dir "$dir/krab" --write-kubeconfig "$dir/admin.kubeconfig" --secure-port "$port" --v 2)
   if [[ $nodes == 0 ]]; then
     launch krab env HOME="$dir/home" "${server[@]}" --bind-address 127.0.0.1 --disable-node
   else
-    launch_on 1 krab "${server[@]}" --bind-address "$(node_ip 1)" --node-name node1 \
-      --container-runtime-endpoint "unix://$(runtime_socket 1)" \
-      --cgroup-root "/$scope/node1" --cni-conf-dir "$dir/node1/cni"
+    krab_node_flags 1
+    launch_on 1 krab "${server[@]}" --bind-address "$(node_ip 1)" "${node_flags[@]}"
   fi
   await krab kube get --raw /readyz
   # Without it no pod is admitted.
   await krab kube get serviceaccount default
+  for ((n = 2; n <= nodes; n++)); do start_agent "$n"; done
+}
+
+start_agent() { # N
+  local join=$dir/node$1/join
+  "$krab" certs node --data-dir "$dir/krab" --node-name "node$1" --node-ip "$(node_ip "$1")" \
+    --server "https://$(node_ip 1):$port" --out "$join" >/dev/null
+  krab_node_flags "$1"
+  launch_on "$1" "agent$1" "$krab" agent --kubeconfig "$join/kubelet.kubeconfig" --node-ip "$(node_ip "$1")" "${node_flags[@]}"
+}
+
+# Sets `node_flags`, what server and agent must be told of node N.
+krab_node_flags() { # N
+  cat >"$dir/node$1/kubelet.yaml" <<T
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+$(kubelet_patience)
+T
+  node_flags=(--node-name "node$1" --container-runtime-endpoint "unix://$(runtime_socket "$1")"
+    --cgroup-root "/$scope/node$1" --cni-conf-dir "$dir/node$1/cni" --kubelet-config "$dir/node$1/kubelet.yaml")
 }

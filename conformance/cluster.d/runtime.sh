@@ -6,7 +6,9 @@ runtime_socket() { echo "$dir/node$1/containerd.sock"; } # N
 # Builds what a node's runtime needs, and lists the archives it imports.
 prepare_runtime() {
   local list
-  "$root/conformance/build" kubectl containerd imagetool >/dev/null
+  [[ $containerd != "$bin"/* ]] || "$root/conformance/build" containerd >/dev/null
+  # shellcheck disable=SC2086
+  "$root/conformance/images" $registry >/dev/null
   # shellcheck disable=SC2086
   list=$("$root/conformance/images" $images)
   mapfile -t archives < <(awk '{print $2}' <<<"$list")
@@ -18,8 +20,9 @@ start_containerd() { # N
   socket=$(runtime_socket "$1")
   mkdir -p "$folder"/{cni,containerd,state}
   containerd_config "$folder/containerd" "$folder/state" "$socket" "$folder/cni" "$dir/registries" >"$folder/containerd.toml"
-  launch_on "$1" "containerd$1" "$bin/containerd" --config "$folder/containerd.toml"
-  await "containerd$1" "$bin/ctr" -a "$socket" version
+  # The shim is the one beside it.
+  launch_on "$1" "containerd$1" env PATH="${containerd%/*}:$PATH" "$containerd" --config "$folder/containerd.toml"
+  await "containerd$1" "${containerd%/*}/ctr" -a "$socket" version
   import_images "$socket" >"$dir/log/images$1.log" 2>&1 &
   imports+=($!)
 }
@@ -27,7 +30,7 @@ start_containerd() { # N
 import_images() { # SOCKET
   local archive
   for archive in "${archives[@]}"; do
-    "$bin/ctr" -a "$1" -n k8s.io images import "$archive"
+    "${containerd%/*}/ctr" -a "$1" -n k8s.io images import "$archive"
   done
 }
 
@@ -41,8 +44,7 @@ wait_for_images() {
 
 registry_address() { echo "$(node_ip 1):5000"; }
 
-# Every image name leads to a registry on node 1, so that a pull never leaves the machine. It holds the images of the two
-# tests that pull although the image is there: kitten for image volumes, agnhost for mTLS between pods.
+# Every image name leads to a registry on node 1, so that a pull never leaves the machine.
 serve_registry() {
   local address
   address=$(registry_address)
@@ -52,5 +54,36 @@ server = "http://$address"
 [host."http://$address"]
   capabilities = ["pull", "resolve"]
 T
-  launch_on 1 registry "$bin/imagetool" -cache "$(cache_dir)" -serve "$address" -blobs "$dir/registry" kitten agnhost
+  # shellcheck disable=SC2086
+  launch_on 1 registry "$bin/imagetool" -cache "$(cache_dir)" -serve "$address" -blobs "$dir/registry" $registry
+}
+
+# The pod network of node N: a bridge whose pods have the addresses of CIDR.
+write_pod_network() { # N CIDR
+  cat >"$dir/node$1/cni/10-bridge.conflist" <<T
+{"cniVersion": "0.4.0", "name": "pods", "plugins": [
+  {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$2"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]}
+T
+}
+
+# What a kubelet's configuration says about disks, whoever it is: images that are gone cannot be had again, and how full this
+# machine's disk is is none of the tests' business.
+kubelet_patience() {
+  cat <<'T'
+imageGCHighThresholdPercent: 100
+evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
+T
+}
+
+# The peer none: nodes that only run what is asked of their containerd.
+programs_none() {
+  [[ $nodes -gt 0 ]] || die "--peer none without nodes is nothing at all: give --nodes 1"
+  prepare_runtime
+}
+
+start_none() {
+  local n
+  for ((n = 1; n <= nodes; n++)); do write_pod_network "$n" "10.244.$n.0/24"; done
 }

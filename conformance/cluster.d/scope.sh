@@ -88,7 +88,6 @@ finish_nodes() {
       [[ $m == "$n" ]] || run_on "$m" ip route replace "$cidr" via "$(node_ip "$n")"
     done
   done
-  wait_for_images
   for ((n = 1; n <= nodes; n++)); do
     kube wait --for=condition=Ready "node/node$n" --timeout=60s >/dev/null \
       || die "node$n is not Ready after a minute; the logs are in $dir/log"

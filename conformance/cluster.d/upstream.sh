@@ -63,19 +63,12 @@ cgroupDriver: cgroupfs
 cgroupRoot: /$scope/$node
 failCgroupV1: false
 failSwapOn: false
-# The images cannot be had again, and a small disk is none of the tests' business.
-imageGCHighThresholdPercent: 100
-evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
+$(kubelet_patience)
 T
   launch_on "$1" "kubelet$1" "$bin/kubelet" --config="$folder/kubelet.yaml" --kubeconfig="$folder/kubelet.kubeconfig" \
     --hostname-override="$node" --node-ip="$ip" --cert-dir="$folder/pki"
   cidr=$(pod_cidr "$1")
-  cat >"$folder/cni/10-bridge.conflist" <<T
-{"cniVersion": "0.4.0", "name": "pods", "plugins": [
-  {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$cidr"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
-  {"type": "portmap", "capabilities": {"portMappings": true}}]}
-T
+  write_pod_network "$1" "$cidr"
 }
 
 start_kube_proxy() { # N
