@@ -13,6 +13,10 @@ use crate::context::RequestContext;
 pub struct RuntimeClass;
 
 impl Strategy for RuntimeClass {
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let handler = At::root(new).field("handler");

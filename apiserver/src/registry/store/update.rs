@@ -216,11 +216,9 @@ impl Engine {
                 format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
             return Err(Status::conflict(&resource.group_resource(), &ctx.target.name, &why));
         }
-        if resource_version(&object).is_some() {
-            return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
-        }
         (update.authorize_create)()?;
         let mut object = object;
+        // Also one that was to be that of a present object: upstream does not look at it here.
         if let Some(metadata) = meta::metadata_mut(&mut object) {
             metadata.shift_remove("resourceVersion");
         }

@@ -183,13 +183,11 @@ async fn a_status_update_changes_the_status_and_an_update_does_not() {
 async fn put_creates_where_the_kind_allows_it() {
     let cluster = Cluster::new().await;
     let lease = json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "x"}});
-    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
-    let expected = if crate::registry::list::strategy("coordination.k8s.io", "leases").allow_create_on_update() {
-        201
-    } else {
-        404
-    };
-    cluster.put(leases, lease).await.expect(expected);
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    cluster.put(&format!("{leases}/l"), lease).await.expect(201);
+    let gone = json!({"metadata": {"name": "gone", "resourceVersion": "1"}, "spec": {"holderIdentity": "x"}});
+    let made = cluster.put(&format!("{leases}/gone"), gone).await.expect(201).json();
+    assert_ne!(made["metadata"]["resourceVersion"], "1");
     cluster.put(&format!("{MAPS}/nope"), json!({"metadata": {"name": "nope"}})).await.expect(404);
 }
 
