@@ -78,16 +78,20 @@ func (r *runner) prepare() error {
 	var env []string
 	r.notRun = map[string]string{}
 	if os.Geteuid() != 0 {
-		r.leaveOut("disk-full", "it needs root, to mount a small file system")
+		for _, f := range slices.Clone(r.faults) {
+			if f.NeedsDisk() {
+				r.leaveOut(f.Name, "it needs root, to mount a small file system")
+			}
+		}
 	}
-	if r.wants("disk-full") {
+	if slices.ContainsFunc(r.faults, (*inject.Fault).NeedsDisk) {
 		disk, err := inject.NewDisk(r.dir)
 		if err != nil {
 			return err
 		}
 		r.site.Disk, data = disk, disk.Dir
 	}
-	if r.peer == "" && (r.wants("clock") || r.wants("fsync")) {
+	if r.peer == "" && slices.ContainsFunc(r.faults, (*inject.Fault).NeedsShim) {
 		shim, err := inject.NewShim(r.dir)
 		if err != nil {
 			return err

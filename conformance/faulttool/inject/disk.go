@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"unsafe"
 )
 
 // diskSize holds what ten minutes of load write, with the logs of three etcd members.
@@ -14,8 +15,8 @@ const diskSize = 3 << 30
 
 // Disk is a file system of its own for the data, so that only that can be filled.
 type Disk struct {
-	Dir    string
-	filler string
+	Dir           string
+	image, filler string
 }
 
 // NewDisk makes one in a file and mounts it. The mount is seen in this mount namespace
@@ -32,16 +33,47 @@ func NewDisk(dir string) (*Disk, error) {
 		return nil, err
 	}
 	// -m 0: root, too, finds the disk full.
-	for _, command := range [][]string{
-		{"mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", image},
-		{"mount", "-o", "loop", image, mount},
-	} {
-		if output, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s: %w: %s", command[0], err, output)
-		}
+	if err := command("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", image); err != nil {
+		return nil, err
 	}
-	return &Disk{Dir: mount, filler: filepath.Join(mount, "filler")}, nil
+	d := &Disk{Dir: mount, image: image, filler: filepath.Join(mount, "filler")}
+	return d, d.Mount()
 }
+
+// Mount makes the file system visible, after it has replayed its journal.
+func (d *Disk) Mount() error { return command("mount", "-o", "loop", d.image, d.Dir) }
+
+func command(name string, arguments ...string) error {
+	if output, err := exec.Command(name, arguments...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, output)
+	}
+	return nil
+}
+
+// ext4's ioctl that ends all writing at once, and its flag not to finish the journal
+// (EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH).
+const (
+	ioctlShutdown = 0x8004587d
+	noLogFlush    = 2
+)
+
+// CutPower ends all writing to the disk as it is: what nobody has synced is lost.
+// Nothing can be done with the file system until it is unmounted and mounted again.
+func (d *Disk) CutPower() error {
+	dir, err := os.Open(d.Dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	flags := uint32(noLogFlush)
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, dir.Fd(), ioctlShutdown, uintptr(unsafe.Pointer(&flags))); errno != 0 {
+		return fmt.Errorf("shut down %s: %w", d.Dir, errno)
+	}
+	return nil
+}
+
+// Unmount takes the file system away; nobody may use it any more.
+func (d *Disk) Unmount() error { return command("umount", d.Dir) }
 
 // Fill takes all the space there is.
 func (d *Disk) Fill() error {

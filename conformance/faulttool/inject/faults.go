@@ -120,6 +120,33 @@ func delay(s *Site, step Step) (string, error) {
 	return fmt.Sprintf("each piece held back by %v for %v", by, step.Lasts), nil
 }
 
+func power(s *Site, step Step) (string, error) {
+	programs := s.Target.Processes()
+	// Stopped first, so that nobody acts on what the disk says without power.
+	for _, p := range programs {
+		p.Pause()
+	}
+	if err := s.Disk.CutPower(); err != nil {
+		return "", err
+	}
+	for _, p := range programs {
+		p.Kill()
+	}
+	time.Sleep(step.Lasts)
+	if err := s.Disk.Unmount(); err != nil {
+		return "", err
+	}
+	if err := s.Disk.Mount(); err != nil {
+		return "", err
+	}
+	for _, p := range programs {
+		if err := p.Launch(); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("no power for %v", step.Lasts), nil
+}
+
 func diskFull(s *Site, step Step) (string, error) {
 	// Large objects, or what is free inside the files would do for a while.
 	s.Load.Bulky(true)

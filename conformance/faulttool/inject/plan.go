@@ -18,6 +18,12 @@ type Fault struct {
 	inject            func(*Site, Step) (string, error)
 }
 
+// NeedsDisk: made on a file system of the run's own, which takes root.
+func (f *Fault) NeedsDisk() bool { return f.Name == "disk-full" || f.Name == "power" }
+
+// NeedsShim: made between the program and libc.
+func (f *Fault) NeedsShim() bool { return f.Name == "clock" || f.Name == "fsync" }
+
 // Table is all faults.
 var Table = []Fault{
 	{"kill", "kill -9, started again", 0, time.Second, kill},
@@ -25,6 +31,7 @@ var Table = []Fault{
 	{"drop", "connections closed, and refused for a while", 0, 2 * time.Second, drop},
 	{"stall", "connections stay open and pass nothing", time.Second, 7 * time.Second, stall},
 	{"delay", "each piece on a connection is held back", 2 * time.Second, 5 * time.Second, delay},
+	{"power", "the disk loses what was not synced; kill -9 and started again", 0, time.Second, power},
 	{"disk-full", "no space on the disk of the data", 3 * time.Second, 6 * time.Second, diskFull},
 	{"clock", "the wall clock jumps by up to two hours, and back", 3 * time.Second, 6 * time.Second, clock},
 	{"fsync", "fsync fails; then kill -9, started again", 500 * time.Millisecond, 2 * time.Second, failSync},
