@@ -56,7 +56,7 @@ var mix = []struct {
 	share int
 	do    func(*worker, context.Context, history.Key) bool
 }{
-	{36, (*worker).get},
+	{35, (*worker).get},
 	{22, (*worker).update},
 	{14, (*worker).patch},
 	{12, (*worker).create},
@@ -64,6 +64,7 @@ var mix = []struct {
 	{3, (*worker).listWhole},
 	{3, (*worker).listPages},
 	{2, (*worker).listExact},
+	{1, (*worker).listAny},
 }
 
 // once makes one call, and says whether there was an answer.
@@ -200,6 +201,11 @@ func (w *worker) listWhole(ctx context.Context, key history.Key) bool {
 
 func (w *worker) listPages(ctx context.Context, key history.Key) bool {
 	return w.list(ctx, key.Resource, url.Values{"limit": {strconv.Itoa(pageSize)}}, history.Listing{Consistent: true})
+}
+
+// listAny asks for whatever revision is at hand.
+func (w *worker) listAny(ctx context.Context, key history.Key) bool {
+	return w.list(ctx, key.Resource, url.Values{"resourceVersion": {"0"}}, history.Listing{})
 }
 
 // listExact asks for a revision that this client was shown.
