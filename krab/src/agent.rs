@@ -44,7 +44,8 @@ struct Options {
 impl Options {
     fn new(flags: &FlagSet) -> Result<Self> {
         let kubeconfig = flags.optional("kubeconfig").map(PathBuf::from);
-        let kubeconfig = kubeconfig.context("--kubeconfig FILE is needed; `krab certs node` on the server writes it")?;
+        let kubeconfig =
+            kubeconfig.context("--kubeconfig FILE is needed; `krab certs node` on the server writes it")?;
         let beside = |flag: &str, name: &str| {
             let usual = || kubeconfig.with_file_name(name);
             flags.optional(flag).map_or_else(usual, PathBuf::from)

@@ -35,7 +35,8 @@ pub(crate) fn node(flags: FlagSet) -> Result<()> {
     ensure!(!addresses.is_empty(), "--node-ip is needed: the API server checks the kubelet's certificate for it");
 
     let pki = crate::server::data_dir(&flags).join("pki");
-    let ca = Authority::load(&pki, "ca").context("no certificate authority: start `krab server` once, or give --data-dir")?;
+    let ca = Authority::load(&pki, "ca")
+        .context("no certificate authority: start `krab server` once, or give --data-dir")?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     write(&out, &ca, name, &addresses, server)?;
     println!("{} holds what node {name} needs. Copy it there and run:", out.display());

@@ -27,10 +27,7 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    pub(crate) fn new(
-        path: &'static str,
-        answer: impl Fn() -> (StatusCode, String) + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new(path: &'static str, answer: impl Fn() -> (StatusCode, String) + Send + Sync + 'static) -> Self {
         Self { path, answer: Box::new(answer) }
     }
 

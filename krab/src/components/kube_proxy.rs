@@ -20,7 +20,11 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Flags that no field stands for, or that have no effect.
 const OWN: &[Flag] = &[
-    Flag::text("config", "", "KubeProxyConfiguration file; with it, flags that are fields are ignored, as upstream does"),
+    Flag::text(
+        "config",
+        "",
+        "KubeProxyConfiguration file; with it, flags that are fields are ignored, as upstream does",
+    ),
     Flag::text("kubeconfig", "", "how to reach the API server"),
     Flag::text("master", "", "address of the API server, over the kubeconfig's"),
     Flag::text("hostname-override", "", "name of this node (default: the machine's name)"),
@@ -114,7 +118,8 @@ async fn addresses_of(client: &kube::Client, name: &str) -> Vec<IpAddr> {
         match nodes.get_opt(name).await {
             Ok(node) => {
                 let addresses = node.and_then(|node| node.status).and_then(|status| status.addresses);
-                let internal = addresses.unwrap_or_default().into_iter().filter(|address| address.type_ == "InternalIP");
+                let internal =
+                    addresses.unwrap_or_default().into_iter().filter(|address| address.type_ == "InternalIP");
                 let found: Vec<IpAddr> = internal.filter_map(|address| address.address.parse().ok()).collect();
                 if !found.is_empty() {
                     return found;

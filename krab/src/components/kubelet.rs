@@ -43,7 +43,11 @@ const FIELDS: &[FieldFlag] = &[
     field_flag("authentication-token-webhook-cache-ttl", "authentication.webhook.cacheTTL", Shape::Text),
     field_flag("authorization-mode", "authorization.mode", Shape::Text),
     field_flag("authorization-webhook-cache-authorized-ttl", "authorization.webhook.cacheAuthorizedTTL", Shape::Text),
-    field_flag("authorization-webhook-cache-unauthorized-ttl", "authorization.webhook.cacheUnauthorizedTTL", Shape::Text),
+    field_flag(
+        "authorization-webhook-cache-unauthorized-ttl",
+        "authorization.webhook.cacheUnauthorizedTTL",
+        Shape::Text,
+    ),
     field_flag("cgroup-driver", "cgroupDriver", Shape::Text),
     field_flag("cgroup-root", "cgroupRoot", Shape::Text),
     field_flag("cgroups-per-qos", "cgroupsPerQOS", Shape::Switch),

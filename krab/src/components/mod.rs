@@ -3,10 +3,8 @@
 //! A flag that stands for a field of the component's configuration kind is a row ([`FieldFlag`]) and becomes that field, so
 //! file and flag cannot differ in meaning. Flags known to upstream and without effect here are accepted with one warning.
 
-
 pub(crate) mod kube_proxy;
 pub(crate) mod kubelet;
-
 
 use anyhow::{Context, Result, bail};
 use component::config_file::Fields;
@@ -136,7 +134,8 @@ mod tests {
 
     #[test]
     fn flags_become_fields() {
-        let line = ["--client-ca-file=/ca", "--authentication-token-webhook", "--max-pods=5", "--eviction-hard=a<1%,b<2"];
+        let line =
+            ["--client-ca-file=/ca", "--authentication-token-webhook", "--max-pods=5", "--eviction-hard=a<1%,b<2"];
         let wanted = json!({
             "authentication": {"x509": {"clientCAFile": "/ca"}, "webhook": {"enabled": true}},
             "maxPods": 5,

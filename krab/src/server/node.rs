@@ -33,7 +33,8 @@ pub(super) async fn start(options: &Options, plane: &ControlPlane, parts: &mut P
     parts.start("kubelet", kubelet::run(config, plane.server.client(user), parts.shutdown()));
     if options.runs("kube-proxy") {
         let client = plane.server.client(system("kube-proxy"));
-        parts.start("kube-proxy", kube_proxy::run(options.node.kube_proxy(options.advertise), client, parts.shutdown()));
+        parts
+            .start("kube-proxy", kube_proxy::run(options.node.kube_proxy(options.advertise), client, parts.shutdown()));
     }
     if options.runs("dns")
         && let Some(service_ip) = options.dns_address()

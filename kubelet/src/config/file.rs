@@ -167,7 +167,9 @@ impl Config {
             "nodeStatusUpdateFrequency" => field.set_duration(&mut self.node_status_update_frequency)?,
             "nodeStatusReportFrequency" => field.set_duration(&mut self.node_status_report_frequency)?,
             "nodeLeaseDurationSeconds" => self.node_lease_duration = Duration::from_secs(field.number::<u32>()?.into()),
-            "cgroupRoot" => self.cgroup_root = field.path()?.map_or_else(|| "/".into(), |path| path.display().to_string()),
+            "cgroupRoot" => {
+                self.cgroup_root = field.path()?.map_or_else(|| "/".into(), |path| path.display().to_string())
+            }
             "cgroupsPerQOS" => self.cgroups_per_qos = field.boolean()?,
             "cgroupDriver" => {
                 if field.text()? != "cgroupfs" {

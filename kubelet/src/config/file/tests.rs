@@ -45,8 +45,7 @@ fn what_is_wrong_is_named() {
 fn thresholds_that_are_not_named_are_off_unless_defaults_are_merged() {
     let (config, _) = apply("evictionHard: {memory.available: 1%}\n").unwrap();
     assert_eq!((config.eviction_hard_memory, config.eviction_hard_nodefs), (Threshold::Share(0.01), Threshold::NONE));
-    let (config, _) =
-        apply("evictionHard: {memory.available: 1%}\nmergeDefaultEvictionSettings: true\n").unwrap();
+    let (config, _) = apply("evictionHard: {memory.available: 1%}\nmergeDefaultEvictionSettings: true\n").unwrap();
     assert_eq!(config.eviction_hard_nodefs, Threshold::Share(0.1));
     assert!(apply("evictionHard: {memory.avail: 1%}\n").is_err());
 }
