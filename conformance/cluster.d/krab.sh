@@ -2,15 +2,13 @@
 # The peer krab: node 1 is `krab server`, the others `krab agent`. Sourced by conformance/cluster.
 
 programs_krab() {
-  local target
   "$root/conformance/build" kubectl >/dev/null
   [[ $nodes == 0 ]] || prepare_runtime
   [[ -z $krab ]] || return 0
   command -v cargo >/dev/null || die "cargo is not installed; give a krab with --krab PATH"
   say "building krab ($profile)"
   (cd "$root" && cargo build --locked --quiet --profile "$profile" -p krab) || die "krab does not build"
-  target=$(cd "$root" && cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-  krab=$target/${profile/#dev/debug}/krab
+  krab=$(target_dir "$root")/${profile/#dev/debug}/krab
 }
 
 start_krab() {

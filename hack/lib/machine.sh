@@ -10,6 +10,9 @@ die() { say "error: $*"; exit 1; }
 # cache_dir: where tools and images that take long to build are kept between checkouts.
 cache_dir() { printf '%s\n' "${KRAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/krab}"; }
 
+# target_dir ROOT: where cargo puts what it builds of the checkout ROOT.
+target_dir() { (cd "$1" && cargo metadata --format-version 1 --no-deps) | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'; }
+
 # The packages of a node and what each is for.
 PACKAGES=(
   "containerd:runs containers"
