@@ -160,7 +160,7 @@ pub fn storage_error(resource: &Resource, name: &str, operation: &str, error: &s
             tracing::warn!(%error, operation, resource = %group_resource, "the store does not answer");
             Status::server_timeout(&group_resource, operation, 2)
         }
-        ErrorKind::Invalid | ErrorKind::Corrupt | ErrorKind::Locked | ErrorKind::NoSpace => {
+        ErrorKind::Invalid | ErrorKind::Corrupt | ErrorKind::Locked | ErrorKind::NoSpace | ErrorKind::SyncFailed => {
             tracing::error!(%error, operation, resource = %group_resource, "the store refuses");
             Status::internal_error(error)
         }

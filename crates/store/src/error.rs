@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Unreachable,
     /// The log did not answer in time. For a commit: the outcome is unknown.
     Timeout,
+    /// The disk failed to sync earlier: nothing is written until the process starts anew, reads go on. Nothing was changed.
+    SyncFailed,
     /// What is on disk is damaged. Nothing is served from it.
     Corrupt,
     /// Another process has the data directory.
@@ -37,7 +39,7 @@ pub enum ErrorKind {
 pub struct Error {
     /// What to branch on.
     pub kind: ErrorKind,
-    /// The key, or for `Corrupt`, `Locked`, `NoSpace` and `Unreachable` the file or directory, if one is concerned.
+    /// The key, or for `Corrupt`, `Locked`, `NoSpace`, `SyncFailed` and `Unreachable` the file or directory, if one is concerned.
     pub key: Option<Arc<str>>,
     /// The revision concerned; see the kinds.
     pub revision: Revision,
@@ -90,6 +92,10 @@ impl fmt::Display for Error {
                 None => f.write_str("the store is closed")?,
             },
             ErrorKind::Timeout => f.write_str("the store did not answer in time")?,
+            ErrorKind::SyncFailed => write!(
+                f,
+                "the disk of {key} failed to sync earlier: nothing is written any more, reads go on; check the disk and restart krab"
+            )?,
             ErrorKind::Corrupt => write!(
                 f,
                 "the store file {key} is damaged and was left untouched; bring a backup back with `krab store restore`"

@@ -21,8 +21,8 @@ impl Store {
 
     /// Applies a transaction; resolves when it is durable and [`Store::snapshot`] shows it.
     ///
-    /// Fails with `KeyNotFound`, `KeyExists`, `Conflict`, `Invalid` or `NoSpace` when nothing was changed, and with `Unreachable` or
-    /// `Timeout` when that is unknown. Never retried here.
+    /// Fails with `KeyNotFound`, `KeyExists`, `Conflict`, `Invalid`, `NoSpace` or `SyncFailed` when nothing was changed, and with
+    /// `Unreachable` or `Timeout` when that is unknown. Never retried here.
     pub async fn commit(&self, txn: Txn) -> Result<Committed, Error> {
         self.log.commit(txn).await
     }

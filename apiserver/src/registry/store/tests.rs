@@ -8,7 +8,7 @@ use super::{content_differs, parse_resource_version, storage_error};
 use crate::registry::resource::Resources;
 
 /// What each error of the store is to a client. Upstream: storage/errors.Interpret*Error.
-const ERRORS: [(ErrorKind, u16, &str, &str); 11] = [
+const ERRORS: [(ErrorKind, u16, &str, &str); 12] = [
     (ErrorKind::KeyNotFound, 404, "NotFound", "pods \"p\" not found"),
     (ErrorKind::KeyExists, 409, "AlreadyExists", "pods \"p\" already exists"),
     (
@@ -35,6 +35,7 @@ const ERRORS: [(ErrorKind, u16, &str, &str); 11] = [
     (ErrorKind::Corrupt, 500, "InternalError", ""),
     (ErrorKind::Locked, 500, "InternalError", ""),
     (ErrorKind::NoSpace, 500, "InternalError", ""),
+    (ErrorKind::SyncFailed, 500, "InternalError", ""),
 ];
 
 #[test]

@@ -64,8 +64,7 @@ impl Disk {
     /// Opens the file again after a failed write.
     pub(super) fn reopen(&mut self) -> Result<(), Error> {
         if self.sync_failed.load(Ordering::Relaxed) {
-            let why = io::Error::other("the disk failed to sync earlier; check it and restart krab");
-            return Err(Error::new(ErrorKind::Unreachable).on(self.medium.name()).because(why));
+            return Err(Error::new(ErrorKind::SyncFailed).on(self.medium.name()));
         }
         self.database = None;
         let open = || {
