@@ -133,7 +133,8 @@ func (r *runner) leaveOut(name, reason string) {
 	}
 }
 
-// inject follows the plan, a line for each fault.
+// inject follows the plan as far as time allows, a line for each fault: recoveries take
+// time that is not in the plan.
 func (r *runner) inject(ctx context.Context, plan []inject.Step, begin time.Time) error {
 	r.made = map[string]int{}
 	for _, step := range plan {
@@ -143,6 +144,9 @@ func (r *runner) inject(ctx context.Context, plan []inject.Step, begin time.Time
 		case <-time.After(step.Rest):
 		}
 		at := time.Since(begin)
+		if at > r.duration {
+			return nil
+		}
 		text, ended, err := r.site.Inject(ctx, step)
 		r.ended = append(r.ended, ended...)
 		for _, e := range ended {
