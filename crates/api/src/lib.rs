@@ -10,6 +10,7 @@ pub mod duration;
 pub mod field;
 pub mod go_text;
 pub mod int_or_string;
+pub mod managed_fields;
 pub mod meta;
 pub mod names;
 pub mod openapi;

@@ -124,6 +124,11 @@ pub fn unset(schema: Schema<'_>, field: &str) -> Option<Value> {
     typed::present(schema, schema.field(field)?, None)
 }
 
+/// What Go writes for an object of a kind nobody set anything of, without kind and apiVersion.
+pub fn empty(schema: Schema<'_>) -> Value {
+    typed::zero_object(schema)
+}
+
 /// Parses without a schema: custom resources, patches. Duplicate keys are reported, the last one wins.
 ///
 /// The error is the reason alone, to be put in the place upstream puts it.
@@ -184,9 +189,20 @@ fn object(
     }
     let mut object = walked.value;
     named.write(&mut object);
+    keep_cleared_owners(node, &mut object);
     let mut warnings = duplicates;
     warnings.extend(walked.strict);
     Ok(Decoded { object, warnings })
+}
+
+/// An empty list of managedFields asks for a new start, as a list of one empty entry does, which unlike it is kept.
+fn keep_cleared_owners(node: &Node<'_>, object: &mut Value) {
+    let entries = node.get("metadata").and_then(|metadata| metadata.get("managedFields"));
+    if matches!(entries, Some(Node::Array(entries)) if entries.is_empty())
+        && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+    {
+        metadata.insert("managedFields".to_owned(), Value::Array(vec![Value::Object(serde_json::Map::new())]));
+    }
 }
 
 fn untyped_duplicates(node: &Node<'_>, path: &mut String, complaints: &mut Vec<String>) {

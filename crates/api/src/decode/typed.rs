@@ -445,6 +445,6 @@ pub(crate) fn zero(schema: Schema<'_>, r#type: &Type) -> Value {
     }
 }
 
-fn zero_object(schema: Schema<'_>) -> Value {
+pub(super) fn zero_object(schema: Schema<'_>) -> Value {
     assemble(schema, Vec::new())
 }

@@ -72,6 +72,25 @@ pub fn percent_v(value: &Value) -> String {
     }
 }
 
+/// Prints a decoded JSON value as `%#v` does: `map[string]interface {}{"a":1}`, keys sorted, strings quoted.
+pub fn percent_sharp_v(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::String(text) => quote(text),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(percent_sharp_v).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            let fields: Vec<String> =
+                fields.into_iter().map(|(key, item)| format!("{}:{}", quote(key), percent_sharp_v(item))).collect();
+            format!("map[string]interface {{}}{{{}}}", fields.join(", "))
+        }
+        scalar => percent_v(scalar),
+    }
+}
+
 /// The Go type a decoded JSON value has, as reflection prints it.
 pub fn type_name(value: &Value) -> &'static str {
     match value {

@@ -1,0 +1,150 @@
+//! Server-side apply: a manager says all it wants of an object. What it says is set, what it said last time and no longer
+//! says goes unless somebody else owns it, and a field that others own and it wants otherwise is a conflict.
+//! Upstream: merge.Updater.Apply and managedfields/internal.FieldManager.Apply.
+
+use serde_json::Value;
+
+use super::conflict::{Conflict, Conflicts};
+use super::element::same;
+use super::extract::field_set;
+use super::owners::{self, Operation, Owner, Owners};
+use super::{Place, Rules, Set, Writer, last_applied, merge, never_owned, update, validate};
+use crate::{decode, meta};
+
+/// Manager of what an object had before anybody's fields were tracked.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Why a configuration is not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Others own what it would change.
+    #[error("{0}")]
+    Conflicts(Conflicts),
+    /// It is not what the schema says.
+    #[error("failed to create typed patch object ({object}): {why}")]
+    Configuration {
+        /// The object, as upstream names it.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The live object's managedFields cannot be read.
+    #[error("failed to decode managed fields: {0}")]
+    ManagedFields(#[from] owners::Error),
+    /// The live object is not what the schema says.
+    #[error("failed to compare objects: {0}")]
+    Live(String),
+    /// The two cannot be put together.
+    #[error("failed to merge config: {0}")]
+    Merge(String),
+}
+
+/// The object that `configuration` makes of `live`, with `metadata.managedFields`; defaults are the caller's to set.
+///
+/// `live` is an empty object of the kind when there is none. A configuration that changes nothing gives `live`, whose entries
+/// may have changed all the same.
+pub fn apply(
+    rules: &Rules<'_>,
+    writer: Writer<'_>,
+    force: bool,
+    live: &Value,
+    configuration: &Value,
+) -> Result<Value, Error> {
+    validate::validate(configuration, rules.place).map_err(|why| {
+        let (version, kind) = (meta::api_version(configuration), meta::kind(configuration));
+        let (namespace, name) = (meta::namespace(configuration), meta::name(configuration));
+        let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+        Error::Configuration { object: format!("{namespace}/{name}; {version}, Kind={kind}"), why }
+    })?;
+    let mut applied = attempt(rules, writer, force, live, configuration);
+    if writer.manager == last_applied::MANAGER {
+        if let Err(Error::Conflicts(conflicts)) = &applied
+            && let Some(last) = last_applied::configuration(live)
+            && let Some(allowed) = rules.still_as_applied(&last, live)
+        {
+            let left = refused(conflicts, &allowed);
+            applied = if left.0.is_empty() {
+                attempt(rules, writer, true, live, configuration)
+            } else {
+                Err(Error::Conflicts(left))
+            };
+        }
+        if let Ok(object) = &mut applied {
+            last_applied::keep_annotation(object, configuration);
+        }
+    }
+    applied
+}
+
+/// The conflicts over fields that are not allowed.
+fn refused(conflicts: &Conflicts, allowed: &Set<'_>) -> Conflicts {
+    let allowed: Vec<String> = allowed.paths().iter().map(ToString::to_string).collect();
+    let left = conflicts.0.iter().filter(|Conflict { path, .. }| !allowed.contains(path));
+    Conflicts(left.cloned().collect())
+}
+
+fn attempt(
+    rules: &Rules<'_>,
+    writer: Writer<'_>,
+    force: bool,
+    live: &Value,
+    configuration: &Value,
+) -> Result<Value, Error> {
+    let empty;
+    let mut owners = Owners::of(live)?;
+    if owners.is_empty() {
+        empty = match rules.place {
+            Place::Root(schema) => decode::empty(schema),
+            _ => Value::Object(serde_json::Map::new()),
+        };
+        let before = Writer { manager: BEFORE_FIRST_APPLY, ..writer };
+        owners = update::change(rules, before, &empty, live, owners).map_err(Error::Live)?;
+        owners.cap();
+    }
+    let mut owners = rules.reconciled(owners);
+    let merged = merge::merged(live, configuration, rules.place).map_err(Error::Merge)?;
+    let fields = rules.reset.apply(field_set(configuration, rules.place));
+    let mut applier = writer.owner(rules, Operation::Apply, fields);
+    let last = owners.take(&applier);
+    applier.time = last.as_ref().and_then(|last| last.time.clone());
+    owners.put(applier.clone());
+    let object = match last.filter(|last| !rules.covers(&applier, last)) {
+        Some(last) => rules.pruned(merged, &owners, &last),
+        None => merged,
+    };
+    let difference = rules.difference(live, &object).map_err(Error::Live)?;
+    let lost = rules.divide(live, &object, &difference, &mut owners, Some(&applier)).map_err(Error::Live)?;
+    if !force && !lost.is_empty() {
+        return Err(Error::Conflicts(Conflicts::of(&lost)));
+    }
+    let changed = !same(live, &object);
+    if let Some(mut applier) = owners.take(&applier) {
+        applier.fields = applier.fields.minus(never_owned());
+        if changed {
+            applier.time = Some(writer.now.into());
+        }
+        if !applier.fields.is_empty() {
+            owners.put(applier);
+        }
+    }
+    let managed_fields = owners.encode();
+    let mut object = if changed { object } else { live.clone() };
+    set_managed_fields(&mut object, managed_fields);
+    Ok(object)
+}
+
+impl Rules<'_> {
+    /// Whether everything applied last is applied again, so that nothing can go.
+    fn covers(&self, applier: &Owner<'_>, last: &Owner<'_>) -> bool {
+        last.api_version == self.api_version && last.fields.clone().minus(&applier.fields).is_empty()
+    }
+}
+
+/// Sets `metadata.managedFields`; None takes it away.
+pub fn set_managed_fields(object: &mut Value, entries: Option<Value>) {
+    let Some(metadata) = meta::metadata_mut(object) else { return };
+    match entries {
+        Some(entries) => metadata.insert("managedFields".to_owned(), entries),
+        None => metadata.shift_remove("managedFields"),
+    };
+}
