@@ -14,6 +14,7 @@ import (
 type story struct {
 	calls    []history.Call
 	stream   history.Stream
+	others   []*history.Stream
 	barriers []history.Barrier
 	now      history.Time
 	promises Promises
@@ -90,6 +91,9 @@ func (s *story) judge() []string {
 		h.Call(c)
 	}
 	h.Stream(&s.stream)
+	for _, other := range s.others {
+		h.Stream(other)
+	}
 	for _, b := range s.barriers {
 		h.Barrier(b)
 	}
@@ -327,6 +331,43 @@ func TestAWatchThatMustBeginAnewIsFoundWhereItIsPromisedNot(t *testing.T) {
 	s.breaks(t, RuleResumes)
 	s.promises = Promises{}
 	s.breaks(t)
+}
+
+// selecting makes the story's watch one that asks for selected objects, those whose
+// tokens end in an even number; another watch has everything.
+func (s *story) selecting() (everything *history.Stream) {
+	everything = &history.Stream{Watcher: "all", Resource: resource, Steps: slices.Clone(s.stream.Steps)}
+	s.stream.Selecting = true
+	s.others = append(s.others, everything)
+	return everything
+}
+
+func TestASelectingWatchSeesObjectsComeAndGo(t *testing.T) {
+	for _, gap := range []bool{false, true} {
+		s := newStory()
+		all := s.selecting()
+		s.write(2, "x.2")
+		all.Steps = append(all.Steps, s.stream.Steps[len(s.stream.Steps)-1])
+		s.call(history.Call{Verb: history.Patch, Answer: version(3, "x.3")})
+		all.Steps = append(all.Steps, history.Step{Kind: history.Modified, At: s.tick(), Name: key.Name, Version: version(3, "x.3")})
+		if !gap {
+			s.event(history.Deleted, version(3, "x.2"))
+		}
+		s.call(history.Call{Verb: history.Get, Answer: version(3, "x.3")})
+		s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 3}})
+		if gap {
+			s.breaks(t, RuleWatches)
+		} else {
+			s.breaks(t)
+		}
+	}
+}
+
+func TestAnObjectThatIsNotSelectedIsFound(t *testing.T) {
+	s := newStory()
+	s.selecting()
+	s.write(3, "x.3")
+	s.breaks(t, RuleWatches)
 }
 
 func TestAWatchThatStopsShortIsFound(t *testing.T) {

@@ -65,19 +65,19 @@ func (j *judge) revisions() {
 func (j *judge) lists() {
 	for _, c := range j.calls {
 		if c.Verb == history.List && c.Result == history.OK {
-			j.listing("a list", c.Key.Resource, c.Listing)
+			j.listing("a list", c.Key.Resource, c.Listing, false)
 		}
 	}
 	for _, s := range j.streams {
 		for _, step := range s.Steps {
 			if step.Kind == history.Listed {
-				j.listing("watch "+s.Watcher, s.Resource, step.Listing)
+				j.listing("watch "+s.Watcher, s.Resource, step.Listing, s.Selecting)
 			}
 		}
 	}
 }
 
-func (j *judge) listing(who, resource string, l *history.Listing) {
+func (j *judge) listing(who, resource string, l *history.Listing, selecting bool) {
 	rule := RuleLists
 	if l.Final {
 		rule = RuleWrites
@@ -109,12 +109,13 @@ func (j *judge) listing(who, resource string, l *history.Listing) {
 		if !known || !j.line.covers(resource, last.version.Revision, l.Revision) && !j.certain(last, there, found) {
 			continue
 		}
+		expected := !last.deleted && (!selecting || history.Selected(last.version.Token))
 		switch {
-		case last.deleted && there:
-			j.fail(rule, "%s of %s at %d has %s, which was deleted at %d", who, resource, l.Revision, key, last.version.Revision)
-		case !last.deleted && !there:
+		case !expected && there:
+			j.fail(rule, "%s of %s at %d has %s, but %s at %d", who, resource, l.Revision, key, last, last.version.Revision)
+		case expected && !there:
 			j.fail(rule, "%s of %s at %d is without %s of revision %d", who, resource, l.Revision, last, last.version.Revision)
-		case !last.deleted && found != last.version:
+		case expected && found != last.version:
 			j.fail(rule, "%s of %s at %d has %s of revision %d, not of %d", who, resource, l.Revision, last, found.Revision, last.version.Revision)
 		}
 	}

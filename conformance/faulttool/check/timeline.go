@@ -60,10 +60,16 @@ func (j *judge) newTimeline() *timeline {
 			case history.Added, history.Modified:
 				j.note(line, change{key: key, version: step.Version}, step.At)
 			case history.Deleted:
+				if s.Selecting {
+					// It may still be there, only no longer selected.
+					continue
+				}
 				j.note(line, change{key: key, version: step.Version, deleted: true}, step.At)
 			}
 		}
-		line.covered[s.Resource] = append(line.covered[s.Resource], spans(s)...)
+		if !s.Selecting {
+			line.covered[s.Resource] = append(line.covered[s.Resource], spans(s)...)
+		}
 	}
 	for revision, c := range line.changes {
 		line.byKey[c.key] = append(line.byKey[c.key], revision)

@@ -77,6 +77,8 @@ func (w *watcher) event(step history.Step) {
 	w.reached = revision
 	before, there := w.objects[step.Name]
 	switch {
+	case w.stream.Selecting && !history.Selected(step.Version.Token):
+		w.fail(RuleWatches, "%s was %s at %d as %s, which is not selected", step.Name, step.Kind, revision, step.Version.Token)
 	case step.Kind == history.Added && there:
 		w.fail(RuleWatches, "%s was ADDED at %d, but it was there", step.Name, revision)
 	case step.Kind != history.Added && !there:
@@ -103,11 +105,20 @@ func (j *judge) gaps(s *history.Stream, covered span) {
 		}
 	}
 	for _, revision := range j.line.within(s.Resource, covered) {
-		if !shown[revision] {
+		if !shown[revision] && (!s.Selecting || j.concerns(revision)) {
 			j.fail(RuleWatches, "watch %s on %s went from %d to %d without revision %d (%s)",
 				s.Watcher, s.Resource, covered.after, covered.to, revision, j.line.changes[revision])
 		}
 	}
+}
+
+// concerns: must a selecting watcher be told of a change? It must if the object is
+// selected, or was.
+func (j *judge) concerns(revision uint64) bool {
+	now := j.line.changes[revision]
+	before, known := j.line.at(now.key, revision-1)
+	was := known && !before.deleted && history.Selected(before.version.Token)
+	return was || !now.deleted && history.Selected(now.version.Token)
 }
 
 // moment is when a revision was seen of a key.

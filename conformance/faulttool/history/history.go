@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -121,11 +122,20 @@ type Step struct {
 	Begin Time `json:"begin,omitempty"`
 }
 
+// Selected: about half of all tokens. An object with such a token carries the label that
+// a selecting watcher asks for, so that objects come into its sight and leave it.
+func Selected(token string) bool {
+	return token != "" && strings.ContainsRune("02468", rune(token[len(token)-1]))
+}
+
 // Stream is all that one watcher saw, in its order, over all its connections.
 type Stream struct {
 	Watcher  string `json:"watcher"`
 	Resource string `json:"resource"`
-	Steps    []Step `json:"steps"`
+	// Selecting: asked for Selected objects only. To such a watcher, DELETED also means
+	// that an object is no longer selected.
+	Selecting bool   `json:"selecting,omitempty"`
+	Steps     []Step `json:"steps"`
 	// Unfinished: it had not come to the end when the run was over.
 	Unfinished bool `json:"unfinished,omitempty"`
 }

@@ -53,7 +53,7 @@ func New(endpoint Endpoint, h *history.History, seed uint64) *Load {
 				client:  newClient(endpoint, habit.http2),
 				history: h,
 				random:  rand.New(rand.NewPCG(seed, uint64(1000+number))),
-				stream:  &history.Stream{Watcher: habit.name, Resource: resource},
+				stream:  &history.Stream{Watcher: habit.name, Resource: resource, Selecting: habit.selects},
 				ready:   make(chan struct{}),
 			})
 		}
@@ -165,12 +165,14 @@ func (l *Load) Stop(ctx context.Context) error {
 	return nil
 }
 
-// last makes the last change of a resource and gives its revision.
+// last makes the last change of a resource, one that every watcher sees, and gives its
+// revision.
 func (l *Load) last(ctx context.Context, resource string) (uint64, error) {
 	for number := 0; ctx.Err() == nil; number++ {
 		key := history.Key{Resource: resource, Name: fmt.Sprint(prefix, "last-", number)}
-		if l.observer.create(ctx, key) && l.observer.known[key].Revision > 0 {
-			return l.observer.known[key].Revision, nil
+		made := l.observer.create(ctx, key)
+		if known := l.observer.known[key]; made && history.Selected(known.Token) {
+			return known.Revision, nil
 		}
 		wait(ctx, afterFailure)
 	}

@@ -35,6 +35,7 @@ type metadata struct {
 	ResourceVersion string            `json:"resourceVersion,omitempty"`
 	UID             string            `json:"uid,omitempty"`
 	Annotations     map[string]string `json:"annotations,omitempty"`
+	Labels          map[string]string `json:"labels,omitempty"`
 	Continue        string            `json:"continue,omitempty"`
 }
 
@@ -52,11 +53,18 @@ type list struct {
 	Items    []object `json:"items"`
 }
 
+// selector is what a selecting watcher asks for.
+const selector = "selected=true"
+
+func labels(token string) map[string]string {
+	return map[string]string{"selected": strconv.FormatBool(history.Selected(token))}
+}
+
 // newObject makes the body of a create or update. The padding makes it as large as real
 // ones are.
 func newObject(key history.Key, token string, padding int) object {
 	annotations := map[string]string{"padding": strings.Repeat("x", padding)}
-	o := object{Metadata: metadata{Name: key.Name, Annotations: annotations}}
+	o := object{Metadata: metadata{Name: key.Name, Annotations: annotations, Labels: labels(token)}}
 	if key.Resource == Leases {
 		o.APIVersion, o.Kind, o.Spec = "coordination.k8s.io/v1", "Lease", &leaseSpec{HolderIdentity: token}
 	} else {
@@ -67,16 +75,14 @@ func newObject(key history.Key, token string, padding int) object {
 
 // patchOf makes a merge patch that writes a token.
 func patchOf(key history.Key, token string, precondition uint64) map[string]any {
-	patch := map[string]any{}
-	if key.Resource == Leases {
-		patch["spec"] = leaseSpec{HolderIdentity: token}
-	} else {
-		patch["data"] = map[string]string{"token": token}
-	}
+	patched := metadata{Labels: labels(token)}
 	if precondition > 0 {
-		patch["metadata"] = metadata{ResourceVersion: strconv.FormatUint(precondition, 10)}
+		patched.ResourceVersion = strconv.FormatUint(precondition, 10)
 	}
-	return patch
+	if key.Resource == Leases {
+		return map[string]any{"metadata": patched, "spec": leaseSpec{HolderIdentity: token}}
+	}
+	return map[string]any{"metadata": patched, "data": map[string]string{"token": token}}
 }
 
 // version is what the record keeps of an object.

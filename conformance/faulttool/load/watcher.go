@@ -22,6 +22,8 @@ type habit struct {
 	streams bool
 	// lasts is the most seconds it asks a connection to last.
 	lasts int
+	// selects: asks for the objects with a label.
+	selects bool
 	// naps: now and then reads nothing for so long.
 	naps time.Duration
 }
@@ -31,6 +33,7 @@ var habits = []habit{
 	{name: "reflector", http2: true, lasts: 60},
 	{name: "streaming", http2: true, streams: true, lasts: 20},
 	{name: "restless", http2: false, lasts: 2},
+	{name: "selecting", http2: true, selects: true, lasts: 30},
 	{name: "slow", http2: false, lasts: 30, naps: 2 * time.Second},
 }
 
@@ -80,18 +83,28 @@ func (w *watcher) run(ctx context.Context) {
 // follow makes one connection and reads it to its end.
 func (w *watcher) follow(ctx context.Context) error {
 	if w.listed {
-		return w.watch(ctx, url.Values{"resourceVersion": {strconv.FormatUint(w.reached, 10)}}, nil)
+		query := w.query()
+		query.Set("resourceVersion", strconv.FormatUint(w.reached, 10))
+		return w.watch(ctx, query, nil)
 	}
 	listing := &history.Listing{Consistent: true, Items: map[string]history.Version{}}
 	if w.streams {
 		return w.watch(ctx, url.Values{"sendInitialEvents": {"true"}, "resourceVersionMatch": {"NotOlderThan"}}, listing)
 	}
 	begin := w.history.Now()
-	if _, err := w.client.list(ctx, w.history, w.stream.Resource, nil, listing); err != nil {
+	if _, err := w.client.list(ctx, w.history, w.stream.Resource, w.query(), listing); err != nil {
 		return err
 	}
 	w.begins(begin, listing)
 	return nil
+}
+
+// query is what every request of the watcher asks for.
+func (w *watcher) query() url.Values {
+	if w.selects {
+		return url.Values{"labelSelector": {selector}}
+	}
+	return url.Values{}
 }
 
 // begins: the whole collection is known.
