@@ -177,12 +177,11 @@ fn take(
     let start = start.map(|start| format!("{prefix}{start}"));
     // Tokens end in a zero byte: the smallest key behind the last one sent.
     let after = start.as_deref().map(|key| key.strip_suffix('\0').unwrap_or(key));
-    let everything = selection.is_everything();
     let inclusive = start.as_deref().filter(|key| !key.ends_with('\0')).and_then(|key| snapshot.get(key));
     let mut entries = inclusive
         .iter()
-        .chain(snapshot.range(prefix, after))
-        .filter(|entry| everything || selection.matches(resource, entry));
+        .filter(|entry| selection.matches(resource, entry))
+        .chain(selection.among(resource, snapshot, prefix, after));
     if limit == 0 {
         page.entries.extend(entries.cloned());
         return page;
@@ -193,7 +192,7 @@ fn take(
     {
         let key = last.key.get(prefix.len()..).unwrap_or_default();
         page.continue_token = Some(encode_token(revision.0.try_into().unwrap_or(i64::MAX), &format!("{key}\0")));
-        page.remaining = everything.then(|| snapshot.range(prefix, Some(&last.key)).count());
+        page.remaining = selection.is_everything().then(|| snapshot.range(prefix, Some(&last.key)).count());
     }
     page
 }

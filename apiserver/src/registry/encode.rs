@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Revision, Transform};
+use store::{Revision, Term, Transform};
+
+use super::terms;
 
 const METADATA: &[u8] = b"\"metadata\":{";
 const RESOURCE_VERSION: &[u8] = b"\"resourceVersion\":\"";
@@ -102,6 +104,11 @@ impl Transform for SpliceResourceVersion {
 
     fn serve_deleted(&self, _key: &str, served: &Bytes, revision: Revision) -> Bytes {
         at_revision(served, revision)
+    }
+
+    fn terms(&self, key: &str, served: &Bytes) -> Box<[Term]> {
+        // What does not begin like an object of ours has neither labels nor fields.
+        metadata_start(served).map_or_else(Box::default, |at| terms::of(key, served, at - 1))
     }
 }
 

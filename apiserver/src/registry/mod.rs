@@ -28,6 +28,7 @@ pub mod selection;
 pub mod storage;
 pub mod store;
 pub mod strategy;
+mod terms;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Which objects of a resource a list, watch or deletecollection is about.
 //!
-//! Labels and selectable fields are read from an entry's bytes once and kept in its slots, so the cost of a selective list
-//! or of a watcher is a comparison per object, not a decode.
+//! Where a selection insists on one value of a label or of an indexed field, only the objects that have it are looked at
+//! (`terms.rs`). Labels and selectable fields are read from an entry's bytes once and kept in its slots, so the cost of the
+//! rest is a comparison per object, not a decode.
 //! Upstream: storage.SelectionPredicate.
 
 use api::selector::field::{self, Supported};
@@ -10,9 +11,11 @@ use api::status::Status;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use store::Entry;
+use std::sync::Arc;
+use store::{Entry, Snapshot, Term};
 
 use super::resource::Resource;
+use super::terms;
 use crate::endpoints::options::ListOptions;
 
 /// A label and a field selector, checked against the resource.
@@ -24,6 +27,8 @@ pub struct Selection {
     name: Option<String>,
     /// Some field beyond name and namespace is compared.
     looks_inside: bool,
+    /// What every selected object has.
+    term: Option<Term>,
 }
 
 /// Slot: the labels of an entry.
@@ -57,6 +62,7 @@ impl Selection {
                 .terms()
                 .iter()
                 .any(|term| !matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")),
+            term: terms::wanted(resource, &options.label_selector, &fields),
             labels: options.label_selector.clone(),
             fields,
         })
@@ -72,9 +78,28 @@ impl Selection {
         self.name.as_deref()
     }
 
-    /// Is this entry selected?
+    /// The selected objects of a snapshot whose keys begin with `prefix`, in key order; only those after `start_after`, if it is given.
+    pub fn among<'a>(
+        &'a self,
+        resource: &'a Resource,
+        snapshot: &'a Snapshot,
+        prefix: &'a str,
+        start_after: Option<&'a str>,
+    ) -> Box<dyn Iterator<Item = &'a Arc<Entry>> + Send + 'a> {
+        match self.term {
+            Some(term) => {
+                Box::new(snapshot.find(term, prefix, start_after).filter(move |entry| self.matches(resource, entry)))
+            }
+            None if self.is_everything() => Box::new(snapshot.range(prefix, start_after)),
+            None => Box::new(snapshot.range(prefix, start_after).filter(move |entry| self.matches(resource, entry))),
+        }
+    }
+
+    /// Is this entry selected? Not to be asked of the last value of what was deleted.
     pub fn matches(&self, resource: &Resource, entry: &Entry) -> bool {
-        self.matches_fields(resource, entry) && self.matches_labels(entry)
+        self.term.is_none_or(|term| entry.has(term))
+            && self.matches_fields(resource, entry)
+            && self.matches_labels(entry)
     }
 
     fn matches_labels(&self, entry: &Entry) -> bool {

@@ -151,8 +151,8 @@ impl Engine {
         selection: &Selection,
     ) -> Result<Vec<Served>, Status> {
         let prefix = resource.list_prefix(&ctx.target.namespace);
-        let selected = snapshot.range(&prefix, None).filter(|entry| selection.matches(resource, entry));
-        let targets: Vec<RequestContext> = selected
+        let targets: Vec<RequestContext> = selection
+            .among(resource, snapshot, &prefix, None)
             .map(|entry| {
                 let (namespace, name) = split_key(resource, &entry.key);
                 ctx.for_object(namespace, name)
