@@ -48,10 +48,7 @@ func (r *runner) run(ctx context.Context) (bool, error) {
 	}
 	plan := inject.Plan(r.seed, r.duration, r.faults)
 	r.announce(plan)
-	if err := r.site.Target.Start(); err != nil {
-		return false, err
-	}
-	if err := r.site.Load.Start(ctx); err != nil {
+	if err := r.start(ctx); err != nil {
 		return false, err
 	}
 	begin := time.Now()
@@ -114,12 +111,22 @@ func (r *runner) prepare() error {
 		return fmt.Errorf("none of these faults can be made on %s: %v", r.site.Target.Name, r.notRun)
 	}
 	r.site.Proxy, err = inject.NewProxy(r.site.Target.Address)
+	return err
+}
+
+// start starts the target and lets the load go.
+func (r *runner) start(ctx context.Context) error {
+	if err := r.site.Target.Start(); err != nil {
+		return err
+	}
+	roots, err := r.site.Target.Roots()
 	if err != nil {
 		return err
 	}
 	r.site.History = history.New()
-	r.site.Load = load.New(load.Endpoint{Address: r.site.Proxy.Address(), Token: target.Token}, r.site.History, r.seed)
-	return nil
+	endpoint := load.Endpoint{Address: r.site.Proxy.Address(), Token: target.Token, Roots: roots}
+	r.site.Load = load.New(endpoint, r.site.History, r.seed)
+	return r.site.Load.Start(ctx)
 }
 
 func (r *runner) wants(name string) bool {

@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -21,6 +22,9 @@ type Target struct {
 	Name string
 	// Address of the API.
 	Address string
+	// authority is the file of the certificates by which clients know the server. They
+	// read it once: a server that makes new ones loses its clients.
+	authority string
 	// Server is the program that answers.
 	Server *Process
 	// Members are the programs that keep the data, where they are others.
@@ -49,6 +53,19 @@ func (t *Target) Start() error {
 		}
 	}
 	return nil
+}
+
+// Roots are the certificates by which clients know the server, once it has started.
+func (t *Target) Roots() (*x509.CertPool, error) {
+	text, err := os.ReadFile(t.authority)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("no certificate in %s", t.authority)
+	}
+	return roots, nil
 }
 
 // Stop ends everything.
@@ -85,7 +102,8 @@ func Krab(program, dir, data, preload string, env []string) (*Target, error) {
 	}
 	server := newProcess("krab", dir, argv, env, serves("https://"+address+"/readyz"))
 	lacks := map[string]string{"etcd-member": "krab has no etcd datastore yet"}
-	return &Target{Name: "krab", Address: address, Server: server, Lacks: lacks, Ours: true}, nil
+	authority := filepath.Join(data, "krab", "pki", "ca.crt")
+	return &Target{Name: "krab", Address: address, authority: authority, Server: server, Lacks: lacks, Ours: true}, nil
 }
 
 // writeTokens writes the file that names the administrator.

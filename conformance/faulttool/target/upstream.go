@@ -27,7 +27,8 @@ func Upstream(programs, dir, data string) (*Target, error) {
 	}
 	static := "Go programs do not go through libc, which is where this fault is made"
 	lacks := map[string]string{"clock": static, "fsync": static}
-	return &Target{Name: "upstream", Address: address, Server: server, Members: members, Lacks: lacks}, nil
+	authority := filepath.Join(dir, "pki", "apiserver.crt")
+	return &Target{Name: "upstream", Address: address, authority: authority, Server: server, Members: members, Lacks: lacks}, nil
 }
 
 func etcds(program, dir, data string) ([]*Process, []string, error) {
