@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -48,16 +49,20 @@ func (r *runner) judge(report check.Report, took time.Duration) (bool, error) {
 		fmt.Printf("passed in %v\n", took.Round(time.Second))
 		return true, nil
 	}
-	path := filepath.Join(r.dir, historyFile)
-	file, err := os.Create(path)
+	return false, errors.Join(fmt.Errorf("%d violations", len(violations)), r.keep())
+}
+
+// keep writes the history, by which the folder stays; the error says where all is.
+func (r *runner) keep() error {
+	file, err := os.Create(filepath.Join(r.dir, historyFile))
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer file.Close()
 	if err := r.site.History.Write(file); err != nil {
-		return false, err
+		return err
 	}
-	return false, fmt.Errorf("%d violations; history and logs are in %s; the same plan again: %s", len(violations), r.dir, r.again())
+	return fmt.Errorf("history and logs are in %s; the same plan again: %s", r.dir, r.again())
 }
 
 // again is the command that makes the same plan.

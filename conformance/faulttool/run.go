@@ -60,7 +60,7 @@ func (r *runner) run(ctx context.Context) (bool, error) {
 		failure = r.site.Load.Stop(ctx)
 	}
 	if failure != nil {
-		return false, fmt.Errorf("%w\nlogs are in %s", failure, r.dir)
+		return false, errors.Join(failure, r.keep())
 	}
 	report := check.History(r.site.History, check.Promises{Resumes: r.site.Target.Ours})
 	return r.judge(report, time.Since(begin))

@@ -189,6 +189,8 @@ func (h *History) Barriers() []Barrier { return h.barriers }
 
 // Write gives the history as lines of JSON, calls first.
 func (h *History) Write(w io.Writer) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	encoder := json.NewEncoder(w)
 	for _, c := range h.calls {
 		if err := encoder.Encode(c); err != nil {

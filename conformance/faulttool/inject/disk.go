@@ -45,7 +45,7 @@ func (d *Disk) Mount() error { return command("mount", "-o", "loop", d.image, d.
 
 func command(name string, arguments ...string) error {
 	if output, err := exec.Command(name, arguments...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, output)
+		return fmt.Errorf("%s: %w: %s (disk-full and power need e2fsprogs and a free loop device; --only chooses other faults)", name, err, output)
 	}
 	return nil
 }

@@ -155,17 +155,21 @@ func diskFull(s *Site, step Step) (string, error) {
 		return "", err
 	}
 	time.Sleep(step.Lasts)
-	// Killed while it is full, now and then: it must start there.
-	text := ""
-	if step.Variant < 2 {
-		killed, err := restart([]*target.Process{s.Target.Server}, 0)
-		if err != nil {
-			return "", err
-		}
-		text = ", " + killed
-		time.Sleep(step.Lasts / 2)
+	killed, err := s.killNowAndThen(step)
+	if err != nil {
+		return "", err
 	}
-	return fmt.Sprintf("no space for %v%s; clients were told: %s", step.Lasts, text, s.Load.LastFailure()), s.Disk.Free()
+	return fmt.Sprintf("no space for %v%s; clients were told: %s", step.Lasts, killed, s.Load.LastFailure()), s.Disk.Free()
+}
+
+// killNowAndThen restarts the server within another fault: it must start there, too.
+func (s *Site) killNowAndThen(step Step) (string, error) {
+	if step.Variant >= 2 {
+		return "", nil
+	}
+	text, err := restart([]*target.Process{s.Target.Server}, 0)
+	time.Sleep(step.Lasts / 2)
+	return ", " + text, err
 }
 
 // farthest is how far a clock jumps.
@@ -177,16 +181,11 @@ func clock(s *Site, step Step) (string, error) {
 		return "", err
 	}
 	time.Sleep(step.Lasts)
-	text := ""
-	if step.Variant < 2 {
-		killed, err := restart([]*target.Process{s.Target.Server}, 0)
-		if err != nil {
-			return "", err
-		}
-		text = ", " + killed
-		time.Sleep(step.Lasts / 2)
+	killed, err := s.killNowAndThen(step)
+	if err != nil {
+		return "", err
 	}
-	return fmt.Sprintf("clock off by %v for %v%s, and right again", offset, step.Lasts, text), s.Shim.Clock(0)
+	return fmt.Sprintf("clock off by %v for %v%s, and right again", offset, step.Lasts, killed), s.Shim.Clock(0)
 }
 
 func failSync(s *Site, step Step) (string, error) {
