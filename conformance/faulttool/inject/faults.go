@@ -148,12 +148,12 @@ func power(s *Site, step Step) (string, error) {
 }
 
 func diskFull(s *Site, step Step) (string, error) {
-	// Large objects, or what is free inside the files would do for a while.
-	s.Load.Bulky(true)
-	defer s.Load.Bulky(false)
 	if err := s.Disk.Fill(); err != nil {
 		return "", err
 	}
+	// Large objects, or what is free inside the files would do for a while.
+	s.Load.Bulky(true)
+	defer s.Load.Bulky(false)
 	time.Sleep(step.Lasts)
 	killed, err := s.killNowAndThen(step)
 	if err != nil {

@@ -16,7 +16,7 @@ const (
 	// clients is how many make calls, half of them over HTTP/2.
 	clients = 8
 	// The most bytes of padding in an object: as a rule, and to fill a disk.
-	usual, bulky = 1500, 64 << 10
+	usual, bulky = 1500, 32 << 10
 	// patience is how long the end may take: the last writes, and the watchers.
 	patience = 60 * time.Second
 )
