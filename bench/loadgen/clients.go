@@ -27,7 +27,8 @@ const (
 // load is what the works share: the clients, and what they saw.
 type load struct {
 	options
-	config  *rest.Config
+	config *rest.Config
+	// By client; those that share a connection are the same.
 	clients []*kubernetes.Clientset
 	// Answers with an object that were protobuf, and all of them.
 	protobufAnswers, answers atomic.Int64
@@ -50,14 +51,26 @@ func newLoad(ctx context.Context, o options) (*load, error) {
 		config.ContentType, config.AcceptContentTypes = typeProto, typeProto+","+typeJSON
 	}
 	l := &load{options: o, config: config}
-	for range o.clients {
-		client, err := l.connect()
-		if err != nil {
-			return nil, err
-		}
-		l.clients = append(l.clients, client)
+	if l.clients, err = l.connectAll(o.clients); err != nil {
+		return nil, err
 	}
 	return l, l.prepare(ctx)
+}
+
+// connectAll makes clients that share the connections.
+func (l *load) connectAll(count int) ([]*kubernetes.Clientset, error) {
+	clients := make([]*kubernetes.Clientset, count)
+	for number := range clients {
+		if number >= l.connections {
+			clients[number] = clients[number-l.connections]
+			continue
+		}
+		var err error
+		if clients[number], err = l.connect(); err != nil {
+			return nil, err
+		}
+	}
+	return clients, nil
 }
 
 // connect makes a client with a connection of its own: client-go shares one among all clients of the same settings, and a dialer

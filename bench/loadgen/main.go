@@ -21,13 +21,14 @@ import (
 
 // options are the flags.
 type options struct {
-	kubeconfig string
-	protobuf   bool
-	objects    int
-	clients    int
-	watchers   int
-	nodes      int
-	padding    int
+	kubeconfig  string
+	protobuf    bool
+	objects     int
+	clients     int
+	watchers    int
+	connections int
+	nodes       int
+	padding     int
 }
 
 // work does one thing many times and says how it went.
@@ -54,8 +55,9 @@ func main() {
 	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "the cluster to put load on")
 	flag.StringVar(&contentType, "content-type", "json", "json or protobuf")
 	flag.IntVar(&o.objects, "objects", 10000, "pods")
-	flag.IntVar(&o.clients, "clients", 16, "clients at the same time, each with a connection of its own")
-	flag.IntVar(&o.watchers, "watchers", 50, "watchers, each with a connection of its own")
+	flag.IntVar(&o.clients, "clients", 16, "clients at the same time")
+	flag.IntVar(&o.watchers, "watchers", 50, "watchers at the same time")
+	flag.IntVar(&o.connections, "connections", 1, "connections the clients share, and as many that the watchers share; client-go shares one by default")
 	flag.IntVar(&o.nodes, "nodes", 100, "nodes the pods are spread over (by name), or that are made for the scheduler")
 	flag.IntVar(&o.padding, "padding", 0, "bytes of an annotation that makes each pod larger")
 	flag.Usage = func() {
@@ -76,8 +78,8 @@ func main() {
 		fatal(fmt.Errorf("--kubeconfig is needed"))
 	case contentType != "json" && contentType != "protobuf":
 		fatal(fmt.Errorf("--content-type is json or protobuf, not %q", contentType))
-	case o.objects < 1 || o.clients < 1 || o.watchers < 1 || o.nodes < 1:
-		fatal(fmt.Errorf("--objects, --clients, --watchers and --nodes are at least 1"))
+	case o.objects < 1 || o.clients < 1 || o.watchers < 1 || o.connections < 1 || o.nodes < 1:
+		fatal(fmt.Errorf("--objects, --clients, --watchers, --connections and --nodes are at least 1"))
 	}
 	o.protobuf = contentType == "protobuf"
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

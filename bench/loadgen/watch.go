@@ -32,11 +32,11 @@ func watchUpdates(ctx context.Context, l *load) (*result, error) {
 		return nil, err
 	}
 	seen := make(chan sighting, l.watchers)
-	for range l.watchers {
-		client, err := l.connect()
-		if err != nil {
-			return nil, err
-		}
+	clients, err := l.connectAll(l.watchers)
+	if err != nil {
+		return nil, err
+	}
+	for _, client := range clients {
 		watcher, err := client.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: pod.ResourceVersion})
 		if err != nil {
 			return nil, err

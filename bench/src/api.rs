@@ -14,8 +14,8 @@ use crate::report::{Row, Table, Unit, machine};
 
 /// What a server still does for an operation after it has answered counts as well.
 const SETTLE: Duration = Duration::from_millis(300);
-/// The pods are spread over this many nodes.
-const NODES: usize = 100;
+/// The pods are spread over this many nodes: ten to a node when there are ten thousand.
+const NODES: usize = 1000;
 /// Servers that only serve: no controller or scheduler takes part.
 const WITHOUT: &str = "scheduler,controller-manager";
 
@@ -40,7 +40,7 @@ const WORKS: &[Work] = &[
     work("list", "list all pods", Unit::Milliseconds, 15.0),
     work("page", "a page of 500", Unit::Milliseconds, 1.0),
     work("list-by-label", "list by label, 1 of 100", Unit::Milliseconds, 0.5),
-    work("list-by-node", "list by spec.nodeName, 1 of 100", Unit::Milliseconds, 0.1),
+    work("list-by-node", "list by spec.nodeName, 1 of 1,000", Unit::Milliseconds, 0.1),
     work("watch", "one update, seen by all watchers", Unit::Milliseconds, 0.4),
 ];
 const DELETE: Work = work("delete", "delete", Unit::Microseconds, 200.0);
@@ -77,9 +77,7 @@ impl Side {
 pub(crate) async fn measure(settings: &Settings, content_type: &str) -> Result<Table> {
     let mut krab = start(settings, content_type, |folder| ControlPlane::krab(&settings.krab, folder, WITHOUT)).await?;
     let mut upstream = match &settings.upstream {
-        Some(programs) => {
-            Some(start(settings, content_type, |folder| ControlPlane::upstream(programs, folder)).await?)
-        }
+        Some(programs) => Some(start(settings, content_type, |folder| ControlPlane::upstream(programs, folder)).await?),
         None => None,
     };
     let mut figures = Figures::default();
@@ -93,13 +91,14 @@ pub(crate) async fn measure(settings: &Settings, content_type: &str) -> Result<T
     let pod_kilobytes = |list: f64| list / settings.objects.max(1) as f64 / 1000.0;
     let how = format!(
         "Server CPU time of one operation (krab: the whole process, without scheduler and controllers; upstream: kube-apiserver + etcd), by client-go with {} bodies \
-         over TLS and HTTP/2 without gzip: {} pods of {:.1} KB ({:.1} KB at upstream's), {} clients and {} watchers, each on its own connection. krab answers {}, upstream {}. On {}.",
+         over TLS and HTTP/2 without gzip: {} pods of {:.1} KB ({:.1} KB at upstream's), {} clients and {} watchers, {} connection(s) for each of the two groups. krab answers {}, upstream {}. On {}.",
         content_type,
         settings.objects,
         pod_kilobytes(figures.list_size.0),
         pod_kilobytes(figures.list_size.1),
         settings.clients,
         settings.watchers,
+        settings.connections,
         figures.answers.0,
         figures.answers.1,
         machine()

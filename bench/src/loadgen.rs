@@ -43,6 +43,7 @@ impl Loadgen {
             .arg(format!("--objects={}", settings.objects))
             .arg(format!("--clients={}", settings.clients))
             .arg(format!("--watchers={}", settings.watchers))
+            .arg(format!("--connections={}", settings.connections))
             .arg(format!("--padding={}", settings.padding))
             .arg(format!("--nodes={nodes}"))
             .stdin(Stdio::piped())

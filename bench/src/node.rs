@@ -55,13 +55,8 @@ pub(crate) async fn measure(settings: &Settings) -> Result<Table> {
     let share = (server.cpu()? - cpu_before).as_secs_f64() / idle.as_secs_f64() * 100.0;
     let resident = server.resident()?;
     server.stop()?;
-    let row = |what: &str, unit, krab: Option<f64>, target| Row {
-        what: what.to_owned(),
-        unit,
-        krab,
-        upstream: None,
-        target,
-    };
+    let row =
+        |what: &str, unit, krab: Option<f64>, target| Row { what: what.to_owned(), unit, krab, upstream: None, target };
     Ok(Table {
         name: "node".to_owned(),
         how: format!(

@@ -58,10 +58,11 @@ impl Row {
     fn markdown(&self) -> String {
         let Row { what, unit, krab, upstream, target } = self;
         let bound = if unit.more_is_better() { '≥' } else { '≤' };
-        let ratio = krab.zip(*upstream).filter(|(krab, upstream)| *krab > 0.0 && *upstream > 0.0).map(|(krab, upstream)| {
-            let ratio = if unit.more_is_better() { krab / upstream } else { upstream / krab };
-            format!("{ratio:.1}x")
-        });
+        let ratio =
+            krab.zip(*upstream).filter(|(krab, upstream)| *krab > 0.0 && *upstream > 0.0).map(|(krab, upstream)| {
+                let ratio = if unit.more_is_better() { krab / upstream } else { upstream / krab };
+                format!("{ratio:.1}x")
+            });
         let verdict = krab.map(|krab| {
             let met = if unit.more_is_better() { krab >= *target } else { krab <= *target };
             if met { "met" } else { "missed" }
@@ -194,7 +195,10 @@ mod tests {
             report.write().unwrap();
         }
         let text = std::fs::read_to_string(path).unwrap();
-        assert!(text.contains("| w | 3 s |") && text.contains("| w | 2 s |") && !text.contains("| w | 1 s |"), "{text}");
+        assert!(
+            text.contains("| w | 3 s |") && text.contains("| w | 2 s |") && !text.contains("| w | 1 s |"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -68,11 +68,7 @@ pub(crate) async fn measure(settings: &Settings) -> Result<Table> {
 }
 
 /// Makes the nodes before the scheduler of `upstream` is there (krab's is from the start), then schedules.
-async fn run(
-    settings: &Settings,
-    mut plane: ControlPlane,
-    upstream: Option<(&str, &std::path::Path)>,
-) -> Result<Run> {
+async fn run(settings: &Settings, mut plane: ControlPlane, upstream: Option<(&str, &std::path::Path)>) -> Result<Run> {
     plane.ready().await?;
     let mut load = Loadgen::start(settings, &plane, "json", settings.nodes)?;
     load.run("nodes")?;
