@@ -51,8 +51,9 @@ mod volume_protection;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::Informers;
+use client::{Informers, QueueMetrics};
 use component::Shutdown;
+use component::metrics::Registry;
 use ipnet::IpNet;
 
 pub use identity::Clients;
@@ -97,6 +98,8 @@ pub struct Config {
     pub node_monitor_period: Duration,
     /// `--terminated-pod-gc-threshold`: finished pods kept before the oldest are removed; zero keeps all.
     pub terminated_pod_gc_threshold: usize,
+    /// Where the controllers register their metrics; the process that runs them serves them.
+    pub registry: Registry,
 }
 
 impl Default for Config {
@@ -120,6 +123,7 @@ impl Default for Config {
             node_monitor_grace_period: Duration::from_secs(40),
             node_monitor_period: Duration::from_secs(5),
             terminated_pod_gc_threshold: 12500,
+            registry: Registry::new(),
         }
     }
 }
@@ -130,6 +134,9 @@ pub enum Error {
     /// `--controllers` names something that does not exist.
     #[error("\"{0}\" is not in the list of known controllers")]
     UnknownController(String),
+    /// A metric's name is taken in the registry given.
+    #[error("cannot register the controllers' metrics")]
+    Metrics(#[source] component::metrics::Error),
 }
 
 /// Runs the selected controllers until `shutdown` is cancelled. `client` lists and watches for all of them; each writes
@@ -142,6 +149,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let selected = controllers::select(&config.controllers)?;
     let informers = Informers::new(client.clone(), &shutdown);
+    let queues = QueueMetrics::register(&config.registry).map_err(Error::Metrics)?;
     let config = Arc::new(config);
     let context = |controller| engine::Context {
         informers: informers.clone(),
@@ -151,6 +159,7 @@ pub async fn run(
         },
         shutdown: shutdown.clone(),
         config: config.clone(),
+        queues: queues.clone(),
     };
     let tasks: Vec<_> = selected
         .into_iter()

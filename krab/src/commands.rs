@@ -75,6 +75,20 @@ const COMMANDS: &[Command] = &[
         run: store::restore,
     },
     Command {
+        name: "controller-manager",
+        program: "kube-controller-manager",
+        help: "the controllers alone, under upstream's flags",
+        flags: components::controller_manager::flags,
+        run: components::controller_manager::run,
+    },
+    Command {
+        name: "scheduler",
+        program: "kube-scheduler",
+        help: "the scheduler alone, under upstream's flags",
+        flags: components::scheduler::flags,
+        run: components::scheduler::run,
+    },
+    Command {
         name: "kubelet",
         program: "kubelet",
         help: "the kubelet alone, under upstream's flags",
@@ -95,7 +109,8 @@ pub(crate) fn run(program: &str, mut arguments: Vec<String>) -> ExitCode {
     let called = program.rsplit('/').next().unwrap_or_default();
     let command = COMMANDS.iter().find(|command| command.program == called).or_else(|| {
         let found = COMMANDS.iter().find(|command| command.is_meant(&arguments))?;
-        arguments.drain(..found.words());
+        let by_program = arguments.first().is_some_and(|first| first == found.program);
+        arguments.drain(..if by_program { 1 } else { found.words() });
         Some(found)
     });
     let Some(command) = command else {
@@ -158,9 +173,9 @@ fn overview() -> String {
         "Kubernetes v1.37 in one binary.\n\nUsage: krab COMMAND [FLAGS]   (COMMAND --help lists its flags)\n\n"
             .to_owned();
     for command in COMMANDS {
-        text.push_str(&format!("  {:14} {}\n", command.name, command.help));
+        text.push_str(&format!("  {:18} {}\n", command.name, command.help));
     }
-    text.push_str("  version        what this is");
+    text.push_str("  version            what this is");
     text
 }
 

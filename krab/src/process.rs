@@ -1,5 +1,7 @@
 //! What every command that stays has: logging, threads, signals, and parts that run until shutdown.
 
+use std::sync::{Arc, Weak};
+
 use anyhow::{Context, Result};
 use component::Shutdown;
 use component::flags::{Flag, FlagSet};
@@ -43,18 +45,27 @@ impl Parts {
         Self { shutdown: shutdown.clone(), running: Vec::new(), failed, failures }
     }
 
-    /// Starts a part. If it ends with an error, so does the process.
-    pub(crate) fn start<E>(&mut self, name: &'static str, part: impl Future<Output = Result<(), E>> + Send + 'static)
+    /// Starts a part. If it ends with an error, so does the process. What is answered can be upgraded for as long as the
+    /// part runs.
+    pub(crate) fn start<E>(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> Weak<()>
     where
         E: std::error::Error + Send + Sync + 'static,
     {
         let failed = self.failed.clone();
+        let alive = Arc::new(());
+        let running = Arc::downgrade(&alive);
         self.running.push(component::spawn(name, async move {
+            let _alive = alive;
             if let Err(error) = part.await {
                 // A part that failed before is reason enough.
                 let _ = failed.try_send(anyhow::Error::new(error).context(format!("{name} failed")));
             }
         }));
+        running
     }
 
     pub(crate) fn shutdown(&self) -> Shutdown {

@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Change, EventRecorder, Informer, Informers, WorkQueue};
+use client::{Change, EventRecorder, Informer, Informers, QueueMetrics, WorkQueue};
 use component::{Clock, SystemClock};
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub struct Context {
     pub shutdown: CancellationToken,
     /// The settings of the controller manager.
     pub config: Arc<crate::Config>,
+    /// What the controllers' queues count.
+    pub queues: QueueMetrics,
 }
 
 impl Debug for Context {
@@ -100,7 +102,7 @@ impl<Item: Clone + Eq + Hash + Debug + Send + Sync + 'static> Controller<Item> {
     pub fn new(name: &'static str, context: &Context) -> Self {
         Self {
             name,
-            queue: WorkQueue::new(),
+            queue: WorkQueue::measured(name, &context.queues),
             shutdown: context.shutdown.clone(),
             synced: Vec::new(),
             sources: Vec::new(),

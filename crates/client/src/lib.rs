@@ -16,4 +16,4 @@ pub use events::{EventRecorder, EventType, object_reference};
 pub use informer::{Informer, Informers};
 pub use key::Key;
 pub use leader_election::LeaderElection;
-pub use queue::WorkQueue;
+pub use queue::{QueueMetrics, WorkQueue};

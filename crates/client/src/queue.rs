@@ -3,14 +3,20 @@
 //! A key is handed to one worker at a time; a key added while it is being worked on comes again afterwards, once.
 //! Failures back off per key. Upstream: `client-go/util/workqueue` (`RateLimitingInterface`).
 
+mod metrics;
+
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use metrics::Counted;
+pub use metrics::QueueMetrics;
 
 /// First wait after a failure, doubled with each further one.
 const BASE_DELAY: Duration = Duration::from_millis(5);
@@ -33,16 +39,18 @@ impl<Key> Clone for WorkQueue<Key> {
 struct Shared<Key> {
     state: Mutex<State<Key>>,
     changed: Notify,
+    /// Nothing for a queue nobody measures.
+    counted: Option<Counted>,
 }
 
 #[derive(Debug)]
 struct State<Key> {
     /// Ready keys, oldest first; each is in `dirty` too.
     ready: VecDeque<Key>,
-    /// Keys that need work, ready or waiting for their worker to finish.
-    dirty: HashSet<Key>,
-    /// Keys a worker holds.
-    processing: HashSet<Key>,
+    /// Keys that need work, ready or waiting for their worker to finish, since when.
+    dirty: HashMap<Key, Instant>,
+    /// Keys a worker holds, since when.
+    processing: HashMap<Key, Instant>,
     /// Keys to add at a time; a key may appear again with a later time, which then adds nothing new.
     delayed: BinaryHeap<Reverse<(Instant, u64)>>,
     delayed_keys: HashMap<u64, Key>,
@@ -60,22 +68,31 @@ impl<Key: Clone + Eq + Hash> Default for WorkQueue<Key> {
 impl<Key: Clone + Eq + Hash> WorkQueue<Key> {
     /// An empty queue.
     pub fn new() -> Self {
+        Self::counting(None)
+    }
+
+    /// An empty queue whose work is counted as that of `name`.
+    pub fn measured(name: &str, metrics: &QueueMetrics) -> Self {
+        Self::counting(Some(metrics.of(name)))
+    }
+
+    fn counting(counted: Option<Counted>) -> Self {
         let state = State {
             ready: VecDeque::new(),
-            dirty: HashSet::new(),
-            processing: HashSet::new(),
+            dirty: HashMap::new(),
+            processing: HashMap::new(),
             delayed: BinaryHeap::new(),
             delayed_keys: HashMap::new(),
             next_delay: 0,
             failures: HashMap::new(),
             stopped: false,
         };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), counted }) }
     }
 
     /// Marks a key as needing work.
     pub fn add(&self, key: Key) {
-        self.state().add(key);
+        self.state().add(key, self.counted());
         self.shared.changed.notify_one();
     }
 
@@ -96,6 +113,9 @@ impl<Key: Clone + Eq + Hash> WorkQueue<Key> {
 
     /// Adds a key after a wait that doubles with each failure since the last [`forget`](Self::forget).
     pub fn add_rate_limited(&self, key: Key) {
+        if let Some(counted) = self.counted() {
+            counted.retried();
+        }
         let delay = {
             let mut state = self.state();
             let failures = state.failures.entry(key.clone()).or_insert(0);
@@ -123,10 +143,9 @@ impl<Key: Clone + Eq + Hash> WorkQueue<Key> {
             let changed = self.shared.changed.notified();
             let wake_at = {
                 let mut state = self.state();
-                state.take_due(Instant::now());
-                if let Some(key) = state.ready.pop_front() {
-                    state.dirty.remove(&key);
-                    state.processing.insert(key.clone());
+                let now = Instant::now();
+                state.take_due(now, self.counted());
+                if let Some(key) = state.take_ready(now, self.counted()) {
                     if !state.ready.is_empty() || !state.delayed.is_empty() {
                         // Another worker may take the next one, or watch over the next delay.
                         self.shared.changed.notify_one();
@@ -155,9 +174,13 @@ impl<Key: Clone + Eq + Hash> WorkQueue<Key> {
     pub fn done(&self, key: &Key) {
         {
             let mut state = self.state();
-            state.processing.remove(key);
-            if state.dirty.contains(key) {
+            let since = state.processing.remove(key);
+            if let (Some(counted), Some(since)) = (self.counted(), since) {
+                counted.worked(since.elapsed());
+            }
+            if state.dirty.contains_key(key) {
                 state.ready.push_back(key.clone());
+                state.tell_depth(self.counted());
             }
         }
         self.shared.changed.notify_one();
@@ -179,29 +202,56 @@ impl<Key: Clone + Eq + Hash> WorkQueue<Key> {
         self.len() == 0
     }
 
+    fn counted(&self) -> Option<&Counted> {
+        self.shared.counted.as_ref()
+    }
+
     fn state(&self) -> MutexGuard<'_, State<Key>> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<Key: Clone + Eq + Hash> State<Key> {
-    fn add(&mut self, key: Key) {
-        if self.stopped || !self.dirty.insert(key.clone()) {
+    fn add(&mut self, key: Key, counted: Option<&Counted>) {
+        if self.stopped {
             return;
         }
-        if !self.processing.contains(&key) {
+        let Entry::Vacant(place) = self.dirty.entry(key.clone()) else { return };
+        place.insert(Instant::now());
+        if let Some(counted) = counted {
+            counted.added();
+        }
+        if !self.processing.contains_key(&key) {
             self.ready.push_back(key);
+            self.tell_depth(counted);
         }
     }
 
-    fn take_due(&mut self, now: Instant) {
+    fn take_ready(&mut self, now: Instant, counted: Option<&Counted>) -> Option<Key> {
+        let key = self.ready.pop_front()?;
+        let since = self.dirty.remove(&key);
+        if let (Some(counted), Some(since)) = (counted, since) {
+            counted.waited(now.duration_since(since));
+        }
+        self.processing.insert(key.clone(), now);
+        self.tell_depth(counted);
+        Some(key)
+    }
+
+    fn tell_depth(&self, counted: Option<&Counted>) {
+        if let Some(counted) = counted {
+            counted.depth(self.ready.len());
+        }
+    }
+
+    fn take_due(&mut self, now: Instant, counted: Option<&Counted>) {
         while let Some(Reverse((at, id))) = self.delayed.peek().copied() {
             if at > now {
                 break;
             }
             self.delayed.pop();
             if let Some(key) = self.delayed_keys.remove(&id) {
-                self.add(key);
+                self.add(key, counted);
             }
         }
     }

@@ -3,8 +3,12 @@
 //! A flag that stands for a field of the component's configuration kind is a row ([`FieldFlag`]) and becomes that field, so
 //! file and flag cannot differ in meaning. Flags known to upstream and without effect here are accepted with one warning.
 
+pub(crate) mod controller_manager;
 pub(crate) mod kube_proxy;
 pub(crate) mod kubelet;
+mod leader;
+pub(crate) mod scheduler;
+mod service_accounts;
 
 use anyhow::{Context, Result, bail};
 use component::config_file::Fields;
@@ -24,6 +28,45 @@ const EVERYWHERE: &[Flag] = &[
     Flag::inert("log-json-split-stream", Kind::Bool),
     Flag::inert("log-text-info-buffer-size", Kind::Text),
     Flag::inert("log-text-split-stream", Kind::Bool),
+];
+
+/// Flags of upstream's control plane programs about a port of their own, which there is none of here.
+const SERVING: &[Flag] = &[
+    Flag::inert("allow-metric-labels", Kind::Text),
+    Flag::inert("allow-metric-labels-manifest", Kind::Text),
+    Flag::inert("authentication-kubeconfig", Kind::Text),
+    Flag::inert("authentication-skip-lookup", Kind::Bool),
+    Flag::inert("authentication-token-webhook-cache-ttl", Kind::Text),
+    Flag::inert("authentication-tolerate-lookup-failure", Kind::Bool),
+    Flag::inert("authorization-always-allow-paths", Kind::List),
+    Flag::inert("authorization-kubeconfig", Kind::Text),
+    Flag::inert("authorization-webhook-cache-authorized-ttl", Kind::Text),
+    Flag::inert("authorization-webhook-cache-unauthorized-ttl", Kind::Text),
+    Flag::inert("bind-address", Kind::Text),
+    Flag::inert("cert-dir", Kind::Text),
+    Flag::inert("client-ca-file", Kind::Text),
+    Flag::inert("disable-http2-serving", Kind::Bool),
+    Flag::inert("disabled-metrics", Kind::List),
+    Flag::inert("emulated-version", Kind::List),
+    Flag::inert("feature-gates", Kind::Text),
+    Flag::inert("http2-max-streams-per-connection", Kind::Text),
+    Flag::inert("min-compatibility-version", Kind::List),
+    Flag::inert("permit-address-sharing", Kind::Bool),
+    Flag::inert("permit-port-sharing", Kind::Bool),
+    Flag::inert("requestheader-allowed-names", Kind::List),
+    Flag::inert("requestheader-client-ca-file", Kind::Text),
+    Flag::inert("requestheader-extra-headers-prefix", Kind::List),
+    Flag::inert("requestheader-group-headers", Kind::List),
+    Flag::inert("requestheader-uid-headers", Kind::List),
+    Flag::inert("requestheader-username-headers", Kind::List),
+    Flag::inert("secure-port", Kind::Text),
+    Flag::inert("show-hidden-metrics-for-version", Kind::Text),
+    Flag::inert("tls-cert-file", Kind::Text),
+    Flag::inert("tls-cipher-suites", Kind::List),
+    Flag::inert("tls-curve-preferences", Kind::List),
+    Flag::inert("tls-min-version", Kind::Text),
+    Flag::inert("tls-private-key-file", Kind::Text),
+    Flag::inert("tls-sni-cert-key", Kind::List),
 ];
 
 /// What the value of a flag is as a field.
@@ -97,6 +140,15 @@ fn fields(table: &[FieldFlag], flags: &FlagSet) -> Result<Fields> {
 
 /// The client a program's kubeconfig describes; inside a pod, without one, that of its service account.
 pub(crate) async fn client(kubeconfig: Option<&str>, master: Option<&str>) -> Result<kube::Client> {
+    connect(connection(kubeconfig, master).await?)
+}
+
+fn connect(connection: kube::Config) -> Result<kube::Client> {
+    kube::Client::try_from(connection).context("cannot make a client of the kubeconfig")
+}
+
+/// The settings of [`client`].
+async fn connection(kubeconfig: Option<&str>, master: Option<&str>) -> Result<kube::Config> {
     let mut config = match (kubeconfig, master) {
         (Some(path), _) => {
             let file = Kubeconfig::read_from(path).with_context(|| format!("cannot use the kubeconfig {path}"))?;
@@ -113,7 +165,7 @@ pub(crate) async fn client(kubeconfig: Option<&str>, master: Option<&str>) -> Re
     }
     // Watches are quiet for as long as nothing happens.
     config.read_timeout = None;
-    kube::Client::try_from(config).context("cannot make a client of the kubeconfig")
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Options {
         let bind: IpAddr = flags.parse("bind-address")?;
         let advertise = match flags.optional("advertise-address") {
             Some(_) => flags.parse("advertise-address")?,
-            None if bind.is_unspecified() => node::own_address(),
+            None if bind.is_unspecified() || bind.is_loopback() => node::own_address(),
             None => bind,
         };
         let disabled: Vec<String> = flags.list("disable").into_iter().map(str::to_owned).collect();

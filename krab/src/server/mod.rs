@@ -131,14 +131,19 @@ fn start_control_loops(options: &Options, plane: &ControlPlane, parts: &mut Part
             namespace_deletion_grace: std::time::Duration::ZERO,
             ..controller_manager::Config::default()
         };
+        plane.metrics.join(config.registry.clone());
         let client = plane.server.client(system("kube-controller-manager"));
         let server = plane.server.clone();
         let clients: controller_manager::Clients = Arc::new(move |account| server.client(service_account(account)));
         let running = controller_manager::run(config, client, Some(clients), parts.shutdown());
-        parts.start("controller-manager", running);
+        let running = parts.start("controller-manager", running);
+        plane.components.join("controller-manager", move || running.upgrade().is_some());
     }
     if options.runs("scheduler") {
+        let config = scheduler::Config::default();
+        plane.metrics.join(config.registry.clone());
         let client = plane.server.client(system("kube-scheduler"));
-        parts.start("scheduler", scheduler::run(scheduler::Config::default(), client, parts.shutdown()));
+        let running = parts.start("scheduler", scheduler::run(config, client, parts.shutdown()));
+        plane.components.join("scheduler", move || running.upgrade().is_some());
     }
 }

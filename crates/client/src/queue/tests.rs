@@ -69,3 +69,28 @@ async fn shut_down_ends_every_worker() {
         assert_eq!(worker.await.unwrap(), None);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_with_keys_is_counted() {
+    let registry = component::metrics::Registry::new();
+    let metrics = QueueMetrics::register(&registry).unwrap();
+    let queue = WorkQueue::measured("things", &metrics);
+    for key in ["a", "b", "a"] {
+        queue.add(key);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let key = queue.get().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    queue.add_rate_limited(key);
+    queue.done(&key);
+    let text = component::metrics::encode([&registry]).unwrap();
+    for line in [
+        "workqueue_adds_total{name=\"things\"} 2",
+        "workqueue_depth{name=\"things\"} 1",
+        "workqueue_retries_total{name=\"things\"} 1",
+        "workqueue_queue_duration_seconds_sum{name=\"things\"} 2",
+        "workqueue_work_duration_seconds_sum{name=\"things\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
