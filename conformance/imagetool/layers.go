@@ -3,6 +3,7 @@ package main
 import (
 	_ "embed"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,7 +82,7 @@ var busybox = layer{name: "busybox", fill: func(w *workshop, t *tree) error {
 		return err
 	}
 	for _, name := range applets {
-		t.symlink("/bin/"+name, "busybox")
+		t.link("/bin/"+name, "/bin/busybox")
 	}
 	// After the links: busybox and sh are among its applets.
 	t.file("/bin/busybox", 0o755, binary.content)
@@ -99,6 +100,40 @@ var busybox = layer{name: "busybox", fill: func(w *workshop, t *tree) error {
 	t.file("/etc/group", 0o644, []byte(group))
 	return nil
 }}
+
+// applets are what critest runs and Debian's busybox is built without.
+var applets = layer{name: "applets", fill: func(_ *workshop, t *tree) error {
+	t.file("/bin/ipcs", 0o755, []byte("#!/bin/sh\nexec cat /proc/sysvipc/shm\n"))
+	t.file("/bin/pgrep", 0o755, []byte(`#!/bin/sh
+status=1
+for process in /proc/[0-9]*; do
+	grep -q "$1" "$process/comm" 2>/dev/null && status=0 && echo "${process#/proc/}"
+done
+exit "$status"
+`))
+	return nil
+}}
+
+// nginx is Debian's, with one page on one port.
+func nginx(port int) layer {
+	return layer{name: fmt.Sprintf("nginx-%d", port), fill: func(w *workshop, t *tree) error {
+		if err := w.unpack(t, "nginx-light"); err != nil {
+			return err
+		}
+		t.dir("/run", 0o755)
+		t.dir("/var/log/nginx", 0o755)
+		t.file("/srv/index.html", 0o644, []byte("<html>nginx</html>\n"))
+		t.file("/etc/nginx/nginx.conf", 0o644, fmt.Appendf(nil,
+			"pid /var/run/nginx.pid; events {} http { server { listen %d; root /srv; } }\n", port))
+		return nil
+	}}
+}
+
+// foreground starts nginx.
+var foreground = []string{"nginx", "-g", "daemon off;"}
+
+// nnp says whether it could become root.
+var nnp = program("nnp", "/usr/local/bin/nnp", setuid|0o755)
 
 var pause = layer{name: "pause", fill: func(w *workshop, t *tree) error {
 	source, err := os.ReadFile(w.upstream("build/pause/linux/pause.c"))

@@ -49,6 +49,10 @@ func (t *tree) symlink(name, target string) {
 	t.put(name, entry{kind: tar.TypeSymlink, mode: 0o777, target: target})
 }
 
+func (t *tree) link(name, target string) {
+	t.put(name, entry{kind: tar.TypeLink, mode: 0o755, target: target})
+}
+
 func (t *tree) file(name string, mode int64, content []byte) {
 	t.put(name, entry{kind: tar.TypeReg, mode: mode, content: content})
 }
