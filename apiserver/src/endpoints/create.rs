@@ -13,8 +13,8 @@ use super::options::{DeleteOptions, WriteOptions};
 use super::{Call, Request, body, negotiation, respond, send};
 use crate::admission::{Attributes, Operation};
 use crate::registry::computed::Computed;
-use crate::registry::metadata;
-use crate::registry::store::{Mode, Update};
+use crate::registry::{managed_fields, metadata};
+use crate::registry::store::{Mode, Ownership, Served, Update, check_preconditions};
 use crate::server::body::Body;
 
 /// Upstream: handlers.CreateResource.
@@ -38,7 +38,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let schema = call.resource.decode_target().ok_or_else(respond::no_such_resource)?;
     let object = body::decode(&call.ctx, &bytes, syntax, schema, options.field_validation)?;
     let engine = call.engine().clone();
-    let served = engine.create(call.resource, &mut call.ctx, object, &options).await?;
+    let served = engine.create(call.resource, &mut call.ctx, object, &options, Ownership::Tracked).await?;
     send(call, 201, &served, &output)
 }
 
@@ -73,6 +73,7 @@ async fn decode_other(call: &mut Call<'_>, request: Request) -> Result<(Value, W
     if resource.info.namespaced {
         metadata::ensure_namespace(&mut object, &call.ctx.target.namespace)?;
     }
+    managed_fields::track_answered(&call.ctx, schema, &mut object);
     let shown = options.to_value();
     let attributes = Attributes { ctx: &call.ctx, operation: Operation::Create, kind, options: &shown, old: None };
     let admission = &call.engine().admission;
@@ -110,6 +111,7 @@ pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Res
         mode: Mode::Direct,
         options: &options,
         change: &mut change,
+        ownership: Ownership::Kept,
         authorize_create: &|| Ok(()),
     };
     let engine = call.engine().clone();

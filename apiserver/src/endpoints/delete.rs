@@ -160,6 +160,7 @@ async fn take_disruption(
         mode: crate::registry::store::Mode::Direct,
         options: &Default::default(),
         change: &mut change,
+        ownership: crate::registry::store::Ownership::Kept,
         authorize_create: &|| Ok(()),
     };
     engine.update(&mut ctx, update).await.map(|_| ())

@@ -3,6 +3,7 @@
 //! An endpoint decodes parameters and body, calls the engine and renders the answer; it decides nothing about kinds.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/{installer.go,handlers}.
 
+mod apply;
 pub(crate) mod body;
 mod connect;
 mod create;
@@ -82,8 +83,8 @@ impl Call<'_> {
     fn apply(&mut self, options: &WriteOptions, request: &Request) {
         self.ctx.dry_run = options.dry_run;
         self.ctx.field_manager = if options.field_manager.is_empty() {
-            let agent = request.parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-            agent.unwrap_or("unknown").split('/').next().unwrap_or_default().to_string()
+            let agent = request.parts.headers.get(http::header::USER_AGENT).map(|value| value.as_bytes());
+            options::manager_of_agent(&String::from_utf8_lossy(agent.unwrap_or_default()))
         } else {
             options.field_manager.clone()
         };

@@ -139,7 +139,7 @@ pub struct WriteOptions {
     /// `?fieldValidation=`.
     pub field_validation: FieldValidation,
     /// `?force=` of an apply.
-    pub force: Option<bool>,
+    pub force: bool,
     /// Which of the three, for messages and admission: `CreateOptions`...
     pub kind: &'static str,
 }
@@ -148,10 +148,23 @@ impl WriteOptions {
     /// Decodes and validates; `kind` is CreateOptions, UpdateOptions or PatchOptions.
     pub fn decode(query: &Query, kind: &'static str) -> Result<WriteOptions, Status> {
         let mut errors = ErrorList::new();
-        let force = (kind == "PatchOptions").then(|| bool_of(query, "force")).flatten();
-        if force.is_some() {
+        if kind == "PatchOptions" && bool_of(query, "force").is_some() {
             errors.push(field::Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch"));
         }
+        WriteOptions::validated(query, kind, errors)
+    }
+
+    /// Decodes and validates the PatchOptions of an apply, which needs a manager and may be forced.
+    pub fn decode_apply(query: &Query) -> Result<WriteOptions, Status> {
+        let mut errors = ErrorList::new();
+        if query.get("fieldManager").unwrap_or_default().is_empty() {
+            errors.push(field::Error::required(&Path::new("fieldManager"), "is required for apply patch"));
+        }
+        let options = WriteOptions::validated(query, "PatchOptions", errors)?;
+        Ok(WriteOptions { force: bool_of(query, "force").unwrap_or_default(), ..options })
+    }
+
+    fn validated(query: &Query, kind: &'static str, mut errors: ErrorList) -> Result<WriteOptions, Status> {
         let field_manager = query.get("fieldManager").unwrap_or_default().to_string();
         if field_manager.len() > FIELD_MANAGER_MAX_LENGTH {
             errors.push(field::Error::too_long(&Path::new("fieldManager"), FIELD_MANAGER_MAX_LENGTH));
@@ -174,7 +187,7 @@ impl WriteOptions {
             }
         };
         invalid(kind, errors)?;
-        Ok(WriteOptions { dry_run: !dry_run.is_empty(), field_manager, field_validation, force, kind })
+        Ok(WriteOptions { dry_run: !dry_run.is_empty(), field_manager, field_validation, force: false, kind })
     }
 
     /// As admission sees them.
@@ -190,6 +203,18 @@ impl WriteOptions {
         }
         Value::Object(fields)
     }
+}
+
+/// The manager of a request that names none: what its agent is called. Upstream: handlers.prefixFromUserAgent.
+pub(super) fn manager_of_agent(agent: &str) -> String {
+    let mut manager = String::new();
+    for c in agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()) {
+        if manager.len() + c.len_utf8() > FIELD_MANAGER_MAX_LENGTH {
+            break;
+        }
+        manager.push(c);
+    }
+    manager
 }
 
 /// What becomes of the dependents of a deleted object.

@@ -1,5 +1,5 @@
-//! PATCH: JSON patch, merge patch and strategic merge patch, applied to the object as served.
-//! Server-side apply needs field ownership and is refused by its media type until it is there.
+//! PATCH: JSON patch, merge patch and strategic merge patch, applied to the object as served. Server-side apply is PATCH by
+//! its media type only and has a file of its own.
 //! Upstream: handlers.PatchResource.
 
 use api::decode::{self, FieldValidation, Syntax};
@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use super::options::WriteOptions;
 use super::update::{check_name, mode};
-use super::{Call, Request, body, created, negotiation, respond, send};
+use super::{Call, Request, apply, body, created, negotiation, respond, send};
 use crate::context::RequestContext;
 use crate::filters::authorization;
 use crate::registry::metadata;
 use crate::registry::resource::Resource;
-use crate::registry::store::Update;
+use crate::registry::store::{Ownership, Update};
 use crate::server::body::Body;
 
 /// A decoded patch.
@@ -30,6 +30,9 @@ pub(super) enum Patch {
 /// Serves PATCH of an object or of a subresource that shows the whole object.
 pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
     let media_type = media_type(&request)?;
+    if media_type == MediaType::Apply {
+        return apply::serve(call, request).await;
+    }
     let output = request.output()?;
     let options = WriteOptions::decode(&request.query, "PatchOptions")?;
     call.apply(&options, &request);
@@ -55,6 +58,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         mode: mode(&request.info.subresource),
         options: &options,
         change: &mut change,
+        ownership: Ownership::Tracked,
         authorize_create: &|| authorization::check(authorizer.as_ref(), &create),
     };
     let engine = call.state.engine.clone();
@@ -66,17 +70,20 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     send(call, created(written.created), &written.served, &output)
 }
 
-const MEDIA_TYPES: [(&str, MediaType); 3] = [
+const MEDIA_TYPES: [(&str, MediaType); 4] = [
     ("application/json-patch+json", MediaType::Json),
     ("application/merge-patch+json", MediaType::Merge),
     ("application/strategic-merge-patch+json", MediaType::Strategic),
+    ("application/apply-patch+yaml", MediaType::Apply),
 ];
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MediaType {
     Json,
     Merge,
     Strategic,
+    /// Server-side apply.
+    Apply,
 }
 
 /// Upstream's router refuses unknown media types before the handler, in its own words.
@@ -125,7 +132,7 @@ impl Patch {
                 Ok(Patch::Json(patch))
             }
             MediaType::Merge => parsed.map(Patch::Merge).map_err(|_| Status::bad_request("invalid JSON patch")),
-            MediaType::Strategic => {
+            MediaType::Strategic | MediaType::Apply => {
                 parsed.map(Patch::Strategic).map_err(|error| Status::bad_request(error.to_string()))
             }
         }

@@ -9,13 +9,15 @@ use api::status::Status;
 use http::{Method, Response};
 use serde_json::{Value, json};
 
+use super::apply::Configuration;
 use super::options::WriteOptions;
-use super::patch::{Patch, media_type};
+use super::patch::{MediaType, Patch, media_type};
 use super::update::check_name;
 use super::{Call, Request, body, negotiation, respond};
+use crate::registry::managed_fields::{self, scale::Write};
 use crate::registry::metadata;
 use crate::registry::resource::Resource;
-use crate::registry::store::{Engine, Mode, Update};
+use crate::registry::store::{Engine, Mode, Ownership, Update};
 use crate::server::body::Body;
 
 /// What the selector of a scale is made of.
@@ -44,43 +46,74 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         return Ok(respond::value(200, &scale_of(call.resource, &object), &output));
     }
     let patching = request.parts.method == Method::PATCH;
-    let kind = if patching { "PatchOptions" } else { "UpdateOptions" };
     let patch_type = if patching { Some(media_type(&request)?) } else { None };
-    let options = WriteOptions::decode(&request.query, kind)?;
+    let options = match patch_type {
+        Some(MediaType::Apply) => WriteOptions::decode_apply(&request.query)?,
+        Some(_) => WriteOptions::decode(&request.query, "PatchOptions")?,
+        None => WriteOptions::decode(&request.query, "UpdateOptions")?,
+    };
     let syntax = negotiation::input(&request.parts.headers);
     call.apply(&options, &request);
     let bytes = body::read(request.body).await?;
     let schema = Scheme::builtin().kind("autoscaling", "v1", "Scale").ok_or_else(respond::no_such_resource)?;
     let scale_target = Target { group: "autoscaling", version: "v1", kind: "Scale", schema };
-    let patch = match patch_type {
-        Some(patch_type) => Some(Patch::decode(patch_type, &bytes, options.field_validation, &call.ctx)?),
-        None => None,
-    };
-    let sent = match &patch {
-        Some(_) => Value::Null,
-        None => body::decode(&call.ctx, &bytes, syntax?, scale_target, options.field_validation)?,
+    let sent = match patch_type {
+        Some(MediaType::Apply) => Sent::Apply(Configuration::decode(&bytes, options.field_validation)?),
+        Some(patch_type) => Sent::Patch(Patch::decode(patch_type, &bytes, options.field_validation, &call.ctx)?),
+        None => Sent::Scale(body::decode(&call.ctx, &bytes, syntax?, scale_target, options.field_validation)?),
     };
     let resource = call.resource;
-    let mut change = |present: Value| {
+    let ctx = call.ctx.for_object(&target.namespace, &target.name);
+    let mut change = |mut present: Value| {
         if present.is_null() {
             return Err(Status::not_found(&resource.group_resource(), &target.name));
         }
-        let scale = match &patch {
-            Some(Patch::Strategic(patch)) => {
-                api::patch::strategic::apply(scale_of(resource, &present), patch.clone(), schema)?
+        let old = scale_of(resource, &present);
+        let scale = match &sent {
+            Sent::Apply(configuration) => {
+                let write = Write::Apply { configuration: &configuration.object, force: options.force };
+                let applied = managed_fields::scale::write(schema, &ctx, &mut present, &old, write)?;
+                configuration.check_repeats(&ctx, options.field_validation)?;
+                applied.unwrap_or(old)
             }
-            Some(patch) => patch.apply(scale_of(resource, &present), resource, options.field_validation)?,
-            None => sent.clone(),
+            sent => {
+                let scale = match sent {
+                    Sent::Patch(Patch::Strategic(patch)) => {
+                        api::patch::strategic::apply(old.clone(), patch.clone(), schema)?
+                    }
+                    Sent::Patch(patch) => patch.apply(old.clone(), resource, options.field_validation)?,
+                    Sent::Scale(scale) => scale.clone(),
+                    Sent::Apply(_) => Value::Null,
+                };
+                managed_fields::scale::write(schema, &ctx, &mut present, &old, Write::Update(&scale))?;
+                scale
+            }
         };
         apply_scale(present, scale, &target.namespace, &target.name)
     };
-    let update =
-        Update { resource, mode: Mode::Main, options: &options, change: &mut change, authorize_create: &|| Ok(()) };
+    let update = Update {
+        resource,
+        mode: Mode::Main,
+        options: &options,
+        change: &mut change,
+        ownership: Ownership::Kept,
+        authorize_create: &|| Ok(()),
+    };
     let engine = call.engine().clone();
-    let written = engine.update(&mut call.ctx, update).await?;
-    let mut object = written.served.to_value()?;
+    let written = engine.update(&mut call.ctx, update).await;
+    for warning in ctx.take_warnings() {
+        call.ctx.warn(warning);
+    }
+    let mut object = written?.served.to_value()?;
     Engine::from_storage(resource, &mut object);
     Ok(respond::value(200, &scale_of(resource, &object), &output))
+}
+
+/// What a request says about a scale.
+enum Sent {
+    Scale(Value),
+    Patch(Patch),
+    Apply(Configuration),
 }
 
 /// The scale of an object.

@@ -9,7 +9,7 @@ use super::options::WriteOptions;
 use super::{Call, Request, body, created, negotiation, respond, send};
 use crate::filters::authorization;
 use crate::registry::metadata;
-use crate::registry::store::{Mode, Update};
+use crate::registry::store::{Mode, Ownership, Update};
 use crate::server::body::Body;
 
 /// Upstream: handlers.UpdateResource.
@@ -33,6 +33,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         mode: mode(&request.info.subresource),
         options: &options,
         change: &mut change,
+        ownership: Ownership::Tracked,
         authorize_create: &|| authorization::check(authorizer.as_ref(), &create),
     };
     let engine = call.engine().clone();

@@ -27,7 +27,6 @@ pub fn wipe_system_fields(object: &mut Value) {
         for field in SYSTEM_FIELDS {
             metadata.shift_remove(field);
         }
-        metadata.shift_remove("managedFields");
     }
 }
 
@@ -71,7 +70,6 @@ pub fn keep_system_fields(new: &mut Value, old: &Value) {
             metadata.insert(field.to_string(), value.clone());
         }
     }
-    metadata.shift_remove("managedFields");
     metadata.shift_remove("selfLink");
 }
 

@@ -16,6 +16,7 @@ pub mod discovery;
 pub mod encode;
 pub mod fields;
 pub mod list;
+pub(crate) mod managed_fields;
 pub mod metadata;
 pub mod name;
 pub mod networking;

@@ -72,6 +72,17 @@ impl Served {
     }
 }
 
+/// Who finds out who owns the fields of an object that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// The engine, from what changed.
+    Tracked,
+    /// An apply did: the entries are right, and the object may be created whatever its strategy says of updates.
+    Applied,
+    /// Nobody: the server itself writes, or who wrote has put the entries right.
+    Kept,
+}
+
 /// What a write did.
 #[derive(Debug)]
 pub struct Written {

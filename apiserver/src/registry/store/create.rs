@@ -6,12 +6,12 @@ use api::status::Status;
 use serde_json::Value;
 use store::{ErrorKind, Txn};
 
-use super::{ATTEMPTS, Engine, Served, storage_error};
+use super::{ATTEMPTS, Engine, Ownership, Served, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{encode, metadata, name};
+use crate::registry::{encode, managed_fields, metadata, name};
 
 impl Engine {
     /// Creates `object`, decoded from the request in the served version.
@@ -21,6 +21,7 @@ impl Engine {
         ctx: &mut RequestContext,
         mut object: Value,
         options: &WriteOptions,
+        ownership: Ownership,
     ) -> Result<Served, Status> {
         metadata::wipe_system_fields(&mut object);
         let namespace = if resource.info.namespaced { ctx.target.namespace.as_str() } else { "" };
@@ -29,6 +30,9 @@ impl Engine {
         warn_of_duplicate_owners(ctx, &mut object);
         Engine::to_storage(resource, &mut object);
         Engine::apply_defaults(resource, &mut object);
+        if ownership == Ownership::Tracked {
+            managed_fields::track(&self.resources, resource, ctx, None, &mut object);
+        }
         let options = options.to_value();
         self.admission.admit(creation(ctx, resource, &options), &mut object).await?;
         Engine::apply_defaults(resource, &mut object);

@@ -10,12 +10,12 @@ use serde_json::Value;
 use store::{Entry, Txn};
 
 use super::create::warn_of_duplicate_owners;
-use super::{ATTEMPTS, Engine, MODIFIED, Served, Written, content_differs, decode, resource_version, storage_error};
+use super::{ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, resource_version, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{encode, metadata};
+use crate::registry::{encode, managed_fields, metadata};
 
 /// Which rules an update follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Update<'a> {
     pub options: &'a WriteOptions,
     /// Makes the new object.
     pub change: Change<'a>,
+    /// Who says whose the fields are.
+    pub ownership: Ownership,
     /// May the object be created when it is not there? Asked for the permission to.
     pub authorize_create: &'a (dyn Fn() -> Result<(), Status> + Sync),
 }
@@ -104,7 +106,7 @@ impl Engine {
         if removed {
             return self.remove_on_update(ctx, resource, entry, new).await;
         }
-        if new == old {
+        if managed_fields::is_unchanged(&mut new, &old) {
             return Ok(Step::Done(Written { served: Served::Entry(entry.clone()), created: false }));
         }
         let extra = resource.strategy.allocate_on_update(ctx, &mut new, &old)?;
@@ -136,6 +138,9 @@ impl Engine {
     ) -> Result<(), Status> {
         let (resource, strategy) = (update.resource, update.resource.strategy);
         Engine::apply_defaults(resource, new);
+        if update.ownership == Ownership::Tracked {
+            managed_fields::track(&self.resources, resource, ctx, Some(old), new);
+        }
         let options = update.options.to_value();
         let attributes = Attributes {
             ctx,
@@ -206,7 +211,8 @@ impl Engine {
     /// PUT of an object that is not there.
     async fn create_on_update(&self, ctx: &mut RequestContext, update: Update<'_>) -> Result<Written, Status> {
         let resource = update.resource;
-        if !resource.strategy.allow_create_on_update() || update.mode != Mode::Main {
+        let may_create = resource.strategy.allow_create_on_update() || update.ownership == Ownership::Applied;
+        if !may_create || update.mode != Mode::Main {
             return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
         }
         let object = (update.change)(Value::Null)?;
@@ -223,7 +229,7 @@ impl Engine {
             metadata.shift_remove("resourceVersion");
         }
         let options = WriteOptions { kind: "CreateOptions", ..update.options.clone() };
-        let served = Box::pin(self.create(resource, ctx, object, &options)).await?;
+        let served = Box::pin(self.create(resource, ctx, object, &options, update.ownership)).await?;
         Ok(Written { served, created: true })
     }
 }

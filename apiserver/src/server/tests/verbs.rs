@@ -75,7 +75,10 @@ async fn every_patch_format_is_applied() {
     let patched = cluster.call("PATCH", &target, &media_type, strategic).await.expect(200);
     assert_eq!(patched.json()["data"], json!({"z": "9"}));
     let media_type = [("content-type", "application/apply-patch+yaml")];
-    cluster.call("PATCH", &target, &media_type, b"{}").await.expect(415);
+    cluster.call("PATCH", &target, &media_type, b"{}").await.expect(422);
+    let applied = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  k: 'yes'\n";
+    let applied = cluster.call("PATCH", &format!("{target}?fieldManager=m"), &media_type, applied).await.expect(200);
+    assert_eq!(applied.json()["data"], json!({"z": "9", "k": "yes"}));
 }
 
 #[tokio::test]

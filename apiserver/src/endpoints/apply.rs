@@ -1,0 +1,125 @@
+//! Server-side apply: PATCH with `application/apply-patch+yaml`. Upstream: handlers.applyPatcher.
+
+use api::decode::{self, FieldValidation, Syntax};
+use api::meta;
+use api::status::Status;
+use http::Response;
+use serde_json::Value;
+
+use super::options::WriteOptions;
+use super::update::{check_name, mode};
+use super::{Call, Request, body, created, respond, send};
+use crate::context::RequestContext;
+use crate::filters::authorization;
+use crate::registry::resource::Resource;
+use crate::registry::store::{Ownership, Update};
+use crate::registry::{managed_fields, metadata};
+use crate::server::body::Body;
+
+/// Serves an apply to an object or to a subresource that shows the whole object.
+pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
+    let output = request.output()?;
+    let options = WriteOptions::decode_apply(&request.query)?;
+    call.apply(&options, &request);
+    let mut create = request.info.attributes(&request.user);
+    create.verb = "create".to_string();
+    let bytes = body::read(request.body).await?;
+    let configuration = Configuration::decode(&bytes, options.field_validation)?;
+    let ctx = call.ctx.for_object(&call.ctx.target.namespace, &call.ctx.target.name);
+    let (resource, engine) = (call.resource, call.engine().clone());
+    let mut change = |present: Value| {
+        let is_new = present.is_null();
+        let object =
+            managed_fields::apply(&engine.resources, resource, &ctx, options.force, present, &configuration.object)?;
+        configuration.check_repeats(&ctx, options.field_validation)?;
+        let mut object = typed(resource, object)?;
+        if is_new && !meta::uid(&object).is_empty() {
+            return Ok(object);
+        }
+        metadata::ensure_namespace(&mut object, &ctx.target.namespace)?;
+        check_name(&object, &ctx.target.name)?;
+        Ok(object)
+    };
+    let authorizer = &call.state.authorizer;
+    let update = Update {
+        resource,
+        mode: mode(&request.info.subresource),
+        options: &options,
+        change: &mut change,
+        ownership: Ownership::Applied,
+        authorize_create: &|| authorization::check(authorizer.as_ref(), &create),
+    };
+    let written = engine.update(&mut call.ctx, update).await;
+    for warning in ctx.take_warnings() {
+        call.ctx.warn(warning);
+    }
+    let written = written?;
+    send(call, created(written.created), &written.served, &output)
+}
+
+/// What a manager wants of an object.
+pub(super) struct Configuration {
+    pub(super) object: Value,
+    /// What strict decoding finds in the text: repeated keys.
+    repeats: Option<String>,
+}
+
+impl Configuration {
+    pub(super) fn decode(bytes: &[u8], validation: FieldValidation) -> Result<Configuration, Status> {
+        let bad = |why: String| Status::bad_request(format!("error decoding patch: {why}"));
+        let decoded = decode::decode_untyped(bytes, Syntax::Yaml, FieldValidation::Ignore).map_err(bad)?;
+        let found = match &decoded.object {
+            Value::Object(_) | Value::Null => None,
+            Value::Array(_) => Some("array"),
+            Value::String(_) => Some("string"),
+            Value::Number(_) => Some("number"),
+            Value::Bool(_) => Some("bool"),
+        };
+        if let Some(found) = found {
+            return Err(bad(format!(
+                "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type \
+                 map[string]interface {{}}"
+            )));
+        }
+        let repeats = match validation {
+            FieldValidation::Ignore => None,
+            _ => decode::decode_untyped(bytes, Syntax::Yaml, FieldValidation::Strict).err(),
+        };
+        Ok(Configuration { object: decoded.object, repeats })
+    }
+
+    /// Repeated keys are told once the configuration could be applied.
+    pub(super) fn check_repeats(&self, ctx: &RequestContext, validation: FieldValidation) -> Result<(), Status> {
+        match &self.repeats {
+            Some(repeats) if validation == FieldValidation::Strict => {
+                Err(Status::bad_request(format!("error strict decoding patch: {repeats}")))
+            }
+            Some(repeats) => {
+                ctx.warn(repeats.as_str());
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The applied object in the form of a decoded one. Upstream: the conversion at the end of structuredMergeManager.Apply.
+fn typed(resource: &Resource, object: Value) -> Result<Value, Status> {
+    let target = resource.decode_target().ok_or_else(respond::no_such_resource)?;
+    let decoded = decode::normalize(&object, target, FieldValidation::Ignore).map_err(|error| {
+        let why = match &error {
+            decode::Error::Malformed { reason, .. } | decode::Error::Unrecognized { reason, .. } => reason.clone(),
+            decode::Error::WrongVersion { .. } => error.to_string(),
+        };
+        let (namespace, name) = (meta::namespace(&object), meta::name(&object));
+        let kind = format!("{}/{}, Kind={}", target.group, target.version, target.kind);
+        Status::unknown(
+            500,
+            format!(
+                "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured \
+                 object to {kind}: {why}"
+            ),
+        )
+    })?;
+    Ok(decoded.object)
+}

@@ -1,0 +1,213 @@
+//! Where the rules of field ownership (`api::managed_fields`) meet resources: which version and schema a write is in, what
+//! its endpoint resets, and which other versions the kind has.
+//!
+//! [`track`] follows a create, update or patch; [`apply`] is server-side apply. Both work on one object in memory and store
+//! nothing. Upstream: the FieldManager of endpoints/handlers.RequestScope.
+
+mod reset;
+pub(crate) mod scale;
+
+use std::borrow::Cow;
+
+use api::managed_fields::{self, Conflict, Place, Reset, Rules, Versions, Writer, set_managed_fields};
+use api::meta::{self, GroupVersionKind};
+use api::schema::Schema;
+use api::status::{Cause, Status};
+use serde_json::Value;
+
+use super::resource::{Resource, Resources};
+use super::store::Engine;
+use crate::context::RequestContext;
+
+/// The versions of one resource.
+struct OfResource<'a> {
+    resources: &'a Resources,
+    resource: &'a Resource,
+}
+
+impl OfResource<'_> {
+    fn version(&self, api_version: &str) -> Option<&Resource> {
+        if api_version == self.resource.api_version {
+            return Some(self.resource);
+        }
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let found = self.resources.get(group, version, &self.resource.info.plural)?;
+        (found.prefix == self.resource.prefix).then_some(found)
+    }
+}
+
+impl Versions for OfResource<'_> {
+    fn place(&self, api_version: &str) -> Option<Place<'_>> {
+        self.version(api_version)?.schema().map(Place::Root)
+    }
+
+    fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
+        let from = self.version(meta::api_version(object)).unwrap_or(self.resource);
+        let to = self.version(api_version)?;
+        let mut object = object.clone();
+        Engine::to_storage(from, &mut object);
+        Engine::from_storage(to, &mut object);
+        Some(object)
+    }
+}
+
+/// Kinds that are answered and not stored have one version.
+struct OnlyOne;
+
+impl Versions for OnlyOne {
+    fn place(&self, _api_version: &str) -> Option<Place<'_>> {
+        None
+    }
+
+    fn convert(&self, _object: &Value, _api_version: &str) -> Option<Value> {
+        None
+    }
+}
+
+/// Notes in `new`, which is in the storage version, what the request changed of `live`; None is a create.
+pub(crate) fn track(
+    resources: &Resources,
+    resource: &Resource,
+    ctx: &RequestContext,
+    live: Option<&Value>,
+    new: &mut Value,
+) {
+    let Some(schema) = resource.schema() else { return };
+    let versions = OfResource { resources, resource };
+    let rules = rules(resource, schema, &ctx.target.subresource, &versions);
+    let served = |object: &Value| {
+        let mut object = object.clone();
+        Engine::from_storage(resource, &mut object);
+        object
+    };
+    let before = match live {
+        None => Cow::Owned(api::decode::empty(schema)),
+        Some(live) if resource.conversion.is_none() => Cow::Borrowed(live),
+        Some(live) => Cow::Owned(served(live)),
+    };
+    let after = if resource.conversion.is_none() { Cow::Borrowed(&*new) } else { Cow::Owned(served(new)) };
+    settle(&rules, ctx, &before, &after).apply(new);
+}
+
+/// Notes in a body that is answered and not stored what the request sent.
+pub(crate) fn track_answered(ctx: &RequestContext, schema: Schema<'_>, new: &mut Value) {
+    let settled = {
+        let subresource = &ctx.target.subresource;
+        let (api_version, place) = (meta::api_version(new), Place::Root(schema));
+        let rules = Rules { api_version, place, subresource, reset: Reset::Nothing, versions: &OnlyOne };
+        settle(&rules, ctx, &api::decode::empty(schema), new)
+    };
+    settled.apply(new);
+}
+
+/// The entries an object is to have.
+struct Settled(Option<Value>);
+
+impl Settled {
+    fn apply(self, object: &mut Value) {
+        set_managed_fields(object, self.0);
+    }
+}
+
+fn settle(rules: &Rules<'_>, ctx: &RequestContext, live: &Value, new: &Value) -> Settled {
+    let now = ctx.timestamp();
+    let writer = Writer { manager: &ctx.field_manager, now: &now };
+    let entries = managed_fields::after_update(rules, writer, live, new).unwrap_or_else(|why| {
+        // Ownership is not worth a refusal: the entries stay as they were.
+        tracing::warn!(name = meta::name(new), %why, "managed fields cannot be brought up to date");
+        meta::metadata(live).and_then(|metadata| metadata.get("managedFields")).cloned()
+    });
+    Settled(entries)
+}
+
+/// The rules of a write to a resource in its served version.
+fn rules<'a>(resource: &'a Resource, schema: Schema<'a>, subresource: &'a str, versions: &'a dyn Versions) -> Rules<'a> {
+    Rules {
+        api_version: &resource.api_version,
+        place: Place::Root(schema),
+        subresource,
+        reset: reset::fields(resource, subresource),
+        versions,
+    }
+}
+
+/// Applies a configuration to the live object, in the served version; `Null` is none there.
+pub(crate) fn apply(
+    resources: &Resources,
+    resource: &Resource,
+    ctx: &RequestContext,
+    force: bool,
+    live: Value,
+    configuration: &Value,
+) -> Result<Value, Status> {
+    let schema = resource.schema().ok_or_else(|| Status::not_found(&resource.group_resource(), &ctx.target.name))?;
+    let versions = OfResource { resources, resource };
+    let rules = rules(resource, schema, &ctx.target.subresource, &versions);
+    let live = if live.is_null() { api::decode::empty(schema) } else { live };
+    apply_by(&rules, &resource.info.kind, ctx, force, &live, configuration)
+}
+
+fn apply_by(
+    rules: &Rules<'_>,
+    kind: &str,
+    ctx: &RequestContext,
+    force: bool,
+    live: &Value,
+    configuration: &Value,
+) -> Result<Value, Status> {
+    if meta::api_version(configuration) != rules.api_version || meta::kind(configuration) != kind {
+        let sent = meta::gvk(configuration).unwrap_or_else(|| GroupVersionKind::new("", "", ""));
+        let sent = format!("{}/{}, Kind={}", sent.group, sent.version, sent.kind);
+        return Err(Status::bad_request(format!("invalid object type: {sent}")));
+    }
+    if configuration["metadata"]["managedFields"].is_array() {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    let now = ctx.timestamp();
+    let writer = Writer { manager: &ctx.field_manager, now: &now };
+    managed_fields::apply(rules, writer, force, live, configuration).map_err(|error| refusal(&error))
+}
+
+/// Upstream: errors.NewApplyConflict; what is wrong with a configuration has no code of its own there.
+fn refusal(error: &managed_fields::apply::Error) -> Status {
+    let managed_fields::apply::Error::Conflicts(conflicts) = error else {
+        return Status::unknown(500, error.to_string());
+    };
+    let cause = |conflict: &Conflict| Cause {
+        reason: "FieldManagerConflict".into(),
+        message: format!("conflict with {}", conflict.manager),
+        field: conflict.path.clone(),
+    };
+    Status::apply_conflict(conflicts.0.iter().map(cause).collect(), error.to_string())
+}
+
+/// Whether two states of an object differ in nothing but the times of their managedFields; `new` then gets the old ones.
+/// Upstream: fieldmanager.IgnoreManagedFieldsTimestampsTransformer.
+pub(crate) fn is_unchanged(new: &mut Value, old: &Value) -> bool {
+    let entries_of = |object: &Value| meta::metadata(object).and_then(|metadata| metadata.get("managedFields")).cloned();
+    let Some(old_entries) = meta::metadata(old).and_then(|metadata| metadata.get("managedFields")) else {
+        return new == old;
+    };
+    let same = match (meta::metadata(new).and_then(|metadata| metadata.get("managedFields")), old_entries) {
+        (Some(Value::Array(new)), Value::Array(old)) => {
+            new.len() == old.len() && new.iter().zip(old).all(|(new, old)| same_but_time(new, old))
+        }
+        _ => false,
+    };
+    if !same {
+        return false;
+    }
+    let kept = entries_of(new);
+    set_managed_fields(new, Some(old_entries.clone()));
+    let unchanged = new == old;
+    if !unchanged {
+        set_managed_fields(new, kept);
+    }
+    unchanged
+}
+
+fn same_but_time(new: &Value, old: &Value) -> bool {
+    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new == old };
+    let rest = |entry: &serde_json::Map<String, Value>| entry.len() - usize::from(entry.contains_key("time"));
+    rest(new) == rest(old) && new.iter().all(|(key, value)| key == "time" || old.get(key) == Some(value))
+}

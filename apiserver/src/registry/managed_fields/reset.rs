@@ -1,0 +1,69 @@
+//! What a write through an endpoint cannot change, because the strategy behind it takes it from the stored object.
+//! Upstream: GetResetFields and GetResetFieldsFilter of the strategies in pkg/registry.
+
+use api::managed_fields::Reset;
+
+use crate::registry::resource::Resource;
+
+const STATUS: Reset = Reset::Fields(&[&["status"]]);
+const SPEC: Reset = Reset::Fields(&[&["spec"]]);
+const SPEC_AND_METADATA: Reset = Reset::Fields(&[&["spec"], &["metadata"]]);
+
+/// Resources whose status endpoint resets metadata, too.
+const STATUS_KEEPS_METADATA: [&str; 16] = [
+    "apiservices",
+    "compositepodgroups",
+    "csinodes",
+    "devicetaintrules",
+    "evictionrequests",
+    "flowschemas",
+    "podcertificaterequests",
+    "podgroups",
+    "prioritylevelconfigurations",
+    "resourceclaims",
+    "resourcepoolstatusrequests",
+    "servicecidrs",
+    "storageversionmigrations",
+    "storageversions",
+    "validatingadmissionpolicies",
+    "volumeattachments",
+];
+
+/// Where one resource differs from the rest: plural, subresource, what is reset.
+const EXCEPTIONS: [(&str, &str, Reset); 8] = [
+    ("certificatesigningrequests", "", Reset::Fields(&[&["spec"], &["status"]])),
+    ("certificatesigningrequests", "status", Reset::Fields(&[&["spec"], &["status", "conditions"]])),
+    ("certificatesigningrequests", "approval", Reset::Fields(&[&["spec"], &["status", "certificate"]])),
+    ("deployments", "status", Reset::Fields(&[&["spec"], &["metadata", "labels"]])),
+    ("namespaces", "finalize", STATUS),
+    (
+        "pods",
+        "status",
+        Reset::Fields(&[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]]),
+    ),
+    ("pods", "ephemeralcontainers", Reset::AllBut(&[&["spec", "ephemeralContainers"]])),
+    (
+        "pods",
+        "resize",
+        Reset::AllBut(&[
+            &["spec", "containers", "*", "resources"],
+            &["spec", "containers", "*", "resizePolicy"],
+            &["spec", "initContainers", "*", "resources"],
+            &["spec", "initContainers", "*", "resizePolicy"],
+        ]),
+    ),
+];
+
+/// What a write through a subresource ("" is the object itself) resets.
+pub(super) fn fields(resource: &Resource, subresource: &str) -> Reset {
+    let plural = resource.info.plural.as_ref();
+    if let Some((_, _, reset)) = EXCEPTIONS.iter().find(|(of, through, _)| *of == plural && *through == subresource) {
+        return *reset;
+    }
+    match subresource {
+        "" if resource.has_status() => STATUS,
+        "status" if STATUS_KEEPS_METADATA.contains(&plural) => SPEC_AND_METADATA,
+        "status" => SPEC,
+        _ => Reset::Nothing,
+    }
+}

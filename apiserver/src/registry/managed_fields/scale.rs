@@ -1,0 +1,98 @@
+//! Owners of `spec.replicas` as a Scale shows them, and back. Upstream: managedfields.ScaleHandler.
+//!
+//! Entries keep their manager, operation and subresource; their version is that of the object they are shown in, so an
+//! updater's entry is another one after the way there and back, without a time, as upstream makes it.
+
+use api::managed_fields::{Operation, Owner, Owners, Place, Reset, Rules, Set, set_managed_fields};
+use api::meta;
+use api::schema::Schema;
+use api::status::Status;
+use serde_json::Value;
+
+use super::{OnlyOne, apply_by, settle};
+use crate::context::RequestContext;
+
+const API_VERSION: &str = "autoscaling/v1";
+const REPLICAS: [&str; 2] = ["spec", "replicas"];
+
+/// What writes a scale.
+pub(crate) enum Write<'a> {
+    /// PUT and the patches: the new scale.
+    Update(&'a Value),
+    /// An applied configuration.
+    Apply {
+        /// What is wanted.
+        configuration: &'a Value,
+        /// Take from others what they own?
+        force: bool,
+    },
+}
+
+/// Carries a write of a scale out, `old` being the scale of `object`, and notes in `object` who owns the replicas then.
+/// Returns the new scale of an apply.
+pub(crate) fn write(
+    schema: Schema<'_>,
+    ctx: &RequestContext,
+    object: &mut Value,
+    old: &Value,
+    write: Write<'_>,
+) -> Result<Option<Value>, Status> {
+    let rules = Rules {
+        api_version: API_VERSION,
+        place: Place::Root(schema),
+        subresource: "scale",
+        reset: Reset::Nothing,
+        versions: &OnlyOne,
+    };
+    let mut old = old.clone();
+    set_managed_fields(&mut old, to_scale(object)?);
+    let (entries, applied) = match write {
+        Write::Update(new) => (settle(&rules, ctx, &old, new).0, None),
+        Write::Apply { configuration, force } => {
+            let new = apply_by(&rules, "Scale", ctx, force, &old, configuration)?;
+            (new["metadata"].get("managedFields").cloned(), Some(new))
+        }
+    };
+    let entries = to_object(object, entries.as_ref())?;
+    set_managed_fields(object, entries);
+    Ok(applied)
+}
+
+fn owners(object: &Value) -> Result<Owners<'_>, Status> {
+    Owners::of(object).map_err(|error| Status::unknown(500, error.to_string()))
+}
+
+/// The entries that own the replicas, as a scale's.
+fn to_scale(object: &Value) -> Result<Option<Value>, Status> {
+    let mut shown = Owners::default();
+    for owner in owners(object)?.iter().filter(|owner| owner.fields.has(&REPLICAS)) {
+        shown.add(Owner { api_version: API_VERSION.into(), fields: Set::of(&[&REPLICAS]), ..owner.clone() });
+    }
+    Ok(shown.encode())
+}
+
+/// The entries of the object once the scale has these.
+fn to_object(object: &Value, scale: Option<&Value>) -> Result<Option<Value>, Status> {
+    let api_version = meta::api_version(object);
+    let entries = scale.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut of_scale = Owners::decode(entries).map_err(|error| Status::unknown(500, error.to_string()))?;
+    let own = owners(object)?;
+    let mut shown = Owners::default();
+    for owner in own.iter() {
+        // An applier is the same one in each version.
+        let kept = !owner.fields.has(&REPLICAS)
+            || (owner.operation == Operation::Apply && of_scale.take(owner).is_some());
+        let fields = owner.fields.clone();
+        let fields = if kept { fields } else { fields.minus(&Set::of(&[&REPLICAS])) };
+        if !fields.is_empty() {
+            shown.add(Owner { fields, ..owner.clone() });
+        }
+    }
+    for owner in of_scale.iter().filter(|owner| owner.fields.has(&REPLICAS)) {
+        let time = own.iter().find(|earlier| earlier.operation == Operation::Apply && earlier.is_same(owner));
+        let time = time.and_then(|earlier| earlier.time.clone());
+        let fields = Set::of(&[&REPLICAS]);
+        shown.add(Owner { api_version: api_version.into(), time, fields, ..owner.clone() });
+    }
+    Ok(shown.encode())
+}
