@@ -6,13 +6,14 @@
 use std::sync::OnceLock;
 
 use api::scheme::{GroupVersion, ResourceInfo, Scheme};
+use api::status::Status;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
-use crate::endpoints::negotiation::Output;
-use crate::endpoints::respond;
+use crate::endpoints::negotiation::Route;
+use crate::endpoints::{Request, respond};
 use crate::server::body::Body;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -39,19 +40,42 @@ impl Discovery {
     }
 
     /// Answers a path below `/api` or `/apis`; None for those that are no discovery.
-    pub(crate) fn serve(&self, path: &str, headers: &HeaderMap, output: &Output) -> Option<Response<Body>> {
-        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    pub(crate) fn serve(&self, request: &Request) -> Option<Result<Response<Body>, Status>> {
+        let path = request.info.path.strip_prefix('/')?;
+        let parts: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
         let document = match parts.as_slice() {
-            ["api"] if wants_aggregated(headers) => return Some(self.aggregated(headers, true)),
-            ["apis"] if wants_aggregated(headers) => return Some(self.aggregated(headers, false)),
             ["api"] => self.versions(),
             ["apis"] => self.groups(),
-            ["api", "v1"] => self.resources("", "v1")?,
-            ["apis", group] => self.group(group)?,
-            ["apis", group, version] => self.resources(group, version)?,
+            ["api", version] => self.resources("", version),
+            ["apis", group] => self.group(group),
+            ["apis", group, version] if self.group(group).is_some() => self.resources(group, version),
             _ => return None,
         };
-        Some(respond::value(200, &document, output))
+        // Groups are told of by the aggregator, which asks for no method.
+        let any_method = matches!(parts.as_slice(), ["apis"] | ["apis", _]);
+        if parts.len() == 2 && document.is_none() && any_method {
+            return None;
+        }
+        Some(self.answer(request, &parts, document, any_method))
+    }
+
+    fn answer(
+        &self,
+        request: &Request,
+        parts: &[&str],
+        document: Option<Value>,
+        any_method: bool,
+    ) -> Result<Response<Body>, Status> {
+        let document = document.ok_or_else(respond::no_such_resource)?;
+        if !any_method && request.parts.method != Method::GET {
+            return Err(respond::method_not_allowed());
+        }
+        let headers = &request.parts.headers;
+        Route::Single.accepts(headers)?;
+        if parts.len() == 1 && wants_aggregated(headers) {
+            return Ok(self.aggregated(headers, parts[0] == "api"));
+        }
+        Ok(respond::value(200, &document, &request.output_unshaped()?))
     }
 
     /// All paths `GET /` lists.
@@ -67,12 +91,12 @@ impl Discovery {
         paths
     }
 
-    fn versions(&self) -> Value {
-        json!({
+    fn versions(&self) -> Option<Value> {
+        Some(json!({
             "kind": "APIVersions",
             "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": self.server_address}],
-        })
+        }))
     }
 
     fn group_names(&self) -> Vec<&str> {
@@ -85,9 +109,9 @@ impl Discovery {
         names
     }
 
-    fn groups(&self) -> Value {
+    fn groups(&self) -> Option<Value> {
         let groups: Vec<Value> = self.group_names().into_iter().filter_map(|name| self.group_fields(name)).collect();
-        json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+        Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
     }
 
     fn group(&self, name: &str) -> Option<Value> {
@@ -154,7 +178,7 @@ impl Discovery {
                 "metadata": {},
                 "items": items,
             });
-            let bytes = Bytes::from(document.to_string());
+            let bytes = Bytes::from(format!("{document}\n"));
             let etag = HeaderValue::from_str(&etag(&bytes)).unwrap_or(HeaderValue::from_static("\"\""));
             Aggregated { bytes, etag }
         });

@@ -61,8 +61,7 @@ pub(crate) fn decode(
 /// The object in a protobuf body, typed as its envelope says.
 pub(crate) fn from_protobuf(bytes: &[u8], target: Target<'_>) -> Result<Value, Status> {
     let refused = |error: protobuf::Error| {
-        let kind = target.kind;
-        Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {error}"))
+        Status::from(decode::Error::unrecognized(error.to_string(), target, bytes))
     };
     let envelope = protobuf::Envelope::read(bytes).map_err(refused)?;
     let mut object = protobuf::decode(envelope.raw, target.schema).map_err(refused)?;

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use api::field::{self, ErrorList, Path};
 use api::meta;
 use api::status::Status;
 use http::{Method, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use serde_json::{Value, json};
 
-use super::{Call, Request, respond};
+use super::query::Query;
+use super::{Call, Request};
 use crate::admission::{Attributes, Operation};
 use crate::filters::authorization;
 use crate::server::body::Body;
@@ -38,23 +40,27 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
             create.verb = "create".to_string();
             authorization::check(call.state.authorizer.as_ref(), &create)?;
         }
-        if !request.parts.headers.contains_key(header::UPGRADE) {
-            return Err(Status::bad_request("Upgrade request required"));
-        }
         admit(call, &request).await?;
+    } else {
+        log_options(&request.query, &target.name)?;
     }
     let path = location::stream_path(&pod, &subresource, &request.query)?;
     let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
     if node.is_empty() {
         // A log of what runs nowhere yet is empty.
         return if subresource == "log" {
-            Ok(respond::text(200, ""))
+            let mut empty = Response::new(Body::empty());
+            *empty.status_mut() = StatusCode::NO_CONTENT;
+            Ok(empty)
         } else {
             let name = meta::name(&pod);
             Err(Status::bad_request(format!("pod {name} does not have a host assigned")))
         };
     }
     let location = location::kubelet(&*self::node(call, node)?, path)?;
+    if subresource != "log" && !request.parts.headers.contains_key(header::UPGRADE) {
+        return Err(Status::bad_request("Upgrade request required"));
+    }
     let (method, body) =
         if subresource == "log" { (Method::GET, no_body()) } else { (request.parts.method, request.body) };
     let shutdown = call.state.shutdown.clone();
@@ -64,6 +70,33 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
         response = log_answer(response, meta::name(&pod)).await?;
     }
     Ok(response)
+}
+
+/// What the parameters of a log may be. Upstream: validation.ValidatePodLogOptions.
+fn log_options(query: &Query, pod: &str) -> Result<(), Status> {
+    let number = |key: &str| query.get(key).and_then(|text| text.parse::<i64>().ok());
+    let mut errors = ErrorList::new();
+    for (key, least) in [("tailLines", 0), ("limitBytes", 1)] {
+        if let Some(given) = number(key).filter(|given| *given < least) {
+            let why =
+                if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
+            errors.push(field::Error::invalid(&Path::new(key), given, why));
+        }
+    }
+    match (number("sinceSeconds"), query.has("sinceTime")) {
+        (Some(_), true) => {
+            let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+            errors.push(field::Error::forbidden(&Path::new(""), why));
+        }
+        (Some(given), false) if given < 1 => {
+            errors.push(field::Error::invalid(&Path::new("sinceSeconds"), given, "must be greater than 0"));
+        }
+        _ => {}
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&meta::GroupKind::new("", "PodLogOptions"), pod, &errors))
 }
 
 fn node(call: &Call<'_>, name: &str) -> Result<Arc<Value>, Status> {

@@ -87,8 +87,11 @@ pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Res
     let output = request.output()?;
     let (binding, options) = decode_other(call, request).await?;
     let pods = call.engine().resources.get("", "v1", "pods").cloned().ok_or_else(respond::no_such_resource)?;
+    let name = meta::name(&binding);
     if call.ctx.target.name.is_empty() {
-        call.ctx.target.name = meta::name(&binding).to_string();
+        call.ctx.target.name = name.to_string();
+    } else if !name.is_empty() && name != call.ctx.target.name {
+        return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
     let node = binding["target"]["name"].as_str().unwrap_or_default().to_string();
     let target = api::field::Path::new("target");

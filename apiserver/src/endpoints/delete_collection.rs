@@ -2,10 +2,10 @@
 
 use api::status::Status;
 use http::Response;
-use serde_json::json;
+use serde_json::Map;
 
 use super::options::ListOptions;
-use super::{Call, Request, body, delete, respond};
+use super::{Call, Request, body, delete, respond, shape};
 use crate::registry::selection::Selection;
 use crate::registry::store::Engine;
 use crate::server::body::Body;
@@ -27,11 +27,8 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         Engine::from_storage(call.resource, &mut object);
         items.push(object);
     }
-    let answer = json!({
-        "kind": format!("{}List", call.resource.info.kind),
-        "apiVersion": call.resource.api_version,
-        "metadata": {"resourceVersion": snapshot.revision().0.to_string()},
-        "items": items,
-    });
+    let metadata = Map::from_iter([("resourceVersion".to_string(), snapshot.revision().0.to_string().into())]);
+    let table = shape::TableOptions::of(&request.query)?;
+    let answer = shape::list(call.resource, items, metadata, &output, &table)?;
     Ok(respond::value(200, &answer, &output))
 }

@@ -47,8 +47,8 @@ struct Page {
 pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Response<Body>, Status> {
     let output = request.output()?;
     if output.shape == Shape::PartialObjectMetadata {
-        let kind = &call.resource.info.kind;
-        let message = format!("you requested PartialObjectMetadata, but the requested object is a list (*{kind}List)");
+        let list = shape::go_type(call.resource);
+        let message = format!("you requested PartialObjectMetadata, but the requested object is a list (*{list}List)");
         return Err(Status::failure(406, api::status::Reason::NotAcceptable, message));
     }
     let options = ListOptions::decode(&request.query, false)?;

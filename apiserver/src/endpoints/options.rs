@@ -53,7 +53,14 @@ impl ListOptions {
             .map_err(|error| Status::bad_request(error.to_string()))?;
         let field_selector = field_selector::Selector::parse(query.get("fieldSelector").unwrap_or_default())
             .map_err(|error| Status::bad_request(error.to_string()))?;
-        let given_match = text("resourceVersionMatch");
+        let mut given_match = text("resourceVersionMatch");
+        let mut send_initial_events = bool_of(query, "sendInitialEvents");
+        let from_anywhere = matches!(query.get("resourceVersion"), None | Some("" | "0"));
+        // Such a watch begins with all there is, also when it does not ask for it. Upstream: SetListOptionsDefaults.
+        if watch && from_anywhere && send_initial_events.is_none() && given_match.is_empty() {
+            send_initial_events = Some(true);
+            given_match = "NotOlderThan".to_string();
+        }
         let options = ListOptions {
             label_selector,
             field_selector,
@@ -67,7 +74,7 @@ impl ListOptions {
             continue_token: text("continue"),
             timeout_seconds: int(query, "timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()),
             allow_watch_bookmarks: bool_of(query, "allowWatchBookmarks").unwrap_or(false),
-            send_initial_events: bool_of(query, "sendInitialEvents"),
+            send_initial_events,
         };
         let errors = if watch { options.validate_watch(&given_match) } else { options.validate_list(&given_match) };
         invalid("ListOptions", errors)?;

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use api::status::Status;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{Stream, StreamExt, stream};
@@ -30,6 +30,13 @@ pub(crate) fn status(status: &Status, output: &Output) -> Response<Body> {
     response
 }
 
+/// What a filter refuses.
+pub(crate) fn refusal(status: &Status, output: &Output) -> Response<Body> {
+    let mut response = self::status(status, output);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
 /// A computed object.
 pub(crate) fn value(code: u16, object: &Value, output: &Output) -> Response<Body> {
     bytes_with_type(code, encode(object, output), output.format.media_type(), output.gzip)
@@ -38,7 +45,11 @@ pub(crate) fn value(code: u16, object: &Value, output: &Output) -> Response<Body
 /// JSON bytes as the store holds them: sent as they are, or re-rendered when the client wants them otherwise.
 pub(crate) fn object_bytes(code: u16, json: Bytes, output: &Output) -> Response<Body> {
     if output.format == Format::Json && !output.pretty {
-        return bytes_with_type(code, json, output.format.media_type(), output.gzip);
+        // Stored objects have no end of line, JSON on its own has one.
+        let mut line = BytesMut::with_capacity(json.len() + 1);
+        line.extend_from_slice(&json);
+        line.extend_from_slice(b"\n");
+        return bytes_with_type(code, line.freeze(), output.format.media_type(), output.gzip);
     }
     match serde_json::from_slice::<Value>(&json) {
         Ok(object) => value(code, &object, output),
@@ -110,8 +121,13 @@ fn gzip(bytes: &Bytes) -> Bytes {
 }
 
 /// Plain text.
+pub(crate) fn plain(code: u16, text: impl Into<Bytes>) -> Response<Body> {
+    bytes_with_type(code, text.into(), "text/plain; charset=utf-8", false)
+}
+
+/// Plain text of Go's http.Error, which browsers are told not to take for anything else.
 pub(crate) fn text(code: u16, text: impl Into<Bytes>) -> Response<Body> {
-    let mut response = bytes_with_type(code, text.into(), "text/plain; charset=utf-8", false);
+    let mut response = plain(code, text);
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -23,8 +23,9 @@ impl TableOptions {
     pub(crate) fn of(query: &Query) -> Result<TableOptions, Status> {
         let given = query.get("includeObject").unwrap_or_default();
         let include = IncludeObject::parse(given).ok_or_else(|| {
-            let given = api::go_text::quote(given);
-            Status::bad_request(format!("unrecognized includeObject value: {given}"))
+            let path = api::field::Path::new("includeObject");
+            let error = api::field::Error::invalid(&path, given, "must be 'Metadata', 'Object', 'None', or empty");
+            Status::bad_request(format!("Unable to convert to Table as requested: {error}"))
         })?;
         Ok(TableOptions { include, without_columns: false })
     }
@@ -41,9 +42,10 @@ pub(crate) fn object(
         Shape::Object => Ok(object),
         Shape::PartialObjectMetadata => Ok(partial(&object)),
         Shape::PartialObjectMetadataList => {
-            let kind = &resource.info.kind;
-            let message =
-                format!("you requested PartialObjectMetadataList, but the requested object is not a list (*{kind})");
+            let message = format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{})",
+                go_type(resource)
+            );
             Err(Status::failure(406, api::status::Reason::NotAcceptable, message))
         }
         Shape::Table => {
@@ -52,6 +54,11 @@ pub(crate) fn object(
             Ok(table(resource, &[object], &list, options))
         }
     }
+}
+
+/// A kind as upstream's messages name its internal type: `core.Namespace`.
+pub(super) fn go_type(resource: &Resource) -> String {
+    format!("{}.{}", api::decode::internal_package(&resource.info.group), resource.info.kind)
 }
 
 /// A list in the shape asked for.

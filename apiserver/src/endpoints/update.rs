@@ -50,7 +50,8 @@ pub(super) fn mode(subresource: &str) -> Mode<'_> {
 pub(super) fn check_name(object: &Value, name: &str) -> Result<(), Status> {
     let own = meta::name(object);
     if own.is_empty() {
-        return Err(Status::bad_request("name must be provided"));
+        let why = format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+        return Err(Status::bad_request(why));
     }
     if own != name {
         return Err(Status::bad_request(format!(

@@ -36,7 +36,7 @@ const PIECE: usize = 64 << 10;
 
 /// Serves a watch; `named` when the path names one object (`/watch/.../NAME`).
 pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -> Result<Response<Body>, Status> {
-    let output = request.output()?;
+    let output = Output::negotiate_stream(&request.parts.headers, &request.query)?;
     let options = ListOptions::decode(&request.query, true)?;
     let name = if named { request.info.name.as_str() } else { "" };
     let selection = Selection::new(call.resource, &options, name)?;

@@ -41,11 +41,22 @@ impl OpenApi {
         query: &Query,
         output: &Output,
     ) -> Option<Response<Body>> {
-        match path.trim_end_matches('/').strip_prefix("/openapi/")? {
+        match path.strip_prefix("/openapi/")? {
             "v2" => Some(self.second(headers, output)),
-            "v3" => Some(respond::value(200, &self.index(), output)),
-            other => self.third(other.strip_prefix("v3/")?, headers, query, output),
+            "v3" => Some(self.index_answer(output)),
+            other => {
+                let document = other.strip_prefix("v3/")?;
+                Some(self.third(document, headers, query, output).unwrap_or_else(nothing))
+            }
         }
+    }
+
+    /// Upstream serves the index as a file without a name: Go tells no JSON from text.
+    fn index_answer(&self, output: &Output) -> Response<Body> {
+        let index = self.index().to_string();
+        let mut response = respond::bytes_with_type(200, index.into(), "text/plain; charset=utf-8", output.gzip);
+        insert(&mut response, header::LAST_MODIFIED, last_modified());
+        response
     }
 
     fn index(&self) -> Value {
@@ -125,8 +136,22 @@ fn if_changed(
         }
     };
     insert(&mut response, header::ETAG, &etag);
+    insert(&mut response, header::LAST_MODIFIED, last_modified());
     insert(&mut response, header::VARY, "Accept");
     response
+}
+
+/// 404 without a word.
+fn nothing() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+/// The documents are as old as the first look at them.
+fn last_modified() -> &'static str {
+    static SINCE: OnceLock<String> = OnceLock::new();
+    SINCE.get_or_init(|| jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
 
 fn insert(response: &mut Response<Body>, name: HeaderName, value: &str) {

@@ -49,8 +49,11 @@ pub fn ensure_namespace(object: &mut Value, namespace: &str) -> Result<(), Statu
         return Ok(());
     }
     if namespace.is_empty() {
-        // Cluster-scoped objects: a namespace of "default" or any other is dropped only by typed clients; upstream refuses.
-        return Err(Status::bad_request("namespace may not be set on a cluster-scoped object"));
+        // What has no namespace forgets the one it is given.
+        if let Some(metadata) = meta::metadata_mut(object) {
+            metadata.shift_remove("namespace");
+        }
+        return Ok(());
     }
     Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
 }

@@ -55,7 +55,7 @@ impl Health {
             return Some(respond::page_not_found());
         };
         Some(match check() {
-            None => respond::text(200, "ok"),
+            None => respond::plain(200, "ok"),
             Some(why) => respond::text(500, format!("internal server error: {why}\n")),
         })
     }

@@ -18,7 +18,7 @@ use super::state::State;
 use super::version;
 use crate::authentication::{PeerCertificates, UserInfo};
 use crate::authorization::{Attributes, Decision};
-use crate::endpoints::negotiation::Output;
+use crate::endpoints::negotiation::{Output, Route};
 use crate::endpoints::query::Query;
 use crate::endpoints::{self, respond};
 use crate::filters::request_info::RequestInfo;
@@ -52,18 +52,16 @@ impl Caller {
 pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
     let audit = audit_id::of(request.headers());
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let fallback = Output::fallback(request.headers(), &query);
+    let of_error = Output::of_error(request.headers(), &query);
     let head = request.method() == Method::HEAD;
     let guarded = AssertUnwindSafe(walk(&state, request, query, caller)).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
-        Ok(Err(status)) => {
-            respond::status(&status, &Output { pretty: fallback.pretty || status.code == 406, ..fallback })
-        }
+        Ok(Err(status)) => respond::status(&status, &of_error),
         Err(_) => {
             tracing::error!(audit_id = ?audit, "a request panicked");
             let why = "This request caused apiserver to panic. Look in the logs for details.";
-            respond::status(&Status::generic(500, "", &Default::default(), "", why), &fallback)
+            respond::status(&Status::generic(500, "", &Default::default(), "", why), &of_error)
         }
     };
     if head {
@@ -128,11 +126,16 @@ async fn admitted(
         }
     };
     parts.headers.remove(header::AUTHORIZATION);
-    let user = match impersonation::apply(&mut parts.headers, &user, state.authorizer.as_ref())? {
-        Some(impersonated) => impersonated,
-        None => user,
+    let of_error = Output::of_error(&parts.headers, &query);
+    let attributes = info.attributes(&user);
+    let (user, attributes) = match impersonation::apply(&mut parts.headers, &attributes, state.authorizer.as_ref()) {
+        Ok(Some(other)) => (other.clone(), Attributes { user: other, ..attributes }),
+        Ok(None) => (user, attributes),
+        Err(status) => return Ok(respond::refusal(&status, &of_error)),
     };
-    authorize(state, &info.attributes(&user))?;
+    if let Err(status) = authorize(state, &attributes) {
+        return Ok(respond::refusal(&status, &of_error));
+    }
     let may_gzip = caller.may_gzip();
     let request = endpoints::Request { info, query, user, parts, body, may_gzip };
     let answer: BoxFuture<'static, _> = Box::pin(route(Arc::clone(state), request));
@@ -157,12 +160,19 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
     if let Some(response) = state.health.serve(path, &request.query) {
         return Ok(response);
     }
-    let reading = matches!(request.parts.method, Method::GET | Method::HEAD);
-    if !reading {
-        return Ok(respond::page_not_found());
+    let output = Output { gzip: request.gzip(), ..Output::json(&request.parts.headers, &request.query) };
+    if let Some(answer) = state.discovery.serve(&request) {
+        return answer;
     }
-    let output = Output { gzip: request.gzip(), ..Output::fallback(&request.parts.headers, &request.query) };
+    let reading = matches!(request.parts.method, Method::GET | Method::HEAD);
     match path {
+        "/version" | "/version/" => {
+            if request.parts.method != Method::GET {
+                return Err(respond::method_not_allowed());
+            }
+            Route::Json.accepts(&request.parts.headers)?;
+            Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output }))
+        }
         "/" => {
             let mut paths = state.discovery.paths();
             paths.extend(state.health.paths());
@@ -170,15 +180,12 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             paths.sort();
             Ok(respond::value(200, &json!({"paths": paths}), &Output { pretty: true, ..output }))
         }
-        "/version" | "/version/" => Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output })),
+        _ if !reading => Ok(respond::page_not_found()),
         "/metrics" => {
             let text = state.registries.text().map_err(|error| Status::internal_error(&error))?;
             Ok(respond::bytes_with_type(200, text.into(), component::metrics::CONTENT_TYPE, output.gzip))
         }
         _ => {
-            if let Some(response) = state.discovery.serve(path, &request.parts.headers, &output) {
-                return Ok(response);
-            }
             if let Some(response) = state.openapi.serve(path, &request.parts.headers, &request.query, &output) {
                 return Ok(response);
             }

@@ -65,6 +65,6 @@ async fn whoever_is_not_allowed_to_cannot_impersonate() {
     let request =
         http::Request::builder().uri(format!("{NS}/pods")).header("impersonate-user", "root").body(Vec::new());
     let refused = cluster.server.client(joe).request::<Value>(request.unwrap()).await.unwrap_err();
-    let expect = "users \"root\" is forbidden: User \"joe\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope";
+    let expect = "pods is forbidden: User \"joe\" cannot impersonate-on:user-info:list resource \"pods\" in API group \"\" in the namespace \"default\"";
     assert!(refused.to_string().contains(expect), "{refused}");
 }

@@ -42,7 +42,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn unrecognized(reason: String, target: Target<'_>, body: &[u8]) -> Error {
+    /// Of bytes that are no object, shown as far as upstream shows them.
+    pub fn unrecognized(reason: String, target: Target<'_>, body: &[u8]) -> Error {
         Error::Unrecognized { target: target.kind.to_owned(), reason, summary: summary(body) }
     }
 }
@@ -143,8 +144,8 @@ impl Named {
 
     /// The kind is known to no scheme.
     pub(super) fn unknown(&self, target: Target<'_>) -> Error {
-        // Upstream still registers versions it no longer serves; the tables do not hold them.
-        if self.kind == target.kind && self.group == target.group && is_version(&self.version) {
+        // Upstream still registers versions it no longer serves; the tables do not hold them. Core never had another.
+        if !self.group.is_empty() && self.kind == target.kind && self.group == target.group && is_version(&self.version) {
             return self.wrong_version(target);
         }
         // The scheme's name as released binaries print it.
@@ -205,8 +206,8 @@ fn is_version(text: &str) -> bool {
     }
 }
 
-/// Package of the group's internal types, as conversion errors name it.
-fn internal_package(group: &str) -> &str {
+/// Package of the group's internal types, as upstream's messages name it.
+pub fn internal_package(group: &str) -> &str {
     match group {
         "" | "events.k8s.io" => "core",
         _ => group.split('.').next().unwrap_or(group),

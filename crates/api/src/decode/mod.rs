@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::schema::Schema;
 use crate::scheme::Scheme;
-pub use error::Error;
+pub use error::{Error, internal_package};
 pub use node::MAX_DEPTH;
 use node::Node;
 

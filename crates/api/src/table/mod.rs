@@ -109,8 +109,16 @@ impl Columns {
             Source::Custom(_) => String::new(),
         };
         let context = Context { now: options.now, note: &note };
-        let rows = objects.into_iter().map(|object| self.row_in(object, options, &context)).collect();
-        self.wrap(rows, list, options)
+        let rows: Vec<Value> = objects.into_iter().map(|object| self.row_in(object, options, &context)).collect();
+        let mut table = self.wrap(rows, list, options);
+        if let Source::BuiltIn(kind) = self.source
+            && kind.is_default()
+            && table["rows"] == json!([])
+        {
+            // Upstream's default convertor makes its rows as they come.
+            table["rows"] = Value::Null;
+        }
+        table
     }
 
     /// A table of one object, as GET and each event of a watch answer.

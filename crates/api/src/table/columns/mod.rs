@@ -92,6 +92,11 @@ pub(crate) fn of(group: &str, kind: &str) -> &'static Kind {
 }
 
 impl Kind {
+    /// Has it no columns of its own?
+    pub(crate) fn is_default(&self) -> bool {
+        self.kind.is_empty()
+    }
+
     pub(crate) fn cells(&self, object: &Value, context: &Context<'_>) -> Vec<Value> {
         let columns = self.columns.iter().map(|column| &column.cell);
         columns.chain(self.surplus).map(|cell| cell.value(object, context)).collect()
