@@ -41,7 +41,10 @@ impl ProcessMetrics {
             open_fds: Gauge::new("process_open_fds", "Open file descriptors.")?,
             max_fds: Gauge::new("process_max_fds", "The most file descriptors that may be open.")?,
             virtual_memory: Gauge::new("process_virtual_memory_bytes", "Virtual memory.")?,
-            max_virtual_memory: Gauge::new("process_virtual_memory_max_bytes", "The most virtual memory that may be had.")?,
+            max_virtual_memory: Gauge::new(
+                "process_virtual_memory_max_bytes",
+                "The most virtual memory that may be had.",
+            )?,
             resident_memory: Gauge::new("process_resident_memory_bytes", "Resident memory.")?,
             start_time: Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970.")?,
             received: Counter::new("process_network_receive_bytes_total", "Bytes received over the network.")?,

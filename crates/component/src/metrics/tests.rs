@@ -35,14 +35,16 @@ fn a_process_tells_what_it_uses() {
     registry.register(Box::new(ProcessMetrics::new().unwrap())).unwrap();
     let text = encode([&registry]).unwrap();
     let value = |name: &str| -> f64 {
-        let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name}"));
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name}"));
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
     assert!(value("process_resident_memory_bytes") > 100_000.0);
     assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
     assert!(value("process_open_fds") >= 3.0 && value("process_max_fds") >= value("process_open_fds"));
     assert!(value("process_start_time_seconds") > 1.6e9);
-    for name in ["process_cpu_seconds_total", "process_network_receive_bytes_total", "process_virtual_memory_max_bytes"] {
+    for name in ["process_cpu_seconds_total", "process_network_receive_bytes_total", "process_virtual_memory_max_bytes"]
+    {
         value(name);
     }
 }

@@ -80,6 +80,17 @@ const CREATED_AT: Column = Column {
 const CONTAINERS: Column = wide(string("Containers", Cell::JoinField("spec.template.spec.containers", "name")));
 const IMAGES: Column = wide(string("Images", Cell::JoinField("spec.template.spec.containers", "image")));
 const SELECTOR: Column = wide(string("Selector", Cell::LabelSelector("spec.selector")));
+const SELECTED_LABELS: Column = wide(string("Selector", Cell::Labels("spec.selector")));
+/// Pods wanted, there and ready, of what counts replicas.
+const DESIRED: Column = integer("Desired", Cell::Integer("spec.replicas"));
+const CURRENT: Column = integer("Current", Cell::Integer("status.replicas"));
+const READY: Column = integer("Ready", Cell::Integer("status.readyReplicas"));
+const READY_OF_DESIRED: Column = string("Ready", Cell::Ratio("status.readyReplicas", "spec.replicas"));
+const STORAGE_CLASS: Column = string("StorageClass", Cell::Call(cells::storage_class));
+const VOLUME_STATUS: Column = string("Status", Cell::Call(cells::phase_or_terminating));
+const VOLUME_ATTRIBUTES_CLASS: Column =
+    string("VolumeAttributesClass", Cell::TextOr("spec.volumeAttributesClassName", "<unset>"));
+const VOLUME_MODE: Column = wide(string("VolumeMode", Cell::TextOr("spec.volumeMode", "<unset>")));
 
 /// Kinds without columns of their own. Upstream: rest.NewDefaultTableConvertor.
 static DEFAULT: Kind = kind("", "", &[NAME, CREATED_AT]);

@@ -9,7 +9,7 @@ pub(super) const KINDS: &[Kind] = &[
         "Deployment",
         &[
             NAME,
-            string("Ready", Ratio("status.readyReplicas", "spec.replicas")),
+            READY_OF_DESIRED,
             string("Up-to-date", Integer("status.updatedReplicas")),
             string("Available", Integer("status.availableReplicas")),
             AGE,
@@ -18,25 +18,8 @@ pub(super) const KINDS: &[Kind] = &[
             wide(string("Selector", Call(cells::deployment_selector))),
         ],
     ),
-    kind(
-        "apps",
-        "ReplicaSet",
-        &[
-            NAME,
-            integer("Desired", Integer("spec.replicas")),
-            integer("Current", Integer("status.replicas")),
-            integer("Ready", Integer("status.readyReplicas")),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            SELECTOR,
-        ],
-    ),
-    kind(
-        "apps",
-        "StatefulSet",
-        &[NAME, string("Ready", Ratio("status.readyReplicas", "spec.replicas")), AGE, CONTAINERS, IMAGES],
-    ),
+    kind("apps", "ReplicaSet", &[NAME, DESIRED, CURRENT, READY, AGE, CONTAINERS, IMAGES, SELECTOR]),
+    kind("apps", "StatefulSet", &[NAME, READY_OF_DESIRED, AGE, CONTAINERS, IMAGES]),
     kind(
         "apps",
         "DaemonSet",
@@ -105,12 +88,7 @@ pub(super) const KINDS: &[Kind] = &[
     kind(
         "autoscaling",
         "Scale",
-        &[
-            string("Name", Text("metadata.name")),
-            integer("Desired", Integer("spec.replicas")),
-            integer("Available", Integer("status.replicas")),
-            AGE,
-        ],
+        &[string("Name", Text("metadata.name")), DESIRED, integer("Available", Integer("status.replicas")), AGE],
     ),
     kind(
         "policy",
