@@ -188,6 +188,9 @@ func clock(s *Site, step Step) (string, error) {
 	return fmt.Sprintf("clock off by %v for %v%s, and right again", offset, step.Lasts, killed), s.Shim.Clock(0)
 }
 
+// healthDelay is how long /readyz may not know of a failed sync.
+const healthDelay = 5 * time.Second
+
 func failSync(s *Site, step Step) (string, error) {
 	before, err := s.Shim.FailedSyncs()
 	if err != nil {
@@ -213,9 +216,15 @@ func failSync(s *Site, step Step) (string, error) {
 	}
 	// From here on its disk would sync again; what failed to sync may still be lost.
 	time.Sleep(step.Lasts)
+	for waited := time.Duration(0); s.Target.Server.Serves(); waited += 50 * time.Millisecond {
+		if waited > healthDelay {
+			return "", fmt.Errorf("%s says that it is ready, %v after its disk failed to sync", s.Target.Server.Name, healthDelay)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	s.History.Barrier(history.Barrier{From: failed, Until: s.History.Now()})
 	killed, err := restart([]*target.Process{s.Target.Server}, 0)
-	return fmt.Sprintf("fsync failed for %v; clients were told: %s; then %s", step.Lasts, s.Load.LastFailure(), killed), err
+	return fmt.Sprintf("fsync failed for %v, then not ready; clients were told: %s; then %s", step.Lasts, s.Load.LastFailure(), killed), err
 }
 
 func etcdMember(s *Site, step Step) (string, error) {

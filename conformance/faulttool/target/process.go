@@ -87,6 +87,9 @@ func (p *Process) Await() error {
 	return nil
 }
 
+// Serves says whether the program does what it is there for.
+func (p *Process) Serves() bool { return p.ready() }
+
 // Kill ends the program without a word and waits until it is gone.
 func (p *Process) Kill() {
 	p.mu.Lock()
