@@ -3,6 +3,7 @@
 //! An endpoint decodes parameters and body, calls the engine and renders the answer; it decides nothing about kinds.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/{installer.go,handlers}.
 
+mod apply;
 pub(crate) mod body;
 mod connect;
 mod create;
@@ -91,8 +92,8 @@ impl Call<'_> {
     fn apply(&mut self, options: &WriteOptions, request: &Request) {
         self.ctx.dry_run = options.dry_run;
         self.ctx.field_manager = if options.field_manager.is_empty() {
-            let agent = request.parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-            agent.unwrap_or("unknown").split('/').next().unwrap_or_default().to_string()
+            let agent = request.parts.headers.get(http::header::USER_AGENT).map(|value| value.as_bytes());
+            options::manager_of_agent(&String::from_utf8_lossy(agent.unwrap_or_default()))
         } else {
             options.field_manager.clone()
         };
@@ -115,6 +116,11 @@ pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Respon
         name: info.name.clone(),
     };
     let ctx = RequestContext::new(request.user.clone(), target, state.engine.clone());
+    if !connect::is_stream(&info.subresource) {
+        let collection = request.is(&Method::GET) && (info.parts.len() == 1 || info.verb_in_path);
+        let route = if collection { negotiation::Route::Collection } else { negotiation::Route::Single };
+        route.accepts(&request.parts.headers)?;
+    }
     let mut call = Call { state, resource, ctx };
     let mut result = dispatch(&mut call, request).await;
     let warnings = call.ctx.take_warnings();
@@ -132,11 +138,6 @@ pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Respon
 }
 
 /// Upstream's answer differs between an unknown group (its router has nothing there) and an unknown resource.
-    if !connect::is_stream(&info.subresource) {
-        let collection = request.is(&Method::GET) && (info.parts.len() == 1 || info.verb_in_path);
-        let route = if collection { negotiation::Route::Collection } else { negotiation::Route::Single };
-        route.accepts(&request.parts.headers)?;
-    }
 fn unknown(state: &Arc<State>, info: &RequestInfo) -> Result<Response<Body>, Status> {
     if info.api_prefix == "apis" && !state.engine.resources.has_group(&info.api_group) {
         return Ok(respond::page_not_found());
