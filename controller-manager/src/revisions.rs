@@ -26,11 +26,14 @@ pub(crate) fn owner_index(revision: &ControllerRevision) -> Vec<String> {
     }]
 }
 
-/// The patch that restores `template`.
+/// The patch that restores `template`. Its keys are sorted: upstream's clients compare revisions byte by byte with what they
+/// would write.
 pub(crate) fn data(template: &PodTemplateSpec) -> Value {
     let mut template = to_value(template);
     template["$patch"] = json!("replace");
-    without_nulls(json!({"spec": {"template": template}}))
+    let mut data = without_nulls(json!({"spec": {"template": template}}));
+    data.sort_all_objects();
+    data
 }
 
 fn without_nulls(value: Value) -> Value {
@@ -65,4 +68,22 @@ pub(crate) fn max(revisions: &[Arc<ControllerRevision>]) -> i64 {
 /// The wire form of the data.
 pub(crate) fn raw(data: Value) -> RawExtension {
     RawExtension(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_written_as_upstream_writes_it() {
+        let template: PodTemplateSpec = serde_json::from_value(json!({
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "web:1", "resources": {}}], "restartPolicy": "Always"},
+        }))
+        .unwrap();
+        assert_eq!(
+            data(&template).to_string(),
+            r#"{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"image":"web:1","name":"web","resources":{}}],"restartPolicy":"Always"}}}}"#
+        );
+    }
 }

@@ -49,7 +49,7 @@ pub(super) async fn computed(
     computed: Option<Arc<dyn Computed>>,
 ) -> Result<Response<Body>, Status> {
     let computed = computed.ok_or_else(respond::method_not_allowed)?;
-    let output = request.output()?;
+    let output = request.output_without_table()?;
     let (object, _) = decode_other(call, request).await?;
     let object = computed.create(&call.ctx, object).await?;
     Ok(respond::value(201, &object, &output))
@@ -123,6 +123,56 @@ pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Res
     Ok(respond::value(201, &status, &output))
 }
 
+/// Says on the pod that it goes because it was evicted: Jobs count such failures apart.
+/// Upstream: addConditionAndDeletePod.
+async fn mark_evicted(call: &mut Call<'_>, delete: &mut DeleteOptions) -> Result<(), Status> {
+    let now = call.ctx.timestamp();
+    let preconditions = delete.clone();
+    let resource = call.resource;
+    let mut change = |mut pod: Value| {
+        check_preconditions(resource, &pod, &preconditions)?;
+        let evicted = json!({
+            "type": "DisruptionTarget", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+            "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+        });
+        set_condition(&mut pod, evicted);
+        Ok(pod)
+    };
+    let options = WriteOptions { kind: "UpdateOptions", ..WriteOptions::default() };
+    let update = Update {
+        resource,
+        mode: Mode::Direct,
+        options: &options,
+        change: &mut change,
+        ownership: Ownership::Kept,
+        authorize_create: &|| Ok(()),
+    };
+    let engine = call.engine().clone();
+    let written = engine.update(&mut call.ctx, update).await?;
+    // The precondition held; from here on the version is ours.
+    if let (Some(version), Served::Entry(entry)) = (&mut delete.resource_version, &written.served) {
+        *version = entry.mod_revision.0.to_string();
+    }
+    Ok(())
+}
+
+/// Puts a condition among a pod's, in place of one of its type unless that says the same.
+fn set_condition(pod: &mut Value, condition: Value) {
+    if !pod["status"].is_object() {
+        pod["status"] = json!({});
+    }
+    if !pod["status"]["conditions"].is_array() {
+        pod["status"]["conditions"] = json!([]);
+    }
+    if let Some(conditions) = pod["status"]["conditions"].as_array_mut() {
+        match conditions.iter_mut().find(|own| own["type"] == condition["type"]) {
+            Some(own) if own["status"] == condition["status"] => {}
+            Some(own) => *own = condition,
+            None => conditions.push(condition),
+        }
+    }
+}
+
 fn bind(mut pod: Value, binding: &Value, node: &str, now: &str, pods: &meta::GroupResource) -> Result<Value, Status> {
     let name = meta::name(&pod).to_string();
     let conflict = |why: String| Err(Status::conflict(pods, &name, &why));
@@ -151,19 +201,7 @@ fn bind(mut pod: Value, binding: &Value, node: &str, now: &str, pods: &meta::Gro
         }
     }
     let scheduled = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
-    if !pod["status"].is_object() {
-        pod["status"] = json!({});
-    }
-    if !pod["status"]["conditions"].is_array() {
-        pod["status"]["conditions"] = json!([]);
-    }
-    if let Some(conditions) = pod["status"]["conditions"].as_array_mut() {
-        match conditions.iter_mut().find(|condition| condition["type"] == "PodScheduled") {
-            Some(own) if own["status"] == "True" => {}
-            Some(own) => *own = scheduled,
-            None => conditions.push(scheduled),
-        }
-    }
+    set_condition(&mut pod, scheduled);
     Ok(pod)
 }
 
@@ -180,6 +218,9 @@ pub(super) async fn eviction(call: &mut Call<'_>, request: Request) -> Result<Re
     call.ctx.dry_run = delete.dry_run;
     let engine = call.engine().clone();
     super::delete::ask_budgets(&engine, call, &delete).await?;
+    if !delete.dry_run {
+        mark_evicted(call, &mut delete).await?;
+    }
     engine.delete(call.resource, &call.ctx, &delete).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(respond::value(201, &status, &output))

@@ -57,6 +57,12 @@ impl Request {
         Ok(Output { gzip: output.gzip && self.may_gzip, ..output })
     }
 
+    /// As [`Request::output`], for what has no rows.
+    pub(crate) fn output_without_table(&self) -> Result<Output, Status> {
+        let output = Output::negotiate_without_table(&self.parts.headers, &self.query)?;
+        Ok(Output { gzip: output.gzip && self.may_gzip, ..output })
+    }
+
     /// As [`Request::output`], for what has no shape but its own.
     pub(crate) fn output_unshaped(&self) -> Result<Output, Status> {
         let output = self.output()?;
@@ -229,6 +235,8 @@ async fn subresource(call: &mut Call<'_>, request: Request) -> Result<Response<B
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
+        // What a proxy carries is the backend's to understand.
+        Method::HEAD | Method::OPTIONS if subresource.name == "proxy" => "get",
         _ => return Err(respond::method_not_allowed()),
     };
     if !subresource.verbs.iter().any(|own| own == verb) {

@@ -36,6 +36,7 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("discovery.k8s.io", "endpointslices") => &discovery::EndpointSlice,
         ("autoscaling", "horizontalpodautoscalers") => &autoscaling::HorizontalPodAutoscaler,
         ("certificates.k8s.io", "certificatesigningrequests") => &certificates::SigningRequest,
+        ("certificates.k8s.io", "clustertrustbundles") => &certificates::ClusterTrustBundle,
         ("networking.k8s.io", "ingressclasses") => &networking::IngressClass,
         ("networking.k8s.io", "ingresses") => &networking::Ingress,
         ("networking.k8s.io", "ipaddresses") => &networking::addresses::IpAddress,
@@ -117,6 +118,32 @@ const RETURNS_DELETED: &[(&str, &str)] = &[
 /// Does a delete answer with the deleted object?
 pub(crate) fn returns_deleted_object(group: &str, resource: &str) -> bool {
     RETURNS_DELETED.contains(&(group, resource))
+}
+
+const EDITABLE_METADATA: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
+
+/// Resources whose subresources may not change metadata, and the fields that are kept. Elsewhere `/status` takes metadata too.
+/// Upstream: ResetObjectMetaForStatus in the strategies.
+const KEPT_BY_SUBRESOURCES: &[(&str, &str, &[&str])] = &[
+    ("", "pods", EDITABLE_METADATA),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies", EDITABLE_METADATA),
+    ("apps", "deployments", &["labels"]),
+    ("certificates.k8s.io", "podcertificaterequests", EDITABLE_METADATA),
+    ("flowcontrol.apiserver.k8s.io", "flowschemas", EDITABLE_METADATA),
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", EDITABLE_METADATA),
+    ("internal.apiserver.k8s.io", "storageversions", EDITABLE_METADATA),
+    ("networking.k8s.io", "servicecidrs", EDITABLE_METADATA),
+    ("resource.k8s.io", "devicetaintrules", EDITABLE_METADATA),
+    ("resource.k8s.io", "resourceclaims", EDITABLE_METADATA),
+    ("storage.k8s.io", "csinodes", EDITABLE_METADATA),
+    ("storage.k8s.io", "volumeattachments", EDITABLE_METADATA),
+    ("storagemigration.k8s.io", "storageversionmigrations", EDITABLE_METADATA),
+];
+
+/// The fields of metadata that subresources of this resource leave as they are.
+pub(crate) fn kept_by_subresources(group: &str, resource: &str) -> &'static [&'static str] {
+    let row = KEPT_BY_SUBRESOURCES.iter().find(|row| (row.0, row.1) == (group, resource));
+    row.map_or(&[], |row| row.2)
 }
 
 /// Events disappear this long after their last write. Upstream: --event-ttl.

@@ -76,6 +76,17 @@ pub fn keep_system_fields(new: &mut Value, old: &Value) {
     metadata.shift_remove("selfLink");
 }
 
+/// Takes `fields` of metadata from `old`, absence too.
+pub fn keep_fields(new: &mut Value, old: &Value, fields: &[&str]) {
+    let Some(metadata) = meta::metadata_mut(new) else { return };
+    for field in fields {
+        match meta::metadata(old).and_then(|old| old.get(*field)) {
+            Some(value) => drop(metadata.insert((*field).to_owned(), value.clone())),
+            None => drop(metadata.shift_remove(*field)),
+        }
+    }
+}
+
 /// Drops repeated owner references; their uids are returned for the warning. Upstream: dedupOwnerReferences.
 pub fn deduplicate_owners(object: &mut Value) -> Vec<String> {
     let Some(owners) =

@@ -12,6 +12,7 @@ mod tests;
 mod update;
 
 pub use delete::Deleted;
+pub(crate) use delete::check_preconditions;
 pub use update::{Change, Mode, Update};
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@
 use api::field::ErrorList;
 use api::names::NameRule;
 use api::status::Status;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::context::RequestContext;
 
@@ -79,8 +79,8 @@ pub trait Strategy: Send + Sync {
     }
 
     /// Normalises an update through a subresource (`status`, `approval`, `finalize`, `ephemeralcontainers`, `resize`...).
-    /// Default: everything but `metadata` and `status` is taken from `old`, and labels, annotations, finalizers and
-    /// ownerReferences are too. Override for what the subresource may change.
+    /// Default: everything but `metadata` and `status` is taken from `old`. Override for what the subresource may change.
+    /// Where metadata is not its to change either, `list::kept_by_subresources` says so.
     fn prepare_for_subresource_update(&self, ctx: &RequestContext, subresource: &str, new: &mut Value, old: &Value) {
         let _ = (ctx, subresource);
         take_only_status(new, old);
@@ -165,34 +165,18 @@ pub struct Generic;
 
 impl Strategy for Generic {}
 
-/// Makes `new` the old object with new's `status`: what most status subresources do.
+/// Makes `new` the old object with new's `metadata` and `status`: what most status subresources do.
 pub fn take_only_status(new: &mut Value, old: &Value) {
-    const KEPT: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
     let (Some(object), Some(old)) = (new.as_object_mut(), old.as_object()) else { return };
-    let status = object.remove("status");
-    let mut metadata = object.remove("metadata").unwrap_or_default();
-    let mut merged = Map::with_capacity(old.len() + 1);
+    let mut taken = std::mem::take(object);
     for (key, value) in old {
         match key.as_str() {
-            "metadata" => {
-                if let Some(fields) = metadata.as_object_mut() {
-                    for kept in KEPT {
-                        match value.get(kept) {
-                            Some(value) => fields.insert(kept.to_string(), value.clone()),
-                            None => fields.remove(kept),
-                        };
-                    }
-                }
-                merged.insert(key.clone(), metadata.take());
-            }
+            "metadata" => drop(object.insert(key.clone(), taken.remove(key).unwrap_or_default())),
             "status" => {}
-            _ => {
-                merged.insert(key.clone(), value.clone());
-            }
+            _ => drop(object.insert(key.clone(), value.clone())),
         }
     }
-    if let Some(status) = status {
-        merged.insert("status".to_string(), status);
+    if let Some(status) = taken.remove("status") {
+        object.insert("status".to_string(), status);
     }
-    *object = merged;
 }

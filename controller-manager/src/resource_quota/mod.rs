@@ -1,6 +1,6 @@
 //! resourcequota-controller: keeps `status.used` of quotas by what there is.
 //!
-//! The API server adds to it when it admits an object; this controller takes away what is gone and corrects the rest.
+//! Admission holds a namespace to its quotas by counting objects itself: what is written here is what users read.
 //! Pods, services and claims are weighed; other objects are only counted, by metadata watches started for what some
 //! quota really counts.
 //!
@@ -28,7 +28,7 @@ use crate::{meta, pods};
 use plan::{Counted, Snapshot};
 
 const WORKERS: usize = 5;
-/// How often a quota is corrected for what was admitted but never stored.
+/// How often a quota is counted anew, whatever was missed.
 const RESYNC: Duration = Duration::from_secs(300);
 
 type MetadataInformer = Informer<PartialObjectMeta<DynamicObject>>;
@@ -61,7 +61,7 @@ pub(crate) async fn run(context: Context, name: &'static str) {
     let (on_pod, on_service, on_claim) = (state.clone(), state.clone(), state.clone());
     controller
         .watch(&state.quotas, |change: &Change<ResourceQuota>, queue| {
-            // Not what changes in its status: the API server has just added there what may not be in the caches yet.
+            // What changes in its status is our own, or put there on purpose.
             if !matches!(change, Change::Applied { old: Some(old), new } if old.spec == new.spec) {
                 queue.add(Key::of(&**change.object()));
             }
@@ -74,17 +74,17 @@ pub(crate) async fn run(context: Context, name: &'static str) {
                     pod.status.as_ref().and_then(|status| status.resources.clone()),
                 )
             };
-            if frees(change, |old, new| weight(old) != weight(new)) {
+            if affects(change, |old, new| weight(old) != weight(new)) {
                 on_pod.queue_namespace(&change.object().metadata);
             }
         })
         .watch(&state.services, move |change: &Change<Service>, _| {
-            if frees(change, |old, new| old.spec != new.spec) {
+            if affects(change, |old, new| old.spec != new.spec) {
                 on_service.queue_namespace(&change.object().metadata);
             }
         })
         .watch(&state.claims, move |change: &Change<PersistentVolumeClaim>, _| {
-            if frees(change, |old, new| old.spec != new.spec || old.status != new.status) {
+            if affects(change, |old, new| old.spec != new.spec || old.status != new.status) {
                 on_claim.queue_namespace(&change.object().metadata);
             }
         })
@@ -92,13 +92,11 @@ pub(crate) async fn run(context: Context, name: &'static str) {
         .await;
 }
 
-/// Whether a change may have made use smaller or moved it. Objects that are new have been counted by the API server;
-/// counting them again from caches that lag behind would give back quota that is in use.
-fn frees<K>(change: &Change<K>, moves: impl Fn(&K, &K) -> bool) -> bool {
+/// Whether a change may have changed what is used; `moves` says so of an object that was there before.
+fn affects<K>(change: &Change<K>, moves: impl Fn(&K, &K) -> bool) -> bool {
     match change {
         Change::Applied { old: Some(old), new } => moves(old, new),
-        Change::Applied { old: None, .. } => false,
-        Change::Deleted(_) => true,
+        Change::Applied { old: None, .. } | Change::Deleted(_) => true,
     }
 }
 
@@ -161,7 +159,7 @@ impl State {
         let (state, mut changes) = (self.clone(), informer.subscribe());
         component::spawn_until("quota counter", &self.context.shutdown, async move {
             while let Some(change) = changes.next().await {
-                if frees(&change, |_, _| false) {
+                if affects(&change, |_, _| false) {
                     state.queue_namespace(&change.object().metadata);
                 }
             }

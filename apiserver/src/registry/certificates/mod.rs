@@ -1,5 +1,7 @@
-//! The group certificates.k8s.io: CertificateSigningRequests.
+//! The group certificates.k8s.io: CertificateSigningRequests, and a file for ClusterTrustBundles.
 //! Upstream: pkg/registry/certificates/certificates/strategy.go, pkg/apis/certificates/validation.
+
+mod cluster_trust_bundle;
 
 use api::field::{BadValue, Error, ErrorList, Path};
 use api::names::{self, NameRule};
@@ -9,6 +11,8 @@ use x509_parser::prelude::{FromDer, X509CertificationRequest};
 use super::fields::{At, at, base64_field, items, items_mut, object_mut, remove, set, text};
 use super::strategy::{Strategy, take_only_status};
 use crate::context::RequestContext;
+
+pub use cluster_trust_bundle::ClusterTrustBundle;
 
 const USAGES: [&str; 23] = [
     "any",
@@ -178,7 +182,7 @@ fn certificate(status: &Value) -> Result<(), String> {
 }
 
 /// Upstream: ValidateSignerName.
-fn signer_name(at: &At<'_>, errors: &mut ErrorList) {
+pub(crate) fn signer_name(at: &At<'_>, errors: &mut ErrorList) {
     let name = at.str();
     if name.is_empty() {
         errors.push(at.required(""));

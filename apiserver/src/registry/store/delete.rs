@@ -173,7 +173,7 @@ impl Engine {
 }
 
 /// What the request may not insist on.
-fn check_preconditions(resource: &Resource, old: &Value, options: &DeleteOptions) -> Result<(), Status> {
+pub(crate) fn check_preconditions(resource: &Resource, old: &Value, options: &DeleteOptions) -> Result<(), Status> {
     let conflict = |why: String| Err(Status::conflict(&resource.group_kind_as_resource(), meta::name(old), &why));
     if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != meta::uid(old)) {
         return conflict(format!(

@@ -15,7 +15,7 @@ use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{encode, managed_fields, metadata};
+use crate::registry::{encode, list, managed_fields, metadata};
 
 /// Which rules an update follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +157,11 @@ impl Engine {
             meta::set_generation(new, generation);
         }
         match update.mode {
-            Mode::Subresource(subresource) => strategy.prepare_for_subresource_update(ctx, subresource, new, old),
+            Mode::Subresource(subresource) => {
+                let kept = list::kept_by_subresources(&resource.info.group, &resource.info.plural);
+                metadata::keep_fields(new, old, kept);
+                strategy.prepare_for_subresource_update(ctx, subresource, new, old);
+            }
             _ => {
                 if resource.has_status() {
                     keep_status(new, old);

@@ -3,6 +3,7 @@
 use api::field::{Error, ErrorList};
 use api::names;
 
+use super::super::certificates::signer_name;
 use super::super::fields::At;
 use super::env::{VOLUME_FIELDS, field_selector, resource_selector};
 use super::mount::{Volumes, local_unreserved_path, no_backsteps};
@@ -249,6 +250,21 @@ fn projected<'a>(at: &At<'a>, errors: &mut ErrorList) {
             let path = bundle.value["path"].as_str().unwrap_or_default();
             claim(path, path, errors);
         }
+        if source.has("podCertificate") {
+            let certificate = source.field("podCertificate");
+            pod_certificate(&certificate, errors);
+            let paths = CERTIFICATE_PATHS.map(|field| certificate.field(field));
+            for path in paths.iter().filter(|path| !path.is_empty()) {
+                local_unreserved_path(path, errors);
+                claim(path.value.as_str().unwrap_or_default(), path.str(), errors);
+            }
+            if paths.iter().all(At::is_empty) {
+                errors.push(
+                    certificate
+                        .required("specify at least one of credentialBundlePath, keyPath, and certificateChainPath"),
+                );
+            }
+        }
         if given > 1 {
             errors.push(source.forbidden("may not specify more than 1 volume type per source"));
         }
@@ -278,6 +294,34 @@ fn trust_bundle(at: &At<'_>, errors: &mut ErrorList) {
     local_unreserved_path(&at.field("path"), errors);
 }
 
+const CERTIFICATE_PATHS: [&str; 3] = ["credentialBundlePath", "keyPath", "certificateChainPath"];
+const KEY_TYPES: [&str; 6] = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
+
+/// A key and certificate for the pod, but for where they are written.
+fn pod_certificate(at: &At<'_>, errors: &mut ErrorList) {
+    const DAY: i64 = 24 * 60 * 60;
+    let signer = at.field("signerName");
+    signer_name(&signer, errors);
+    for (key, _) in at.field("userAnnotations").entries() {
+        errors.extend(names::is_domain_prefixed_key(&at.path.child("userAnnotations"), &key.to_lowercase()));
+    }
+    if !KEY_TYPES.contains(&at.text("keyType")) {
+        errors.push(at.field("keyType").not_supported(&KEY_TYPES));
+    }
+    let expiration = at.field("maxExpirationSeconds");
+    if !expiration.is_set() {
+        return;
+    }
+    if expiration.int() < 3600 {
+        errors.push(expiration.invalid_int("if provided, maxExpirationSeconds must be >= 3600"));
+    }
+    let host = signer.str().split('/').next().unwrap_or_default();
+    let longest = if host == "kubernetes.io" || host.ends_with(".kubernetes.io") { DAY } else { 91 * DAY };
+    if expiration.int() > longest {
+        errors.push(expiration.invalid_int(format!("if provided, maxExpirationSeconds must be <= {longest}")));
+    }
+}
+
 /// Upstream: ValidateCSIDriverName.
 pub(crate) fn driver_name(at: &At<'_>, errors: &mut ErrorList) {
     if !required_text(at, errors) {
@@ -287,4 +331,38 @@ pub(crate) fn driver_name(at: &At<'_>, errors: &mut ErrorList) {
         errors.push(Error::too_long(&at.path, 63));
     }
     named(at, names::is_dns1123_subdomain(&at.str().to_lowercase()), errors);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::field::Path;
+    use serde_json::{Value, json};
+
+    fn faults(certificate: Value) -> String {
+        let volume = json!({"sources": [{"podCertificate": certificate}]});
+        let mut errors = ErrorList::new();
+        projected(&At::new(&volume, Path::new("projected")), &mut errors);
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn pod_certificates_live_an_hour_to_91_days_those_of_kubernetes_signers_a_day() {
+        let lasting = |signer: &str, seconds: i64| {
+            faults(json!({"signerName": signer, "keyType": "ED25519", "keyPath": "key", "maxExpirationSeconds": seconds}))
+        };
+        assert_eq!(lasting("example.com/foo", 3600), "");
+        assert!(lasting("example.com/foo", 3599).contains("if provided, maxExpirationSeconds must be >= 3600"));
+        assert_eq!(lasting("example.com/foo", 91 * 86400), "");
+        assert!(lasting("example.com/foo", 91 * 86400 + 1).contains("maxExpirationSeconds must be <= 7862400"));
+        assert!(lasting("kubernetes.io/foo", 86401).contains("maxExpirationSeconds must be <= 86400"));
+    }
+
+    #[test]
+    fn pod_certificates_are_written_somewhere_once() {
+        assert!(faults(json!({"signerName": "a.b/c", "keyType": "ED25519"})).contains("specify at least one of"));
+        let twice = json!({"signerName": "a.b/c", "keyType": "RSA1024", "keyPath": "x", "certificateChainPath": "x"});
+        assert!(faults(twice.clone()).contains("conflicting duplicate paths"));
+        assert!(faults(twice).contains("supported values: \"ECDSAP256\""));
+    }
 }
