@@ -79,6 +79,34 @@ func attempt(now object, c history.Call) object {
 
 // linearizable: for each object there is an order of its calls that agrees with real time.
 func (j *judge) linearizable() {
+	byKey := j.operations()
+	// Two at a time: the machines this runs on have two cores.
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	slots := make(chan struct{}, 2)
+	for key, operations := range byKey {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			result := porcupine.CheckOperationsTimeout(model, operations, patience)
+			mu.Lock()
+			defer mu.Unlock()
+			j.checked(RuleLinear, len(operations))
+			switch result {
+			case porcupine.Illegal:
+				j.fail(RuleLinear, "no order of the %d calls on %s explains their answers; it breaks near %s",
+					len(operations), key, breaks(operations))
+			case porcupine.Unknown:
+				j.fail(RuleLinear, "not decided for %s within %v (%d calls)", key, patience, len(operations))
+			}
+		})
+	}
+	group.Wait()
+}
+
+// operations are the calls on each object, as porcupine takes them. A consistent list is
+// a read of every object there ever was.
+func (j *judge) operations() map[history.Key][]porcupine.Operation {
 	byKey := map[history.Key][]porcupine.Operation{}
 	for _, c := range j.calls {
 		switch {
@@ -89,56 +117,33 @@ func (j *judge) linearizable() {
 				byKey[c.Key] = append(byKey[c.Key], operation)
 			}
 		case c.Result == history.OK && c.Listing.Consistent:
-			for _, read := range reads(c) {
-				byKey[read.Key] = append(byKey[read.Key], operation(read, int64(c.Listing.FirstEnd)))
+			for key := range j.line.byKey {
+				if key.Resource == c.Key.Resource {
+					byKey[key] = append(byKey[key], operation(read(c, key), int64(c.Listing.FirstEnd)))
+				}
 			}
 		}
 	}
-	for _, deletion := range j.unclaimed() {
-		byKey[deletion.Input.(history.Call).Key] = append(byKey[deletion.Input.(history.Call).Key], deletion)
+	for _, c := range j.unclaimed() {
+		byKey[c.Key] = append(byKey[c.Key], operation(c, int64(c.End)))
 	}
-	// A list that was empty of a key is a read of it, too.
-	keys := slices.SortedFunc(maps.Keys(byKey), func(a, b history.Key) int {
-		return slices.Compare([]string{a.Resource, a.Name}, []string{b.Resource, b.Name})
-	})
-	for _, c := range j.calls {
-		if c.Verb != history.List || c.Result != history.OK || !c.Listing.Consistent {
-			continue
-		}
-		for _, key := range keys {
-			if _, there := c.Listing.Items[key.Name]; !there && key.Resource == c.Key.Resource {
-				absent := history.Call{Client: c.Client, Verb: history.Get, Key: key, Begin: c.Begin, Result: history.Refused, Code: 404}
-				byKey[key] = append(byKey[key], operation(absent, int64(c.Listing.FirstEnd)))
-			}
-		}
+	return byKey
+}
+
+// read is what a list says of one object.
+func read(list history.Call, key history.Key) history.Call {
+	c := history.Call{Client: list.Client, Verb: history.Get, Key: key, Begin: list.Begin, End: list.Listing.FirstEnd}
+	if found, there := list.Listing.Items[key.Name]; there {
+		c.Result, c.Answer = history.OK, found
+	} else {
+		c.Result, c.Code = history.Refused, 404
 	}
-	// Two at a time: the machines this runs on have two cores.
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	slots := make(chan struct{}, 2)
-	for _, key := range keys {
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
-			result := porcupine.CheckOperationsTimeout(model, byKey[key], patience)
-			mu.Lock()
-			defer mu.Unlock()
-			j.checked(RuleLinear, len(byKey[key]))
-			switch result {
-			case porcupine.Illegal:
-				j.fail(RuleLinear, "no order of the %d calls on %s explains their answers; it breaks near %s",
-					len(byKey[key]), key, breaks(byKey[key]))
-			case porcupine.Unknown:
-				j.fail(RuleLinear, "not decided for %s within %v (%d calls)", key, patience, len(byKey[key]))
-			}
-		})
-	}
-	group.Wait()
+	return c
 }
 
 // unclaimed are the deletions that a watch saw and nobody was told of: each is the work
 // of a delete whose answer was lost, and happened between its call and the event.
-func (j *judge) unclaimed() []porcupine.Operation {
+func (j *judge) unclaimed() []history.Call {
 	claimed := map[string]bool{}
 	lost := map[history.Key][]history.Call{}
 	for _, c := range j.calls {
@@ -149,7 +154,7 @@ func (j *judge) unclaimed() []porcupine.Operation {
 			lost[c.Key] = append(lost[c.Key], c)
 		}
 	}
-	var operations []porcupine.Operation
+	var deletes []history.Call
 	for _, revision := range slices.Sorted(maps.Keys(j.line.changes)) {
 		deletion, seen := j.line.changes[revision], j.line.seen[revision]
 		if !deletion.deleted || claimed[deletion.version.UID] || !j.line.coveredWhole(deletion.key.Resource) {
@@ -162,10 +167,11 @@ func (j *judge) unclaimed() []porcupine.Operation {
 			continue
 		}
 		c := candidates[0]
-		c.Result, c.Precondition, c.Answer = history.OK, 0, history.Version{UID: deletion.version.UID}
-		operations = append(operations, operation(c, int64(seen)))
+		c.Result, c.End, c.Precondition = history.OK, seen, 0
+		c.Answer = history.Version{UID: deletion.version.UID}
+		deletes = append(deletes, c)
 	}
-	return operations
+	return deletes
 }
 
 // operation is a call as porcupine takes it, and whether it says anything at all.
@@ -194,18 +200,6 @@ func (j *judge) operation(c history.Call) (porcupine.Operation, bool) {
 
 func operation(c history.Call, until int64) porcupine.Operation {
 	return porcupine.Operation{ClientId: c.Client, Input: c, Call: int64(c.Begin), Return: until}
-}
-
-// reads are what a list says of the objects it has.
-func reads(c history.Call) []history.Call {
-	var all []history.Call
-	for _, name := range slices.Sorted(maps.Keys(c.Listing.Items)) {
-		key := history.Key{Resource: c.Key.Resource, Name: name}
-		all = append(all, history.Call{
-			Client: c.Client, Verb: history.Get, Key: key, Begin: c.Begin, Result: history.OK, Answer: c.Listing.Items[name],
-		})
-	}
-	return all
 }
 
 // breaks names the first call to return of those that fit into no order.

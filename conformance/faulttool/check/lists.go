@@ -106,7 +106,9 @@ func (j *judge) listing(who, resource string, l *history.Listing, selecting bool
 		}
 		last, known := j.line.at(key, l.Revision)
 		found, there := l.Items[key.Name]
-		if !known || !j.line.covers(resource, last.version.Revision, l.Revision) && !j.certain(last, there, found) {
+		// An older state than a known one is wrong even if some changes went unseen.
+		older := there && found.Revision < last.version.Revision
+		if !known || !older && !j.line.covers(resource, last.version.Revision, l.Revision) {
 			continue
 		}
 		expected := !last.deleted && (!selecting || history.Selected(last.version.Token))
@@ -119,9 +121,4 @@ func (j *judge) listing(who, resource string, l *history.Listing, selecting bool
 			j.fail(rule, "%s of %s at %d has %s of revision %d, not of %d", who, resource, l.Revision, last, found.Revision, last.version.Revision)
 		}
 	}
-}
-
-// certain: wrong even if some changes went unseen. An older state than one that is known.
-func (j *judge) certain(last change, there bool, found history.Version) bool {
-	return there && found.Revision < last.version.Revision
 }
