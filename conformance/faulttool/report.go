@@ -54,6 +54,7 @@ func (r *runner) judge(report check.Report, took time.Duration) (bool, error) {
 
 // keep writes the history, by which the folder stays; the error says where all is.
 func (r *runner) keep() error {
+	r.kept = true
 	file, err := os.Create(filepath.Join(r.dir, historyFile))
 	if err != nil {
 		return err

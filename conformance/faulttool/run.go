@@ -24,9 +24,8 @@ func run(ctx context.Context, o options) (bool, error) {
 		return false, err
 	}
 	r := &runner{options: o, dir: dir}
-	passed, err := r.run(ctx)
-	r.cleanUp(passed)
-	return passed, err
+	defer r.cleanUp()
+	return r.run(ctx)
 }
 
 // runner is one run.
@@ -40,6 +39,8 @@ type runner struct {
 	ended []string
 	// made counts the faults.
 	made map[string]int
+	// kept: the folder holds something to be looked at.
+	kept bool
 }
 
 func (r *runner) run(ctx context.Context) (bool, error) {
@@ -213,8 +214,8 @@ func lock(dir string) error {
 
 var held []*os.File
 
-// cleanUp ends what was started. After a failure the logs stay.
-func (r *runner) cleanUp(passed bool) {
+// cleanUp ends what was started, and takes the folder away unless it is to be kept.
+func (r *runner) cleanUp() {
 	if r.site.Proxy != nil {
 		r.site.Proxy.Close()
 	}
@@ -227,7 +228,7 @@ func (r *runner) cleanUp(passed bool) {
 		}
 		os.Remove(filepath.Join(r.dir, "disk.img"))
 	}
-	if passed {
+	if !r.kept {
 		os.RemoveAll(r.dir)
 	}
 }
