@@ -72,17 +72,32 @@ impl Parts {
         self.shutdown.clone()
     }
 
-    /// Waits for shutdown or a failure, then for all parts to end.
-    pub(crate) async fn run(mut self) -> Result<()> {
-        let outcome = tokio::select! {
-            () = self.shutdown.cancelled() => Ok(()),
-            Some(error) = self.failures.recv() => Err(error),
-        };
-        self.shutdown.cancel();
+    /// The failure of a part; waits for as long as there is none.
+    pub(crate) async fn failure(&mut self) -> anyhow::Error {
+        match self.failures.recv().await {
+            Some(error) => error,
+            // Never: we hold a sender.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for all parts to end, after shutdown.
+    pub(crate) async fn join(self) {
         for part in self.running {
             // A part that panicked was logged by its supervisor.
             let _ = part.await;
         }
+    }
+
+    /// Waits for shutdown or a failure, then for all parts to end.
+    pub(crate) async fn run(mut self) -> Result<()> {
+        let shutdown = self.shutdown();
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            failure = self.failure() => Err(failure),
+        };
+        shutdown.cancel();
+        self.join().await;
         outcome
     }
 }

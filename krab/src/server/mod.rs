@@ -43,17 +43,30 @@ async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
     let mut progress = Progress::new();
     let store = Arc::new(open_store(&options.data_dir).await?);
     progress.step(&format!("store open at revision {}", store.revision().0));
+    let mut parts = Parts::new(shutdown);
+    let outcome = serve_from(options, &store, &mut parts, progress).await;
+    shutdown.cancel();
+    parts.join().await;
+    store.close().await.context("the store did not close in order")?;
+    outcome
+}
 
+/// Starts everything above the store and runs until shutdown or a failure.
+async fn serve_from(options: &Options, store: &Arc<Store>, parts: &mut Parts, mut progress: Progress) -> Result<()> {
+    let shutdown = parts.shutdown();
     let plane = ControlPlane::start(plane_options(options), store.clone(), shutdown.clone()).await?;
     progress.step(&format!("API server listening on https://{}", plane.address));
     let merged = write_kubeconfig(options, &plane)?;
     progress.step(&format!("kubeconfig in {}", options.kubeconfig.display()));
 
-    let mut parts = Parts::new(shutdown);
-    start_control_loops(options, &plane, &mut parts);
+    start_control_loops(options, &plane, parts);
     let what = if options.with_node {
-        node::start(options, &plane, &mut parts).await?;
-        node::wait_until_ready(&plane, &options.node.name, &progress, shutdown).await?;
+        node::start(options, &plane, parts).await?;
+        // A kubelet that cannot run is no reason to wait for its node.
+        tokio::select! {
+            ready = node::wait_until_ready(&plane, &options.node.name, &progress, &shutdown) => ready?,
+            failure = parts.failure() => return Err(failure),
+        }
         if !shutdown.is_cancelled() {
             progress.step(&format!("node {} Ready", options.node.name));
         }
@@ -64,9 +77,10 @@ async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
     if !shutdown.is_cancelled() {
         progress.ready(what, &options.kubeconfig, merged);
     }
-    let outcome = parts.run().await;
-    store.close().await.context("the store did not close in order")?;
-    outcome
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        failure = parts.failure() => Err(failure),
+    }
 }
 
 async fn open_store(data_dir: &Path) -> Result<Store> {

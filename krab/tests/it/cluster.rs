@@ -10,6 +10,37 @@ use tempfile::TempDir;
 /// How long anything may take before the test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The flags of a control plane without a node, on a free port.
+pub(crate) const CONTROL_PLANE: &[&str] = &["--disable-node", "--bind-address=127.0.0.1", "--secure-port=0"];
+
+/// A folder for a cluster.
+pub(crate) fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("krab-it-").tempdir().expect("a folder can be made")
+}
+
+/// What `hack/arena` told about the machine it made.
+#[cfg(feature = "node-tests")]
+pub(crate) fn arena(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this inside hack/arena"))
+}
+
+/// The flags of a node in an arena. Its disk is the machine's, however full that is, so pods are not evicted for it.
+#[cfg(feature = "node-tests")]
+pub(crate) fn node_flags(folder: &Path) -> Vec<String> {
+    let config = folder.join("kubelet.yaml");
+    let text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
+                evictionHard: {memory.available: 100Mi, nodefs.available: 1%}\n";
+    std::fs::write(&config, text).expect("the folder is the test's own");
+    vec![
+        "--node-name=node-1".to_owned(),
+        format!("--advertise-address={}", arena("KRAB_ARENA_IP")),
+        format!("--container-runtime-endpoint=unix://{}", arena("KRAB_ARENA_SOCKET")),
+        format!("--cni-conf-dir={}", arena("KRAB_ARENA_CNI")),
+        format!("--cgroup-root={}", arena("KRAB_ARENA_CGROUP")),
+        format!("--kubelet-config={}", config.display()),
+    ]
+}
+
 /// One cluster; ends with the test.
 pub(crate) struct Cluster {
     folder: TempDir,
@@ -20,29 +51,29 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A control plane without a node, on a free port.
     pub(crate) fn control_plane() -> Self {
-        Self::start(&["--disable-node", "--bind-address=127.0.0.1", "--secure-port=0"])
+        Self::start(folder(), CONTROL_PLANE)
     }
 
     /// A control plane and a node inside an arena, Ready.
+    #[cfg(feature = "node-tests")]
     pub(crate) fn with_node() -> Self {
-        let arena = |name: &str| {
-            std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this inside hack/arena"))
-        };
-        let cluster = Self::start(&[
-            "--node-name=node-1",
-            &format!("--advertise-address={}", arena("KRAB_ARENA_IP")),
-            &format!("--container-runtime-endpoint=unix://{}", arena("KRAB_ARENA_SOCKET")),
-            &format!("--cni-conf-dir={}", arena("KRAB_ARENA_CNI")),
-            &format!("--cgroup-root={}", arena("KRAB_ARENA_CGROUP")),
-        ]);
+        let cluster = Self::with_starting_node();
         cluster.kubectl(&["wait", "--for=condition=Ready", "node/node-1", "--timeout=60s"]);
         cluster
             .wait("the default service account", || cluster.try_kubectl(&["get", "serviceaccount", "default"]).is_ok());
         cluster
     }
 
-    fn start(flags: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("krab-it-").tempdir().unwrap();
+    /// The same, whatever state its node is in.
+    #[cfg(feature = "node-tests")]
+    pub(crate) fn with_starting_node() -> Self {
+        let folder = folder();
+        let flags = node_flags(folder.path());
+        Self::start(folder, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Starts a server whose data are in `data` below the folder.
+    pub(crate) fn start(folder: TempDir, flags: &[&str]) -> Self {
         let mut arguments = vec!["server".to_owned(), format!("--data-dir={}", folder.path().join("data").display())];
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let mut cluster = Self { folder, arguments, server: None };
@@ -53,33 +84,34 @@ impl Cluster {
     /// Starts the server again on the same data.
     pub(crate) fn restart(&mut self) {
         assert!(self.server.is_none(), "it is running");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
+        let log = log.expect("the folder is the test's own");
         let server = Command::new(env!("CARGO_BIN_EXE_krab"))
             .args(&self.arguments)
             // The invoking user's own kubeconfig is not the test's to change.
             .env("HOME", self.folder.path())
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
+            .stdout(log.try_clone().expect("files can be shared"))
             .stderr(log)
             .spawn()
-            .unwrap();
+            .expect("krab was built for this test");
         self.server = Some(server);
         self.wait("/readyz", || self.try_kubectl(&["get", "--raw", "/readyz"]).is_ok());
     }
 
     /// Ends the server without a word.
     pub(crate) fn kill(&mut self) {
-        let mut server = self.server.take().unwrap();
-        server.kill().unwrap();
-        server.wait().unwrap();
+        let mut server = self.server.take().expect("it is running");
+        server.kill().expect("it is our child");
+        server.wait().expect("it is our child");
     }
 
     /// Ends the server in an orderly way; gives its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let mut server = self.server.take().unwrap();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(server.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        server.wait().unwrap().code()
+        let mut server = self.server.take().expect("it is running");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(server.id()).expect("pids are small"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it is our child");
+        server.wait().expect("it is our child").code()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -129,6 +161,12 @@ impl Cluster {
     /// `kubectl apply -f -` and the like.
     #[track_caller]
     pub(crate) fn feed(&self, arguments: &[&str], input: &str) -> String {
+        self.try_feed(arguments, input)
+            .unwrap_or_else(|error| panic!("kubectl {}: {error}\n{}", arguments.join(" "), self.log_tail()))
+    }
+
+    /// The same, which may be refused.
+    pub(crate) fn try_feed(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         use std::io::Write;
         let mut child = self
             .command(arguments)
@@ -136,10 +174,12 @@ impl Cluster {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        outcome(child.wait_with_output().unwrap())
-            .unwrap_or_else(|error| panic!("kubectl {}: {error}\n{}", arguments.join(" "), self.log_tail()))
+            .unwrap_or_else(|error| panic!("cannot run kubectl (set KUBECTL): {error}"));
+        let mut stdin = child.stdin.take().expect("it was piped");
+        // kubectl that refuses its arguments does not read.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        outcome(child.wait_with_output().expect("it is our child"))
     }
 
     /// A field of an object by JSONPath.
@@ -161,8 +201,13 @@ impl Cluster {
         }
     }
 
+    /// What the server has said so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
     fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
@@ -183,6 +228,7 @@ fn outcome(output: Output) -> Result<String, String> {
 }
 
 /// A file of the repository's surroundings that a variable names.
+#[cfg(feature = "node-tests")]
 pub(crate) fn surroundings(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: run ./hack/test"));
     let path = Path::new(&path).to_owned();

@@ -3,13 +3,15 @@
 use std::process::{Command, Output};
 
 fn krab(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_krab")).args(arguments).env_clear().output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_krab")).args(arguments).env_clear().output().expect("krab was built for this test")
 }
 
-fn complaint(arguments: &[&str]) -> String {
+/// What krab says when it refuses.
+#[track_caller]
+pub(crate) fn complaint(arguments: &[&str]) -> String {
     let output = krab(arguments);
-    assert!(!output.status.success());
-    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(text.trim_end().lines().count(), 1, "one sentence is enough: {text}");
     text
 }
@@ -49,4 +51,30 @@ fn a_port_in_use_is_named() {
     let text =
         complaint(&["server", "--disable-node", "--bind-address=127.0.0.1", &format!("--secure-port={port}"), &data]);
     assert!(text.contains(&port), "{text}");
+}
+
+#[test]
+fn components_have_upstreams_flags() {
+    for (name, flag) in [
+        ("kubelet", "--container-runtime-endpoint"),
+        ("kube-proxy", "--proxy-mode"),
+        ("kube-scheduler", "--leader-elect"),
+        ("kube-controller-manager", "--allocate-node-cidrs"),
+    ] {
+        let text = String::from_utf8(krab(&[name, "--help"]).stdout).unwrap();
+        assert!(text.contains(flag), "{name}: {text}");
+        let version = String::from_utf8(krab(&[name, "--version"]).stdout).unwrap();
+        assert_eq!(version, "Kubernetes v1.37.0\n");
+        assert!(complaint(&[name, "--nope"]).contains("unknown flag: --nope"));
+    }
+}
+
+#[test]
+fn certificates_are_issued_by_a_server_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = format!("--data-dir={}", folder.path().display());
+    let line =
+        ["certs", "node", &data, "--node-name=a", "--node-ip=10.0.0.2", "--server=https://10.0.0.1:6443", "--out=/o"];
+    assert!(complaint(&line).contains("no certificate authority"));
+    assert!(complaint(&line[..5]).contains("--server is needed"));
 }

@@ -1,6 +1,7 @@
 //! Stock kubectl against a control plane without a node.
 
 use crate::cluster::Cluster;
+use crate::command_line::complaint;
 
 const DEPLOYMENT: &str = "
 apiVersion: apps/v1
@@ -187,4 +188,13 @@ fn a_second_server_on_the_same_data_is_refused_and_sigterm_ends_in_order() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("another krab"), "{text}");
     assert_eq!(cluster.terminate(), Some(0));
+}
+
+#[test]
+fn a_data_directory_is_one_servers() {
+    let cluster = Cluster::control_plane();
+    let data = format!("--data-dir={}", cluster.path("data").display());
+    let text = complaint(&["server", "--disable-node", "--bind-address=127.0.0.1", "--secure-port=0", &data]);
+    assert!(text.contains("in use by another krab"), "{text}");
+    assert!(cluster.try_kubectl(&["get", "--raw", "/readyz"]).is_ok());
 }

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`command_line`] | nothing |
 //! | [`control_plane`] | kubectl (`KUBECTL`, or kubectl on the path) |
-//! | [`node`] | root and the surroundings that `hack/arena` makes; runs with `RUN_SLOW_TESTS=1`, as `./hack/test` does |
+//! | `node` | root and the surroundings that `hack/arena` makes; built with the feature `node-tests`, as `./hack/test` does |
 //!
-//! A test that lacks what it needs says so and fails; [`node`] is only built into the run when it is asked for by name.
+//! A test that lacks what it needs says so and fails.
 
 #![allow(clippy::disallowed_methods, reason = "tests wait for processes")]
 
 mod cluster;
 mod command_line;
 mod control_plane;
+#[cfg(feature = "node-tests")]
 mod node;

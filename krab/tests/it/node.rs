@@ -1,33 +1,45 @@
 //! A whole cluster on a real containerd: what issue 3 ends with. Each test has a cluster of its own in the one arena.
 
+mod faults;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::cluster::{Cluster, surroundings};
+use crate::cluster::{Cluster, arena, surroundings};
 
 const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.66.1";
-
-/// True when the slow tests are asked for; they cannot run anywhere else than in an arena.
-fn asked_for() -> bool {
-    std::env::var_os("RUN_SLOW_TESTS").is_some()
-}
 
 /// A cluster whose containerd has the images.
 fn cluster() -> Cluster {
     let images = surroundings("KRAB_IMAGES");
-    let socket = std::env::var("KRAB_ARENA_SOCKET").expect("run this inside hack/arena");
     for image in ["agnhost", "busybox"] {
         let archive = images.join(format!("{image}.tar"));
-        let status = std::process::Command::new("ctr")
-            .args(["-a", &socket, "-n", "k8s.io", "images", "import"])
-            .arg(&archive)
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "cannot import {}", archive.display());
+        assert!(ctr(&["images", "import", &archive.to_string_lossy()]).is_ok(), "cannot import {}", archive.display());
     }
     Cluster::with_node()
+}
+
+/// containerd's own client, in the namespace of Kubernetes.
+fn ctr(arguments: &[&str]) -> Result<String, String> {
+    let output = std::process::Command::new("ctr")
+        .args(["-a", &arena("KRAB_ARENA_SOCKET"), "-n", "k8s.io"])
+        .args(arguments)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// Pods with their container and how often it was restarted, a line each.
+fn containers(cluster: &Cluster) -> Vec<String> {
+    let path = "{range .items[*]}{.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}";
+    let mut lines: Vec<String> = cluster.field("pods", path).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 /// A pod in which to run commands.
@@ -52,9 +64,6 @@ fn from_host(url: &str) -> Result<String, String> {
 
 #[test]
 fn guestbook_works_by_name_by_address_and_by_node_port() {
-    if !asked_for() {
-        return;
-    }
     let cluster = cluster();
     let manifests = surroundings("KUBERNETES_SOURCE").join("test/e2e/testing-manifests/guestbook");
     for name in [
@@ -93,9 +102,6 @@ fn guestbook_works_by_name_by_address_and_by_node_port() {
 
 #[test]
 fn exec_logs_and_port_forward_reach_the_container() {
-    if !asked_for() {
-        return;
-    }
     let cluster = cluster();
     cluster.kubectl(&["run", "web", "--image", AGNHOST, "--port=8080", "--", "netexec", "--http-port=8080"]);
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod/web", "--timeout=60s"]);
@@ -135,9 +141,6 @@ fn exec_logs_and_port_forward_reach_the_container() {
 
 #[test]
 fn a_failing_container_backs_off_and_an_unready_pod_leaves_its_service() {
-    if !asked_for() {
-        return;
-    }
     let cluster = cluster();
     cluster.kubectl(&["run", "fails", "--image", AGNHOST, "--command", "--", "sh", "-c", "exit 7"]);
     cluster.wait("back-off", || {
@@ -175,18 +178,8 @@ spec:
 
 #[test]
 fn a_rolling_update_stays_within_its_bounds_and_deleting_leaves_nothing() {
-    if !asked_for() {
-        return;
-    }
     let cluster = cluster();
-    let containers = || {
-        let socket = std::env::var("KRAB_ARENA_SOCKET").unwrap();
-        let output = std::process::Command::new("ctr")
-            .args(["-a", &socket, "-n", "k8s.io", "containers", "list", "-q"])
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().lines().count()
-    };
+    let containers = || ctr(&["containers", "list", "-q"]).unwrap().lines().count();
     let folders = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
     let left = || (containers(), folders("/var/lib/kubelet/pods"), folders("/run/netns"));
     // What earlier tests left is nobody's in this cluster, so the kubelet removes it first.
@@ -232,18 +225,9 @@ fn a_rolling_update_stays_within_its_bounds_and_deleting_leaves_nothing() {
 
 #[test]
 fn after_kill_dash_nine_running_containers_are_adopted() {
-    if !asked_for() {
-        return;
-    }
     let mut cluster = cluster();
     cluster.kubectl(&["create", "deployment", "web", "--image", AGNHOST, "--replicas=2", "--", "/agnhost", "netexec"]);
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
-    let containers = |cluster: &Cluster| {
-        let path = "{range .items[*]}{.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}";
-        let mut lines: Vec<String> = cluster.field("pods", path).lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    };
     let before = containers(&cluster);
     cluster.kill();
     cluster.restart();
