@@ -13,7 +13,7 @@ var (
 	age      = regexp.MustCompile(`^(\d+[ydhms])+( ago)?$`)
 	address  = regexp.MustCompile(`\b10\.96\.\d{1,3}\.\d{1,3}\b`)
 	nodePort = regexp.MustCompile(`\b3[0-2]\d{3}\b`)
-	tooNew   = regexp.MustCompile(`((?:version|revision|current|resourceVersion)[\\":= (]+)\d+`)
+	tooNew   = regexp.MustCompile(`((?:version|revision|current|resourceVersion|record)[\\":= (]+)\d+`)
 	// generateName is a prefix a request gave.
 	generateName = regexp.MustCompile(`"generateName":\s*"([^"]*)"`)
 	// tokenVolume is a name that admission makes.
@@ -22,6 +22,8 @@ var (
 	textVersion = regexp.MustCompile(`^(\s*resourceVersion: )"\d+"$`)
 	// digits is all of a text; in protobuf only field numbers say which of them are revisions.
 	digits = regexp.MustCompile(`^\d+$`)
+	// scheme is a place in upstream's source, which a program built from modules calls otherwise than a release.
+	scheme = regexp.MustCompile(`scheme \?"[^"]*"`)
 	jwt    = regexp.MustCompile(`^eyJ[\w-]+\.[\w-]+\.[\w-]+$`)
 )
 
@@ -124,6 +126,7 @@ func (n *normaliser) text(key, text string) string {
 	text = n.replace(uid, text, "<uid>")
 	text = tokenVolume.ReplaceAllString(text, "kube-api-access-<generated>")
 	text = textVersion.ReplaceAllString(text, `$1"<version>"`)
+	text = scheme.ReplaceAllString(text, `scheme "<place>"`)
 	text = n.replace(moment, text, "<time>")
 	text = n.replace(address, text, "<address>")
 	text = n.replace(nodePort, text, "<port>")
