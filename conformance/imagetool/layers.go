@@ -121,6 +121,7 @@ func nginx(port int) layer {
 			return err
 		}
 		t.dir("/run", 0o755)
+		t.symlink("/var/run", "/run")
 		t.dir("/var/log/nginx", 0o755)
 		t.file("/srv/index.html", 0o644, []byte("<html>nginx</html>\n"))
 		t.file("/etc/nginx/nginx.conf", 0o644, fmt.Appendf(nil,
