@@ -17,6 +17,12 @@ pub trait Objects: Send + Sync {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
     /// All objects of a resource, of one namespace unless `namespace` is "".
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>>;
+    /// The pods bound to a node, of one namespace unless `namespace` is "". Others are not looked at.
+    fn pods_on(&self, node: &str, namespace: &str) -> Vec<Arc<Value>> {
+        let mut pods = self.list("", "pods", namespace);
+        pods.retain(|pod| pod["spec"]["nodeName"] == node);
+        pods
+    }
     /// When a raw key of the store was last written; zero if it is not there. For allocations, which are keys and no objects.
     fn key_revision(&self, key: &str) -> store::Revision {
         let _ = key;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::plugins::forbidden;
 use super::{Attributes, Operation, Validating};
 use crate::authorization::{self, Authorizer, Decision};
+use crate::registry::certificates;
 use crate::registry::fields::{at, text};
 use crate::registry::validation::same;
 
@@ -107,19 +108,14 @@ fn may(authorizer: &dyn Authorizer, attributes: Attributes<'_>, new: &Value, ver
 }
 
 fn check_subject(attributes: Attributes<'_>, new: &Value) -> Result<(), Status> {
-    use x509_parser::prelude::{FromDer, X509CertificationRequest};
     let refuse = |why: String| Err(forbidden(attributes, new, why));
-    let pem = crate::registry::fields::base64_field(&new["spec"], "request").unwrap_or_default();
-    let Ok((_, block)) = x509_parser::pem::parse_x509_pem(pem.as_bytes()) else {
-        return refuse("failed to parse CSR: PEM block type must be CERTIFICATE REQUEST".to_owned());
-    };
-    let request = match X509CertificationRequest::from_der(&block.contents) {
-        Ok((_, request)) => request,
-        Err(error) => return refuse(format!("failed to parse CSR: {error}")),
-    };
-    let mut groups = request.certification_request_info.subject.iter_organization();
-    if groups.any(|group| group.as_str().is_ok_and(|group| group == "system:masters")) {
-        return refuse(format!("use of {CLIENT_SIGNER} signer with system:masters group is not allowed"));
+    let is_master = certificates::parse(&new["spec"], |request| {
+        let mut groups = request.certification_request_info.subject.iter_organization();
+        groups.any(|group| group.as_str().is_ok_and(|group| group == "system:masters"))
+    });
+    match is_master {
+        Ok(false) => Ok(()),
+        Ok(true) => refuse(format!("use of {CLIENT_SIGNER} signer with system:masters group is not allowed")),
+        Err(error) => refuse(format!("failed to parse CSR: {error}")),
     }
-    Ok(())
 }

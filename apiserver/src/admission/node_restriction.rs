@@ -14,6 +14,7 @@ use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation};
 use crate::authorization::node::node_of;
 use crate::authorization::{self, Authorizer, Decision};
+use crate::registry::certificates;
 use crate::registry::core::pod::MIRROR_ANNOTATION;
 use crate::registry::fields::{at, items, remove, text};
 use crate::registry::validation::same;
@@ -103,6 +104,7 @@ impl NodeRestriction {
             ("coordination.k8s.io", "leases", _) => same_name(node, attributes, object, "node lease"),
             ("storage.k8s.io", "csinodes", _) => same_name(node, attributes, object, "CSINode"),
             ("resource.k8s.io", "resourceslices", _) => slice(node, attributes, object),
+            ("certificates.k8s.io", "certificatesigningrequests", _) => signing_request(node, attributes, object),
             _ => Ok(()),
         }
     }
@@ -304,6 +306,11 @@ fn node_object(node: &str, attributes: Attributes<'_>, object: &Value) -> Answer
             }
         }
         (Operation::Update, Some(old)) => {
+            let source = ["spec", "configSource"];
+            if !at(object, &source).is_null() && !same(at(object, &source), at(old, &source)) {
+                let node = quote(node);
+                return refuse(format!("node {node} is not allowed to update configSource to a new non-nil configSource"));
+            }
             for (path, what) in [(["spec", "taints"], "taints"), (["metadata", "ownerReferences"], "ownerReferences")] {
                 if !same(at(object, &path), at(old, &path)) {
                     return refuse(format!("node {} is not allowed to modify {what}", quote(node)));
@@ -313,6 +320,24 @@ fn node_object(node: &str, attributes: Attributes<'_>, object: &Value) -> Answer
             if bad.is_empty() { Ok(()) } else { refuse(format!("is not allowed to modify labels: {bad}")) }
         }
         _ => Ok(()),
+    }
+}
+
+/// A certificate for a node is for this node.
+fn signing_request(node: &str, attributes: Attributes<'_>, object: &Value) -> Answer {
+    const SIGNERS: [&str; 2] = ["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
+    if attributes.operation != Operation::Create || !SIGNERS.contains(&text(&object["spec"], "signerName")) {
+        return Ok(());
+    }
+    let own = format!("system:node:{node}");
+    let named_so = certificates::parse(&object["spec"], |request| {
+        let mut names = request.certification_request_info.subject.iter_common_name();
+        names.next().and_then(|name| name.as_str().ok()) == Some(own.as_str())
+    });
+    match named_so {
+        Ok(true) => Ok(()),
+        Ok(false) => refuse(format!("can only create a node CSR with CN={own}")),
+        Err(why) => refuse(format!("unable to parse csr: {why}")),
     }
 }
 

@@ -43,8 +43,11 @@ impl Mutating for ServiceAccount {
 
     fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
-            if !is_pod(&attributes) || meta::annotation(pod, MIRROR_ANNOTATION).is_some() {
+            if !is_pod(&attributes) {
                 return Ok(());
+            }
+            if meta::annotation(pod, MIRROR_ANNOTATION).is_some() {
+                return mirror(pod).map_err(|why| forbidden(attributes, pod, why));
             }
             let spec = object_mut(pod, "spec");
             if text(spec, "serviceAccountName").is_empty() {

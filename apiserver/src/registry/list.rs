@@ -20,16 +20,16 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("", "persistentvolumes") => &core::persistent_volume::PersistentVolume,
         ("", "pods") => &core::pod::Pod,
         ("", "podtemplates") => &core::pod_template::PodTemplate,
-        ("", "replicationcontrollers") => &core::replication_controller::ReplicationController,
+        ("", "replicationcontrollers") => &core::replication_controller::REPLICATION_CONTROLLER,
         ("", "resourcequotas") => &core::resource_quota::ResourceQuota,
         ("", "secrets") => &core::secret::Secret,
         ("", "serviceaccounts") => &core::service_account::ServiceAccount,
         ("", "services") => &core::service::Service,
         ("apps", "controllerrevisions") => &apps::controller_revision::ControllerRevision,
-        ("apps", "daemonsets") => &apps::daemon_set::DaemonSet,
-        ("apps", "deployments") => &apps::deployment::Deployment,
-        ("apps", "replicasets") => &apps::replica_set::ReplicaSet,
-        ("apps", "statefulsets") => &apps::stateful_set::StatefulSet,
+        ("apps", "daemonsets") => &apps::daemon_set::DAEMON_SET,
+        ("apps", "deployments") => &apps::deployment::DEPLOYMENT,
+        ("apps", "replicasets") => &apps::replica_set::REPLICA_SET,
+        ("apps", "statefulsets") => &apps::stateful_set::STATEFUL_SET,
         ("batch", "cronjobs") => &batch::cron_job::CronJob,
         ("batch", "jobs") => &batch::job::Job,
         ("coordination.k8s.io", "leases") => &coordination::Lease,
@@ -93,6 +93,33 @@ pub fn counts_generation(group: &str, resource: &str) -> bool {
     COUNTS_GENERATION.contains(&(group, resource))
 }
 
+/// Resources of which a PUT must say which version it is made from. Upstream: AllowUnconditionalUpdate.
+const CONDITIONAL_UPDATES: &[(&str, &str)] = &[
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("apiregistration.k8s.io", "apiservices"),
+    ("certificates.k8s.io", "clustertrustbundles"),
+    ("certificates.k8s.io", "podcertificaterequests"),
+    ("internal.apiserver.k8s.io", "storageversions"),
+    ("node.k8s.io", "runtimeclasses"),
+    ("policy", "poddisruptionbudgets"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "csistoragecapacities"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storagemigration.k8s.io", "storageversionmigrations"),
+];
+
+/// Must a PUT carry metadata.resourceVersion?
+pub(crate) fn updates_are_conditional(group: &str, resource: &str) -> bool {
+    CONDITIONAL_UPDATES.contains(&(group, resource))
+}
+
 /// Resources whose delete answers with the object, gone or not; the others answer with a Status once it is gone.
 /// Upstream: ReturnDeletedObject.
 const RETURNS_DELETED: &[(&str, &str)] = &[
@@ -125,7 +152,7 @@ const EDITABLE_METADATA: &[&str] = &["labels", "annotations", "finalizers", "own
 /// Resources whose subresources may not change metadata, and the fields that are kept. Elsewhere `/status` takes metadata too.
 /// Upstream: ResetObjectMetaForStatus in the strategies.
 const KEPT_BY_SUBRESOURCES: &[(&str, &str, &[&str])] = &[
-    ("", "pods", EDITABLE_METADATA),
+    ("", "pods", &["ownerReferences"]),
     ("admissionregistration.k8s.io", "validatingadmissionpolicies", EDITABLE_METADATA),
     ("apps", "deployments", &["labels"]),
     ("certificates.k8s.io", "podcertificaterequests", EDITABLE_METADATA),

@@ -25,6 +25,7 @@ use store::{Entry, ErrorKind, Revision, Snapshot, Store, Timestamp};
 
 use super::list;
 use super::resource::{Resource, Resources};
+use super::terms;
 use crate::admission::Chain;
 use crate::context::{Objects, RequestContext};
 
@@ -203,6 +204,15 @@ impl Objects for Engine {
         let Some(resource) = self.resources.stored(group, resource) else { return Vec::new() };
         let prefix = resource.list_prefix(namespace);
         self.store.snapshot().range(&prefix, None).filter_map(|entry| decoded(resource, entry)).collect()
+    }
+
+    fn pods_on(&self, node: &str, namespace: &str) -> Vec<Arc<Value>> {
+        let Some(resource) = self.resources.stored("", "pods") else { return Vec::new() };
+        let snapshot = self.store.snapshot();
+        let prefix = resource.list_prefix(namespace);
+        let found = snapshot.find(terms::bound_to(node), &prefix, None).filter_map(|entry| decoded(resource, entry));
+        // Two nodes may share a term.
+        found.filter(|pod| pod["spec"]["nodeName"] == node).collect()
     }
 
     fn key_revision(&self, key: &str) -> Revision {

@@ -121,6 +121,11 @@ pub trait Strategy: Send + Sync {
         false
     }
 
+    /// What somebody is told who leaves it to that default. Upstream: deleteJobWarning.
+    fn orphaning_warning(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Refuses a delete. Upstream: BeforeDelete of a few resources.
     fn validate_delete(&self, ctx: &RequestContext, old: &Value) -> Result<(), Status> {
         let _ = (ctx, old);

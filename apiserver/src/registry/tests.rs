@@ -12,9 +12,13 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap;
-use crate::admission::default_chain;
+use super::computed::{Computations, Computed};
+use crate::admission::{Chain, default_chain};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
+use crate::authorization::node::NodeAuthorizer;
+use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
 use crate::authorization::{Authorization, Authorizer};
+use crate::server::body::Body;
 use crate::server::service::Caller;
 use crate::{ApiServer, Config, Engine};
 
@@ -26,9 +30,21 @@ async fn check(file: &str, recorded: &str) {
     for (index, line) in recorded.lines().enumerate() {
         let row: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}:{}: {error}", index + 1));
         let (method, target) = row["ask"].as_str().and_then(|ask| ask.split_once(' ')).unwrap_or_default();
-        let (code, answer, warnings) = ask(&server, method, target, &row["body"]).await;
-        let got = json!({"code": code, "answer": masked(answer), "warnings": warnings});
-        let want = json!({"code": row["code"], "answer": row["answer"], "warnings": row.get("warnings").cloned().unwrap_or_else(|| json!([]))});
+        let watch = match &row["events"] {
+            Value::Array(events) if !events.is_empty() => Some((watch(&server, target).await, events.len())),
+            _ => None,
+        };
+        let asker = row["as"].as_str().unwrap_or_default();
+        let (code, answer, warnings) = ask_as(&server, asker, method, target, &row["body"]).await;
+        let events = match watch {
+            Some((body, count)) => Value::Array(events(body, count).await),
+            None if row["events"].is_array() => json!([]),
+            None => Value::Null,
+        };
+        let got = json!({"code": code, "answer": masked(answer), "warnings": warnings, "events": events});
+        let recorded = |part: &str, absent: Value| row.get(part).cloned().unwrap_or(absent);
+        let warnings = recorded("warnings", json!([]));
+        let want = json!({"code": row["code"], "answer": row["answer"], "warnings": warnings, "events": recorded("events", Value::Null)});
         if got != want {
             wrong.push(format!(
                 "{file}:{} {method} {target}\n   body {}\n{}",
@@ -59,6 +75,14 @@ fn difference(path: &str, want: &Value, got: &Value) -> String {
 
 /// Without what is new every time.
 fn masked(mut answer: Value) -> Value {
+    if answer["status"] == "Success" {
+        let mut short = json!({"status": "Success"});
+        if let Some(details) = answer.get("details") {
+            short["details"] = details.clone();
+        }
+        hide_allocations(&mut short);
+        return short;
+    }
     if answer["kind"] == "Status" {
         let mut short = json!({});
         for key in ["reason", "message"] {
@@ -79,12 +103,17 @@ fn masked(mut answer: Value) -> Value {
         return short;
     }
     hide_allocations(&mut answer);
-    if let Some(metadata) = answer.get_mut("metadata").and_then(Value::as_object_mut) {
+    strip(&mut answer);
+    answer.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten().for_each(strip);
+    answer
+}
+
+fn strip(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for key in ["uid", "creationTimestamp", "resourceVersion", "managedFields"] {
             metadata.remove(key);
         }
     }
-    answer
 }
 
 /// Without the values of whole structs, which upstream shows in Go's words, without the difference of two pods.
@@ -99,6 +128,8 @@ fn plain(text: &str) -> String {
         rest = &value[end..];
     }
     out.push_str(rest);
+    let uid = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("a constant");
+    let mut out = uid.replace_all(&out, "UID").into_owned();
     if let Some(at) = ["\n@@", "\n- ", "\n+ "].iter().filter_map(|mark| out.find(mark)).min() {
         out.truncate(at);
     }
@@ -136,6 +167,11 @@ fn hide_allocations(value: &mut Value) {
     }
 }
 
+/// Tokens are asked for here only by those who are refused.
+struct NoTokens;
+
+impl Computed for NoTokens {}
+
 struct Nobody;
 
 impl Authenticator for Nobody {
@@ -149,20 +185,28 @@ impl Authenticator for Nobody {
 }
 
 /// A whole server on a store in memory, with the objects every cluster has and the namespace `golden`.
-async fn server() -> ApiServer {
+pub(super) async fn server() -> ApiServer {
     server_with("10.96.0.0/16").await
 }
 
 /// The same, with another range of service addresses.
 async fn server_with(range: &str) -> ApiServer {
-    let store = store::embedded::memory(store::Window::default(), crate::transform()).unwrap();
-    let authorizer = Arc::new(Authorization { always_allow: true, ..Authorization::default() });
+    let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
+    let objects = Engine::new(store.clone(), Chain::default());
+    let rbac = Rbac::new(store.clone());
+    let authorizer = Arc::new(Authorization {
+        always_allow: false,
+        node: Some(NodeAuthorizer::new(objects, cluster_role_rules("system:node"))),
+        rbac: Some(rbac.clone()),
+    });
     let asked: Arc<dyn Authorizer> = authorizer.clone();
-    let engine = Engine::new(Arc::new(store), default_chain(&asked, None));
+    let engine = Engine::new(store, default_chain(&asked, Some(rbac)));
+    let mut computed = Computations::default();
+    computed.add("", "serviceaccounts", "token", Arc::new(NoTokens));
     let config = Config {
         authenticator: Arc::new(Nobody),
         authorizer,
-        computed: Default::default(),
+        computed,
         advertise_address: "192.0.2.1:6443".to_owned(),
         kubelets: Default::default(),
         health: Default::default(),
@@ -192,13 +236,25 @@ async fn server_with(range: &str) -> ApiServer {
 }
 
 async fn ask(server: &ApiServer, method: &str, target: &str, body: &Value) -> (u16, Value, Vec<String>) {
+    ask_as(server, "", method, target, body).await
+}
+
+/// As the administrator, who is `asker` ("USER GROUP...") for once if that is not empty.
+async fn ask_as(
+    server: &ApiServer,
+    asker: &str,
+    method: &str,
+    target: &str,
+    body: &Value,
+) -> (u16, Value, Vec<String>) {
     let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    let request = Request::builder().method(method).uri(target).header("content-type", content_type);
+    let mut request = Request::builder().method(method).uri(target).header("content-type", content_type);
+    for (place, name) in asker.split_whitespace().enumerate() {
+        request = request.header(if place == 0 { "impersonate-user" } else { "impersonate-group" }, name);
+    }
     let request = request.body(Full::new(bytes).map_err(|never| match never {}).boxed()).unwrap();
-    let mut user = UserInfo::new("admin", &["system:masters"]);
-    user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec!["X509".to_owned()]);
-    let response = server.handle(request, Caller::InProcess(Arc::new(user))).await;
+    let response = server.handle(request, administrator()).await;
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let warning = |value: &http::HeaderValue| {
@@ -208,8 +264,37 @@ async fn ask(server: &ApiServer, method: &str, target: &str, body: &Value) -> (u
         quoted.replace("\\\"", "\"")
     };
     let warnings = parts.headers.get_all("warning").iter().map(warning).collect();
-    let answer = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {bytes:?}"));
+    let answer = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
     (parts.status.as_u16(), answer, warnings)
+}
+
+pub(super) fn administrator() -> Caller {
+    let mut user = UserInfo::new("admin", &["system:masters"]);
+    user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec!["X509".to_owned()]);
+    Caller::InProcess(Arc::new(user))
+}
+
+/// Watches the object at a path from now on.
+async fn watch(server: &ApiServer, target: &str) -> Body {
+    let (target, _) = target.split_once('?').unwrap_or((target, ""));
+    let (_, object, _) = ask(server, "GET", target, &Value::Null).await;
+    let (collection, name) = target.rsplit_once('/').unwrap();
+    let since = object["metadata"]["resourceVersion"].as_str().unwrap_or_else(|| panic!("{target}: {object}"));
+    let target = format!("{collection}?watch=1&resourceVersion={since}&fieldSelector=metadata.name%3D{name}");
+    let request = Request::builder().uri(target).body(Full::default().map_err(|never| match never {}).boxed()).unwrap();
+    server.handle(request, administrator()).await.into_body()
+}
+
+/// The first events of a watch.
+async fn events(mut body: Body, count: usize) -> Vec<Value> {
+    let mut text = Vec::new();
+    while text.iter().filter(|byte| **byte == b'\n').count() < count {
+        let wait = std::time::Duration::from_secs(5);
+        let Ok(Some(Ok(frame))) = tokio::time::timeout(wait, body.frame()).await else { break };
+        text.extend_from_slice(&frame.into_data().unwrap());
+    }
+    let event = |event: Value| json!({"type": event["type"], "object": masked(event["object"].clone())});
+    serde_json::Deserializer::from_slice(&text).into_iter().map(|read| event(read.unwrap())).collect()
 }
 
 #[tokio::test]
@@ -245,6 +330,21 @@ async fn admission_answers_as_upstream_does() {
 #[tokio::test]
 async fn quotas_deletes_puts_and_certificates_are_answered_as_upstream_does() {
     check("more", include_str!("../../testdata/answers/more.jsonl")).await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_answered_and_watched_as_upstreams() {
+    check("deletes", include_str!("../../testdata/answers/deletes.jsonl")).await;
+}
+
+#[tokio::test]
+async fn rights_are_as_upstreams() {
+    check("rights", include_str!("../../testdata/answers/rights.jsonl")).await;
+}
+
+#[tokio::test]
+async fn nodes_may_what_upstreams_may() {
+    check("nodes", include_str!("../../testdata/answers/nodes.jsonl")).await;
 }
 
 const SERVICES: &str = "/api/v1/namespaces/golden/services";

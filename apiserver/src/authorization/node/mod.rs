@@ -1,7 +1,7 @@
 //! What a kubelet may do: what concerns its own node and the pods bound to it, and nothing else.
 //!
-//! The relation of a secret, configmap, claim, volume or service account to the node is looked up in the pods of its namespace at
-//! the newest snapshot: there is no graph to keep, and none to lag behind.
+//! The relation of a secret, configmap, claim, volume or service account to the node is looked up in the node's own pods, which the
+//! store's view finds by their node, at the newest snapshot: there is no graph to keep, and none to lag behind.
 //! Upstream: plugin/pkg/auth/authorizer/node.
 
 mod related;

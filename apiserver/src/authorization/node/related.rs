@@ -45,11 +45,10 @@ impl Related {
     }
 
     fn on_node(self, objects: &dyn Objects, node: &str, namespace: &str, wanted: impl Fn(&Value) -> bool) -> bool {
-        objects.list("", "pods", namespace).iter().any(|pod| {
-            let spec = &pod["spec"];
+        objects.pods_on(node, namespace).iter().any(|pod| {
             // A mirror pod is the kubelet's own making: it proves nothing about what the node may see.
             let mirror = pod["metadata"]["annotations"].get("kubernetes.io/config.mirror").is_some();
-            text(spec, "nodeName") == node && !mirror && wanted(pod)
+            !mirror && wanted(pod)
         })
     }
 }

@@ -91,8 +91,8 @@ impl EscalationCheck {
                     return Ok(());
                 }
                 let Ok(role) = self.rbac.referenced(kind, name, namespace) else {
-                    let singular = resource.trim_end_matches('s');
-                    return Err(Status::not_found(&GroupResource::new(GROUP, singular), name));
+                    // Upstream says the role's name, and calls it a binding.
+                    return Err(Status::not_found(&GroupResource::new(GROUP, &ctx.target.resource), name));
                 };
                 self.confirm(ctx, &role.rules).or_else(|why| refused(&why))
             }

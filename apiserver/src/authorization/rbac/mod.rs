@@ -83,6 +83,9 @@ impl std::fmt::Debug for Rbac {
     }
 }
 
+/// Looks at a binding of a user, the subject that makes it so, and the rules it gives.
+type Visitor<'a> = dyn FnMut(&Binding, &Subject, &[Rule]) -> ControlFlow<()> + 'a;
+
 impl Rbac {
     pub fn new(policies: Arc<dyn Policies>) -> Rbac {
         Rbac { policies }
@@ -141,7 +144,7 @@ impl Rbac {
         &self,
         user: &UserInfo,
         namespace: &str,
-        visitor: &mut dyn FnMut(&Binding, &Subject, &[Rule]) -> ControlFlow<()>,
+        visitor: &mut Visitor<'_>,
     ) -> Vec<String> {
         let mut errors = Vec::new();
         let stopped = Cell::new(false);

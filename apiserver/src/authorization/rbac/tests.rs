@@ -80,7 +80,7 @@ fn a_group_is_allowed_with_upstreams_reason() {
         r#"RBAC: allowed by ClusterRoleBinding "readers" of ClusterRole "reader" to Group "devs""#
     );
     assert!(review.allowed);
-    assert!(policy().allows(&request(&dev, "get", "apps", "deployments/log", "a", "x")) == false);
+    assert!(!policy().allows(&request(&dev, "get", "apps", "deployments/log", "a", "x")));
     assert!(policy().allows(&request(&dev, "get", "", "services/log", "a", "x")));
     assert!(!policy().allows(&request(&dev, "delete", "", "pods", "a", "x")));
 }

@@ -3,69 +3,40 @@
 use api::field::ErrorList;
 use serde_json::Value;
 
-use super::super::core::pod_warnings;
-use super::super::fields::{At, at};
-use super::super::strategy::Strategy;
-use super::super::validation::{at_most_hundred_percent, immutable, int_or_percent, nonnegative};
+use super::super::fields::At;
+use super::super::validation::{at_most_hundred_percent, int_or_percent, nonnegative};
 use super::template;
-use crate::context::RequestContext;
+use super::workload::Workload;
 
 /// The semantics of deployments.
-#[derive(Debug, Clone, Copy)]
-pub struct Deployment;
+pub(crate) const DEPLOYMENT: Workload = Workload::new(
+    spec,
+    &[
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
+    ],
+);
 
-impl Strategy for Deployment {
-    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let spec = At::root(new).field("spec");
-        nonnegative(&spec.field("replicas"), &mut errors);
-        template::required_selector(&spec, "deployment", &mut errors);
-        template::for_selector(&spec.field("template"), &spec.field("selector"), &mut errors);
-        template::runs_for_ever(&spec.field("template"), "ReplicaSet", &mut errors);
-        rollout(&spec.field("strategy"), &mut errors);
-        nonnegative(&spec.field("minReadySeconds"), &mut errors);
-        nonnegative(&spec.field("revisionHistoryLimit"), &mut errors);
-        let deadline = spec.field("progressDeadlineSeconds");
-        if deadline.is_set() {
-            nonnegative(&deadline, &mut errors);
-            if deadline.int() <= spec.field("minReadySeconds").int() {
-                errors.push(deadline.invalid_int("must be greater than minReadySeconds"));
-            }
+fn spec(spec: &At<'_>, errors: &mut ErrorList) {
+    nonnegative(&spec.field("replicas"), errors);
+    template::required_selector(spec, "deployment", errors);
+    template::for_selector(&spec.field("template"), &spec.field("selector"), errors);
+    template::runs_for_ever(&spec.field("template"), "ReplicaSet", errors);
+    rollout(&spec.field("strategy"), errors);
+    nonnegative(&spec.field("minReadySeconds"), errors);
+    nonnegative(&spec.field("revisionHistoryLimit"), errors);
+    let deadline = spec.field("progressDeadlineSeconds");
+    if deadline.is_set() {
+        nonnegative(&deadline, errors);
+        if deadline.int() <= spec.field("minReadySeconds").int() {
+            errors.push(deadline.invalid_int("must be greater than minReadySeconds"));
         }
-        errors
-    }
-
-    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
-        pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec")
-    }
-
-    fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
-        let mut errors = self.validate(ctx, new);
-        immutable(&At::root(new).field("spec").field("selector"), at(old, &["spec", "selector"]), &mut errors);
-        errors
-    }
-
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        old: &Value,
-    ) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let counts = [
-            "observedGeneration",
-            "replicas",
-            "updatedReplicas",
-            "readyReplicas",
-            "availableReplicas",
-            "unavailableReplicas",
-            "terminatingReplicas",
-            "collisionCount",
-        ];
-        template::replica_counts(new, &counts, &mut errors);
-        template::collision_count(new, old, &mut errors);
-        errors
     }
 }
 

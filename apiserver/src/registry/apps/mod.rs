@@ -1,6 +1,7 @@
 //! The group apps.
 
 pub(crate) mod template;
+pub(crate) mod workload;
 
 pub mod controller_revision;
 pub mod daemon_set;

@@ -1,85 +1,22 @@
 //! StatefulSets. Upstream: ValidateStatefulSetSpec, pkg/registry/apps/statefulset/strategy.go.
 
 use api::field::ErrorList;
-use api::names::{self, NameRule};
 use serde_json::{Value, json};
 
-use super::super::core::{persistent_volume_claim, pod_warnings};
-use super::super::fields::{At, at, items, object_mut, remove, set, text};
-use super::super::strategy::Strategy;
-use super::super::validation::{at_most_hundred_percent, dns_label, immutable, int_or_percent, nonnegative, one_of};
+use super::super::core::persistent_volume_claim;
+use super::super::fields::{At, items, object_mut, remove, set, text};
+use super::super::validation::{at_most_hundred_percent, dns_label, int_or_percent, nonnegative, one_of};
 use super::template;
-use crate::context::RequestContext;
+use super::workload::Workload;
 
 /// The semantics of stateful sets.
-#[derive(Debug, Clone, Copy)]
-pub struct StatefulSet;
-
-impl Strategy for StatefulSet {
-    fn name_rule(&self) -> NameRule {
-        names::name_is_dns_label
-    }
-
-    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
-        set(new, "status", json!({"replicas": 0, "availableReplicas": 0}));
-    }
-
-    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let spec = At::root(new).field("spec");
-        let policy = spec.field("podManagementPolicy");
-        match policy.str() {
-            "OrderedReady" | "Parallel" => {}
-            "" => errors.push(policy.required("")),
-            _ => errors.push(policy.invalid_str("must be 'OrderedReady' or 'Parallel'")),
-        }
-        rollout(&spec.field("updateStrategy"), &mut errors);
-        let retention = spec.field("persistentVolumeClaimRetentionPolicy");
-        if retention.is_set() {
-            for field in ["whenDeleted", "whenScaled"] {
-                one_of(&retention.field(field), &["Retain", "Delete"], &mut errors);
-            }
-        }
-        for claim in spec.field("volumeClaimTemplates").items() {
-            persistent_volume_claim::spec(&claim.field("spec"), &mut errors);
-        }
-        nonnegative(&spec.field("replicas"), &mut errors);
-        nonnegative(&spec.field("minReadySeconds"), &mut errors);
-        let start = At::new(spec.field("ordinals").get("start"), spec.path.child("ordinals.start"));
-        nonnegative(&start, &mut errors);
-        if !spec.text("serviceName").is_empty() {
-            dns_label(&spec.field("serviceName"), &mut errors);
-        }
-        template::required_selector(&spec, "statefulset", &mut errors);
-        let own = with_claims(&spec);
-        let pods = At::new(&own, spec.path.child("template"));
-        template::for_selector(&pods, &spec.field("selector"), &mut errors);
-        template::runs_for_ever(&pods, "StatefulSet", &mut errors);
-        errors
-    }
-
-    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
-        pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec")
-    }
-
-    fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
-        let mut errors = self.validate(ctx, new);
-        let spec = At::root(new).field("spec");
-        for field in ["selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy"] {
-            immutable(&spec.field(field), at(old, &["spec", field]), &mut errors);
-        }
-        errors
-    }
-
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        old: &Value,
-    ) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let counts = [
+pub(crate) const STATEFUL_SET: Workload = Workload {
+    name_rule: api::names::name_is_dns_label,
+    first_counts: &["replicas", "availableReplicas"],
+    immutable: &["selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy"],
+    ..Workload::new(
+        spec,
+        &[
             "replicas",
             "readyReplicas",
             "currentReplicas",
@@ -87,11 +24,39 @@ impl Strategy for StatefulSet {
             "availableReplicas",
             "observedGeneration",
             "collisionCount",
-        ];
-        template::replica_counts(new, &counts, &mut errors);
-        template::collision_count(new, old, &mut errors);
-        errors
+        ],
+    )
+};
+
+fn spec(spec: &At<'_>, errors: &mut ErrorList) {
+    let policy = spec.field("podManagementPolicy");
+    match policy.str() {
+        "OrderedReady" | "Parallel" => {}
+        "" => errors.push(policy.required("")),
+        _ => errors.push(policy.invalid_str("must be 'OrderedReady' or 'Parallel'")),
     }
+    rollout(&spec.field("updateStrategy"), errors);
+    let retention = spec.field("persistentVolumeClaimRetentionPolicy");
+    if retention.is_set() {
+        for field in ["whenDeleted", "whenScaled"] {
+            one_of(&retention.field(field), &["Retain", "Delete"], errors);
+        }
+    }
+    for claim in spec.field("volumeClaimTemplates").items() {
+        persistent_volume_claim::spec(&claim.field("spec"), errors);
+    }
+    nonnegative(&spec.field("replicas"), errors);
+    nonnegative(&spec.field("minReadySeconds"), errors);
+    let start = At::new(spec.field("ordinals").get("start"), spec.path.child("ordinals.start"));
+    nonnegative(&start, errors);
+    if !spec.text("serviceName").is_empty() {
+        dns_label(&spec.field("serviceName"), errors);
+    }
+    template::required_selector(spec, "statefulset", errors);
+    let own = with_claims(spec);
+    let pods = At::new(&own, spec.path.child("template"));
+    template::for_selector(&pods, &spec.field("selector"), errors);
+    template::runs_for_ever(&pods, "StatefulSet", errors);
 }
 
 fn rollout(strategy: &At<'_>, errors: &mut ErrorList) {

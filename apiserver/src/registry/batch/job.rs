@@ -53,14 +53,7 @@ impl Strategy for Job {
     }
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let complaints = names::is_dns1123_label(meta::name(new));
-        if !complaints.is_empty() {
-            warnings.push(format!(
-                "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
-                complaints.join(" ")
-            ));
-        }
+        let mut warnings = pod_warnings::of_name(new, "Pod names and hostnames");
         warnings.extend(pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec"));
         warnings
     }
@@ -124,9 +117,15 @@ impl Strategy for Job {
         errors
     }
 
-    /// For batch/v1 dependents go with the job; the orphaning default was of old versions.
     fn default_propagation_orphans(&self) -> bool {
-        false
+        true
+    }
+
+    fn orphaning_warning(&self) -> Option<&'static str> {
+        Some(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set \
+             propagationPolicy=Orphan to suppress this warning",
+        )
     }
 }
 

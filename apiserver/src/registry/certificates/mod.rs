@@ -125,7 +125,7 @@ fn request_rules(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let spec = At::root(object).field("spec");
     let request = spec.field("request");
-    if let Err(why) = parse(spec.value) {
+    if let Err(why) = parse(spec.value, |_| ()) {
         errors.push(request.invalid_str(why));
     }
     let usages = spec.field("usages");
@@ -153,14 +153,16 @@ fn request_rules(object: &Value) -> ErrorList {
     errors
 }
 
-fn parse(spec: &Value) -> Result<(), String> {
+/// Looks at the request in `spec.request`, if it is one.
+pub(crate) fn parse<T>(spec: &Value, look: impl FnOnce(&X509CertificationRequest<'_>) -> T) -> Result<T, String> {
     const KIND: &str = "PEM block type must be CERTIFICATE REQUEST";
     let pem = base64_field(spec, "request").ok_or(KIND)?;
     let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| KIND)?;
     if block.label != "CERTIFICATE REQUEST" {
         return Err(KIND.to_owned());
     }
-    X509CertificationRequest::from_der(&block.contents).map(|_| ()).map_err(|error| error.to_string())
+    let (_, request) = X509CertificationRequest::from_der(&block.contents).map_err(|error| error.to_string())?;
+    Ok(look(&request))
 }
 
 /// Upstream: validateCertificate.

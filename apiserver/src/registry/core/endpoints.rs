@@ -14,8 +14,6 @@ use crate::context::RequestContext;
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints;
 
-const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
-
 impl Strategy for Endpoints {
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
@@ -25,14 +23,6 @@ impl Strategy for Endpoints {
 
     fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         if same(&new["subsets"], &old["subsets"]) { ErrorList::new() } else { self.validate(ctx, new) }
-    }
-
-    fn prepare_for_create(&self, ctx: &RequestContext, _new: &mut Value) {
-        ctx.warn(DEPRECATED);
-    }
-
-    fn prepare_for_update(&self, ctx: &RequestContext, _new: &mut Value, _old: &Value) {
-        ctx.warn(DEPRECATED);
     }
 
     fn allow_create_on_update(&self) -> bool {

@@ -2,7 +2,6 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::meta;
-use api::names;
 use serde_json::{Value, json};
 
 use super::super::fields::{At, at, items, items_mut, object_mut, remove, set, text};
@@ -51,14 +50,7 @@ impl Strategy for Pod {
     }
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let complaints = names::is_dns1123_label(meta::name(new));
-        if !complaints.is_empty() {
-            warnings.push(format!(
-                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]",
-                complaints.join(" ")
-            ));
-        }
+        let mut warnings = super::pod_warnings::of_name(new, "the Pod's hostname");
         warnings.extend(super::pod_warnings::of_spec(&new["spec"], "spec"));
         warnings
     }

@@ -1,8 +1,21 @@
 //! Warnings about pods and templates that are legal but unwise. Upstream: pkg/api/pod/warnings.go (the common ones).
 
+use api::{meta, names};
 use serde_json::Value;
 
 use super::super::fields::{At, items, text};
+
+/// Of a name that will be used where only DNS labels work well; `used_in` says where.
+pub(crate) fn of_name(object: &Value, used_in: &str) -> Vec<String> {
+    let complaints = names::is_dns1123_label(meta::name(object));
+    if complaints.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "metadata.name: this is used in {used_in}, which can result in surprising behavior; a DNS label is recommended: [{}]",
+        complaints.join(" ")
+    )]
+}
 
 /// Warnings of a PodSpec at `path`.
 pub(crate) fn of_spec(spec: &Value, path: &str) -> Vec<String> {

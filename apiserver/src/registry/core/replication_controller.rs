@@ -1,52 +1,37 @@
 //! ReplicationControllers. Upstream: ValidateReplicationControllerSpec.
 
 use api::field::ErrorList;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::apps::template;
-use super::super::fields::{At, set};
-use super::super::strategy::Strategy;
+use super::super::apps::workload::Workload;
+use super::super::fields::At;
 use super::super::validation::{nonnegative, required_nonnegative};
-use crate::context::RequestContext;
 
 /// The semantics of replication controllers.
-#[derive(Debug, Clone, Copy)]
-pub struct ReplicationController;
+pub(crate) const REPLICATION_CONTROLLER: Workload = Workload {
+    first_counts: &["replicas"],
+    // Its selector may change.
+    immutable: &[],
+    orphans: true,
+    ..Workload::new(
+        spec,
+        &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
+    )
+};
 
-impl Strategy for ReplicationController {
-    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
-        set(new, "status", json!({"replicas": 0}));
+fn spec(spec: &At<'_>, errors: &mut ErrorList) {
+    nonnegative(&spec.field("minReadySeconds"), errors);
+    if spec.field("selector").is_empty() {
+        errors.push(spec.field("selector").required(""));
     }
-
-    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let spec = At::root(new).field("spec");
-        nonnegative(&spec.field("minReadySeconds"), &mut errors);
-        if spec.field("selector").is_empty() {
-            errors.push(spec.field("selector").required(""));
-        }
-        required_nonnegative(&spec.field("replicas"), &mut errors);
-        let own = spec.field("template");
-        if !own.is_set() {
-            errors.push(own.required(""));
-            return errors;
-        }
-        let selector = json!({"matchLabels": spec.get("selector")});
-        template::for_selector(&own, &At::root(&selector), &mut errors);
-        template::runs_for_ever(&own, "ReplicationController", &mut errors);
-        errors
+    required_nonnegative(&spec.field("replicas"), errors);
+    let own = spec.field("template");
+    if !own.is_set() {
+        errors.push(own.required(""));
+        return;
     }
-
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        _old: &Value,
-    ) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let counts = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"];
-        template::replica_counts(new, &counts, &mut errors);
-        errors
-    }
+    let selector = json!({"matchLabels": spec.get("selector")});
+    template::for_selector(&own, &At::root(&selector), errors);
+    template::runs_for_ever(&own, "ReplicationController", errors);
 }

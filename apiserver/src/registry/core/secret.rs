@@ -72,10 +72,8 @@ fn by_type(secret: &Value, data: &At<'_>, errors: &mut ErrorList) {
     let required = |key: &str| Error::required(&data.path.key(key), "");
     let mut needs = |keys: &[&str]| errors.extend(keys.iter().filter(|key| !data.has(key)).map(|key| required(key)));
     match text(secret, "type") {
-        "kubernetes.io/service-account-token" => {
-            if meta::annotation(secret, ACCOUNT).is_none_or(str::is_empty) {
-                errors.push(Error::required(&Path::new("metadata").child("annotations").key(ACCOUNT), ""));
-            }
+        "kubernetes.io/service-account-token" if meta::annotation(secret, ACCOUNT).is_none_or(str::is_empty) => {
+            errors.push(Error::required(&Path::new("metadata").child("annotations").key(ACCOUNT), ""));
         }
         "kubernetes.io/dockercfg" => docker_config(".dockercfg", data, errors),
         "kubernetes.io/dockerconfigjson" => docker_config(".dockerconfigjson", data, errors),

@@ -42,6 +42,8 @@ enum Plan {
     Mark(Value),
     /// It goes now.
     Remove,
+    /// Write the object with its grace of no seconds, then it goes: watchers see both.
+    MarkAndRemove(Value),
 }
 
 impl Engine {
@@ -84,6 +86,9 @@ impl Engine {
         let old = decode(entry)?;
         check_preconditions(resource, &old, options)?;
         resource.strategy.validate_delete(ctx, &old)?;
+        if options.orphan_dependents.is_none() && options.propagation.is_none() {
+            resource.strategy.orphaning_warning().into_iter().for_each(|warning| ctx.warn(warning));
+        }
         let shown = options.to_value();
         let attributes = Attributes {
             ctx,
@@ -95,30 +100,64 @@ impl Engine {
         let mut nothing = Value::Null;
         self.admission.admit(attributes, &mut nothing).await?;
         self.admission.validate(attributes, &nothing).await?;
-        let (txn, planned, gone) = match plan(resource, ctx, &old, options) {
-            Plan::Pending => return Ok(Some(Deleted { served: Served::Entry(entry.clone()), gone: false })),
-            Plan::Mark(new) if new == old => {
+        let gone = match plan(resource, ctx, &old, options) {
+            Plan::Mark(new) if new != old => {
+                let marked = self.mark(resource, ctx, entry, new).await?;
+                return Ok(marked.map(|served| Deleted { served, gone: false }));
+            }
+            Plan::Mark(_) | Plan::Pending => {
                 return Ok(Some(Deleted { served: Served::Entry(entry.clone()), gone: false }));
             }
-            Plan::Mark(new) => {
-                let bytes = encode::encode(&new);
-                (Txn::update(entry.key.clone(), bytes, entry.mod_revision, entry.expires), new, false)
-            }
-            Plan::Remove => {
-                let extra = resource.strategy.release_on_delete(ctx, &old);
-                let mut txn = Txn::delete(entry.key.clone(), entry.mod_revision);
-                txn.compare.extend(extra.compare);
-                txn.operations.extend(extra.operations);
-                (txn, old, true)
-            }
+            Plan::Remove => self.remove(resource, ctx, entry, old).await?,
+            Plan::MarkAndRemove(new) => match self.mark(resource, ctx, entry, new.clone()).await? {
+                Some(Served::Entry(marked)) => self.remove(resource, ctx, &marked, new).await?,
+                // Nothing was written.
+                other => other,
+            },
         };
+        Ok(gone.map(|served| Deleted { served, gone: true }))
+    }
+
+    /// Writes an object marked as deleted. None when another writer came between.
+    async fn mark(
+        &self,
+        resource: &Resource,
+        ctx: &RequestContext,
+        entry: &Arc<Entry>,
+        marked: Value,
+    ) -> Result<Option<Served>, Status> {
+        let txn = Txn::update(entry.key.clone(), encode::encode(&marked), entry.mod_revision, entry.expires);
+        self.commit_deletion(resource, ctx, txn, marked).await
+    }
+
+    /// Removes an object with what it holds elsewhere. None when another writer came between.
+    async fn remove(
+        &self,
+        resource: &Resource,
+        ctx: &RequestContext,
+        entry: &Arc<Entry>,
+        last: Value,
+    ) -> Result<Option<Served>, Status> {
+        let extra = resource.strategy.release_on_delete(ctx, &last);
+        let mut txn = Txn::delete(entry.key.clone(), entry.mod_revision);
+        txn.compare.extend(extra.compare);
+        txn.operations.extend(extra.operations);
+        self.commit_deletion(resource, ctx, txn, last).await
+    }
+
+    async fn commit_deletion(
+        &self,
+        resource: &Resource,
+        ctx: &RequestContext,
+        txn: Txn,
+        planned: Value,
+    ) -> Result<Option<Served>, Status> {
         if ctx.dry_run {
-            return Ok(Some(Deleted { served: Served::Object(planned), gone }));
+            return Ok(Some(Served::Object(planned)));
         }
         match self.store.commit(txn).await {
             Ok(committed) => {
-                let served = committed.entries.into_iter().next().map_or(Served::Object(planned), Served::Entry);
-                Ok(Some(Deleted { served, gone }))
+                Ok(Some(committed.entries.into_iter().next().map_or(Served::Object(planned), Served::Entry)))
             }
             Err(error) if error.is_compare_failed() => Ok(None),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "delete", &error)),
@@ -217,7 +256,7 @@ fn plan(resource: &Resource, ctx: &RequestContext, old: &Value, options: &Delete
             resource.strategy.prepare_for_deletion(ctx, &mut new);
             Plan::Mark(new)
         }
-        Grace::Seconds(_) => Plan::Remove,
+        Grace::Seconds(_) => Plan::MarkAndRemove(new),
         _ if pending => {
             let marked = meta::deletion_timestamp(old).and_then(api::meta::time::parse).filter(|at| *at <= ctx.now);
             mark(&mut new, marked.unwrap_or(ctx.now), Some(0));

@@ -50,6 +50,17 @@ fn marked(plan: Plan) -> Value {
     }
 }
 
+/// Deletion time and grace of an object that is marked once more before it goes.
+fn last_mark(plan: Plan) -> (Value, Value) {
+    match plan {
+        Plan::MarkAndRemove(object) => {
+            let metadata = &object["metadata"];
+            (metadata["deletionTimestamp"].clone(), metadata["deletionGracePeriodSeconds"].clone())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 fn map(metadata: Value) -> Value {
     json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata})
 }
@@ -90,14 +101,14 @@ fn propagation_sets_and_clears_the_collectors_finalizers() {
 fn a_running_pod_is_marked_with_its_grace() {
     let new = marked(plan_for("pods", 10, &pod(json!({"name": "p"})), &DeleteOptions::default()));
     assert_eq!((&new["deletionTimestamp"], &new["deletionGracePeriodSeconds"]), (&json!(text(40)), &json!(30)));
-    assert_eq!(plan_for("pods", 10, &pod(json!({"name": "p"})), &grace(0)), Plan::Remove);
+    assert_eq!(last_mark(plan_for("pods", 10, &pod(json!({"name": "p"})), &grace(0))), (json!(text(10)), json!(0)));
 }
 
 #[test]
 fn a_pod_on_no_node_goes_at_once() {
     let mut object = pod(json!({"name": "p"}));
     object["spec"].as_object_mut().unwrap().remove("nodeName");
-    assert_eq!(plan_for("pods", 10, &object, &DeleteOptions::default()), Plan::Remove);
+    assert_eq!(last_mark(plan_for("pods", 10, &object, &DeleteOptions::default())), (json!(text(10)), json!(0)));
 }
 
 #[test]
@@ -109,7 +120,9 @@ fn grace_can_only_be_shortened() {
     assert_eq!((&shorter["deletionTimestamp"], &shorter["deletionGracePeriodSeconds"]), (&json!(text(5)), &json!(5)));
     let late = marked(plan_for("pods", 20, &object, &grace(5)));
     assert_eq!((&late["deletionTimestamp"], &late["deletionGracePeriodSeconds"]), (&json!(text(20)), &json!(1)));
-    assert_eq!(plan_for("pods", 1, &object, &grace(0)), Plan::Remove, "the kubelet's word");
+    assert_eq!(last_mark(plan_for("pods", 1, &object, &grace(0))), (json!(text(1)), json!(0)), "the kubelet's word");
+    let over = pod(json!({"name": "p", "deletionTimestamp": text(1), "deletionGracePeriodSeconds": 0}));
+    assert_eq!(plan_for("pods", 2, &over, &grace(0)), Plan::Remove);
 }
 
 #[test]
