@@ -106,6 +106,12 @@ impl Call<'_> {
     }
 }
 
+/// Resources of the core group that are on their way out, and what each request for them is told.
+const DEPRECATED: [(&str, &str); 2] = [
+    ("componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"),
+    ("endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+];
+
 /// Serves a resource request. Errors are rendered by the caller.
 pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Response<Body>, Status> {
     let info = &request.info;
@@ -122,6 +128,11 @@ pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Respon
         name: info.name.clone(),
     };
     let ctx = RequestContext::new(request.user.clone(), target, state.engine.clone());
+    let deprecated = DEPRECATED.iter().find(|(plural, _)| *plural == info.resource && info.api_group.is_empty());
+    if let Some((_, warning)) = deprecated {
+        ctx.warn(*warning);
+        state.metrics.deprecated(&info.api_group, &info.api_version, &info.resource);
+    }
     if !connect::is_stream(&info.subresource) {
         let collection = request.is(&Method::GET) && (info.parts.len() == 1 || info.verb_in_path);
         let route = if collection { negotiation::Route::Collection } else { negotiation::Route::Single };

@@ -23,6 +23,7 @@ use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
 use crate::registry::store::{Engine, parse_resource_version, storage_error};
 use crate::server::body::Body;
+use crate::server::metrics::EventCounter;
 use crate::server::state::State;
 
 /// Watches without a time of their own last this long, or up to twice that. Upstream: --min-request-timeout.
@@ -58,6 +59,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
             output,
             table,
             watch,
+            sent: state.metrics.watches().of(call.resource),
             skip: revision,
             initial: initial.map(|snapshot| Initial { snapshot, prefix, last: None }),
             ends_initial: options.send_initial_events == Some(true) && options.allow_watch_bookmarks,
@@ -142,6 +144,7 @@ struct Watcher {
     output: Output,
     table: shape::TableOptions,
     watch: Watch,
+    sent: EventCounter,
     /// Events up to this revision are not sent: it lay in the future when the watch began.
     skip: Revision,
     initial: Option<Initial>,
@@ -271,11 +274,12 @@ impl Watcher {
     fn write_bytes(&mut self, frames: &mut BytesMut, kind: &str, bytes: &[u8]) {
         if self.output.format == Format::Json && self.output.shape == super::negotiation::Shape::Object {
             if self.resource.conversion.is_none() {
+                self.sent.sent(bytes.len());
                 return write_frame(frames, kind, bytes);
             }
             if let Ok(mut object) = serde_json::from_slice::<Value>(bytes) {
                 Engine::from_storage(&self.resource, &mut object);
-                write_frame(frames, kind, &serde_json::to_vec(&object).unwrap_or_default());
+                self.write_value(frames, kind, &object);
             }
             return;
         }
@@ -295,6 +299,7 @@ impl Watcher {
     }
 
     fn write_value(&self, frames: &mut BytesMut, kind: &str, object: &Value) {
+        let before = frames.len();
         match self.output.format {
             Format::Json => write_frame(frames, kind, &serde_json::to_vec(object).unwrap_or_default()),
             Format::Yaml => {
@@ -303,6 +308,7 @@ impl Watcher {
                 frames.put_slice(b"---\n");
             }
         }
+        self.sent.sent(frames.len() - before);
     }
 
     /// An object with nothing but a revision. Upstream: the cacher's bookmark events.

@@ -177,6 +177,12 @@ impl Resources {
         self.groups.get(group)?.get(version)?.get(plural)
     }
 
+    /// Every stored resource once, in the version it is stored in.
+    pub fn all_stored(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        let all = self.groups.values().flat_map(HashMap::values).flat_map(HashMap::values);
+        all.filter(|resource| resource.is_stored() && resource.conversion.is_none())
+    }
+
     /// Is the group served at all?
     pub fn has_group(&self, group: &str) -> bool {
         self.groups.contains_key(group)

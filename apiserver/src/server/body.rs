@@ -38,12 +38,37 @@ impl Body {
         Body(Kind::Stream(Box::pin(chunks)))
     }
 
+    /// Keeps something for as long as chunks may come; a body that is known whole needs nothing more.
+    pub(crate) fn holding(self, kept: impl Send + 'static) -> Body {
+        match self.0 {
+            Kind::Full(_) => self,
+            Kind::Stream(chunks) => Body(Kind::Stream(Box::pin(Holding { chunks, _kept: kept }))),
+        }
+    }
+
     /// The bytes of a body that is known whole.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.0 {
             Kind::Full(bytes) => bytes.as_ref(),
             Kind::Stream(_) => None,
         }
+    }
+}
+
+/// See [`Body::holding`].
+struct Holding<T> {
+    chunks: Chunks,
+    _kept: T,
+}
+
+// The chunks are pinned in a box of their own, and what is kept is only dropped.
+impl<T> Unpin for Holding<T> {}
+
+impl<T> Stream for Holding<T> {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.chunks.as_mut().poll_next(cx)
     }
 }
 

@@ -8,6 +8,7 @@ use http::Response;
 use crate::endpoints::query::Query;
 use crate::endpoints::respond;
 use crate::server::body::Body;
+use crate::server::metrics::HealthMetrics;
 
 /// Says why something is not well; None when it is.
 pub type Check = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -40,7 +41,7 @@ impl Health {
     }
 
     /// Answers a health path; None for other paths.
-    pub(crate) fn serve(&self, path: &str, query: &Query) -> Option<Response<Body>> {
+    pub(crate) fn serve(&self, path: &str, query: &Query, metrics: &HealthMetrics) -> Option<Response<Body>> {
         let (endpoint, name) = match path.strip_prefix('/')?.split_once('/') {
             Some((endpoint, name)) => (endpoint, Some(name).filter(|name| !name.is_empty())),
             None => (&path[1..], None),
@@ -50,7 +51,7 @@ impl Health {
             "readyz" => &self.ready,
             _ => return None,
         };
-        let Some(name) = name else { return Some(all(endpoint, checks, query)) };
+        let Some(name) = name else { return Some(all(endpoint, checks, query, metrics)) };
         let Some((_, check)) = checks.iter().find(|(own, _)| own == name) else {
             return Some(respond::page_not_found());
         };
@@ -71,7 +72,7 @@ impl Health {
     }
 }
 
-fn all(endpoint: &str, checks: &[(String, Check)], query: &Query) -> Response<Body> {
+fn all(endpoint: &str, checks: &[(String, Check)], query: &Query, metrics: &HealthMetrics) -> Response<Body> {
     let mut excluded: Vec<&str> = query.all("exclude").collect();
     let mut report = String::new();
     let mut failed = Vec::new();
@@ -81,7 +82,9 @@ fn all(endpoint: &str, checks: &[(String, Check)], query: &Query) -> Response<Bo
             report.push_str(&format!("[+]{name} excluded: ok\n"));
             continue;
         }
-        match check() {
+        let failure = check();
+        metrics.checked(endpoint, name, failure.is_none());
+        match failure {
             None => report.push_str(&format!("[+]{name} ok\n")),
             Some(why) => {
                 tracing::warn!(check = %name, %why, "health check failed");

@@ -108,10 +108,12 @@ async fn connection(
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
+            server.state.metrics.handshake_failed();
             tracing::debug!(?peer, %error, "TLS handshake");
             return;
         }
         Err(_) => {
+            server.state.metrics.handshake_failed();
             tracing::debug!(?peer, "TLS handshake timed out");
             return;
         }

@@ -7,7 +7,7 @@
 pub mod body;
 pub mod health;
 mod listener;
-mod metrics;
+pub(crate) mod metrics;
 pub(crate) mod service;
 pub(crate) mod state;
 #[cfg(test)]

@@ -85,7 +85,7 @@ async fn walk(
     query: Query,
     caller: Caller,
 ) -> Result<Response<Body>, Status> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let info = match RequestInfo::parse(&parts.method, &parts.uri, &query) {
         Ok(info) => info,
         Err(error) => return Ok(respond::text(500, format!("{error}\n"))),
@@ -100,12 +100,15 @@ async fn walk(
     if !known {
         counted.unknown();
     }
-    let serving = state.metrics.serving(&counted);
+    let ongoing = Arc::new(state.metrics.serving(&counted));
+    parts.extensions.insert(Arc::clone(&ongoing));
     let result = admitted(state, info, query, parts, body, caller).await;
-    drop(serving);
-    let code = result.as_ref().map_or_else(|status| status.code, |response| response.status().as_u16());
-    state.metrics.record(&counted, code, started.elapsed());
-    result
+    let (code, size) = match &result {
+        Ok(response) => (response.status().as_u16(), response.body().as_bytes().map(|bytes| bytes.len() as u64)),
+        Err(status) => (status.code, None),
+    };
+    state.metrics.record(&counted, code, started.elapsed(), size);
+    result.map(|response| response.map(|body| body.holding(ongoing)))
 }
 
 /// What comes after the request is known: who asks, may they, the endpoint.
@@ -121,8 +124,9 @@ async fn admitted(
     let user = match &caller {
         Caller::InProcess(user) => UserInfo::clone(user),
         Caller::Remote { certificates, .. } => {
-            let found = state.authenticator.authenticate(&parts, certificates).await?;
-            found.ok_or_else(|| Status::unauthorized("Unauthorized"))?
+            let found = state.authenticator.authenticate(&parts, certificates).await;
+            state.metrics.authenticated(found.as_ref().map(|user| user.as_ref().map(|user| user.name.as_str())));
+            found?.ok_or_else(|| Status::unauthorized("Unauthorized"))?
         }
     };
     parts.headers.remove(header::AUTHORIZATION);
@@ -146,7 +150,13 @@ async fn admitted(
 }
 
 fn authorize(state: &State, attributes: &Attributes) -> Result<(), Status> {
-    match state.authorizer.authorize(attributes) {
+    let decision = state.authorizer.authorize(attributes);
+    state.metrics.authorized(match &decision {
+        Decision::Allow => "allowed",
+        Decision::Deny(_) => "denied",
+        Decision::NoOpinion(_) => "no-opinion",
+    });
+    match decision {
         Decision::Allow => Ok(()),
         Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(authorization::forbidden(attributes, &reason)),
     }
@@ -157,7 +167,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         return endpoints::serve(&state, request).await;
     }
     let path = request.info.path.as_str();
-    if let Some(response) = state.health.serve(path, &request.query) {
+    if let Some(response) = state.health.serve(path, &request.query, state.metrics.health()) {
         return Ok(response);
     }
     let output = Output { gzip: request.gzip(), ..Output::json(&request.parts.headers, &request.query) };
@@ -176,15 +186,23 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         "/" => {
             let mut paths = state.discovery.paths();
             paths.extend(state.health.paths());
-            paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_string));
+            paths.extend(
+                ["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"]
+                    .map(str::to_string),
+            );
             paths.sort();
             Ok(respond::value(200, &json!({"paths": paths}), &Output { pretty: true, ..output }))
         }
         _ if !reading => Ok(respond::page_not_found()),
         "/metrics" => {
-            let text = state.registries.text().map_err(|error| Status::internal_error(&error))?;
-            Ok(respond::bytes_with_type(200, text.into(), component::metrics::CONTENT_TYPE, output.gzip))
+            let counting = Arc::clone(&state);
+            let counted = tokio::task::spawn_blocking(move || {
+                counting.metrics.storage().count(&counting.engine);
+                counting.registries.text()
+            });
+            metrics_text(counted.await.map_err(|error| Status::internal_error(&error))?, &output)
         }
+        "/metrics/slis" => metrics_text(state.metrics.health().text(), &output),
         _ => {
             if let Some(response) = state.openapi.serve(path, &request.parts.headers, &request.query, &output) {
                 return Ok(response);
@@ -195,4 +213,9 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             Ok(respond::page_not_found())
         }
     }
+}
+
+fn metrics_text(text: Result<String, component::metrics::Error>, output: &Output) -> Result<Response<Body>, Status> {
+    let text = text.map_err(|error| Status::internal_error(&error))?;
+    Ok(respond::bytes_with_type(200, text.into(), component::metrics::CONTENT_TYPE, output.gzip))
 }

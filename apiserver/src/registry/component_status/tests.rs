@@ -11,9 +11,8 @@ fn condition(statuses: &ComponentStatuses, name: &str) -> Value {
 fn a_part_that_never_joined_is_refused_as_an_empty_port() {
     let statuses = ComponentStatuses::new(Arc::new(|| None));
     for (name, port) in [("scheduler", 10259), ("controller-manager", 10257)] {
-        let message = format!(
-            "Get \"https://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused"
-        );
+        let message =
+            format!("Get \"https://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused");
         let expect = json!({"type": "Healthy", "status": "False", "message": message});
         assert_eq!(condition(&statuses, name), expect);
     }

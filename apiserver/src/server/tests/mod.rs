@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod discovery;
 mod lists;
+mod metrics;
 mod streams;
 mod verbs;
 mod watches;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, RequestBody};
+use super::health::Health;
 use super::service::Caller;
 use super::{ApiServer, Config};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
@@ -90,13 +92,15 @@ impl Cluster {
     pub(super) async fn with(kubelets: crate::streaming::Kubelets, authenticator: Arc<dyn Authenticator>) -> Cluster {
         let store = store::embedded::memory(store::Window::default(), crate::transform()).unwrap();
         let engine = Engine::new(Arc::new(store), Default::default());
+        let mut health = Health::default();
+        health.add("etcd", Arc::new(|| None));
         let config = Config {
             authenticator,
             authorizer: Arc::new(Masters),
             computed: Default::default(),
             advertise_address: "192.0.2.1:6443".to_string(),
             kubelets,
-            health: Default::default(),
+            health,
             documents: Box::new(|_| None),
             metrics: Default::default(),
         };

@@ -1,0 +1,39 @@
+//! How much is stored of what.
+
+use component::metrics::{Error, IntGaugeVec};
+
+use super::Registrar;
+use crate::registry::store::Engine;
+
+const LABELS: [&str; 2] = ["group", "resource"];
+
+/// Counted when somebody asks, from the view: no request pays for it.
+#[derive(Debug)]
+pub(crate) struct StorageMetrics {
+    objects: IntGaugeVec,
+    bytes: IntGaugeVec,
+}
+
+impl StorageMetrics {
+    pub(super) fn new(make: &Registrar<'_>) -> Result<StorageMetrics, Error> {
+        Ok(StorageMetrics {
+            objects: make.gauges("apiserver_resource_objects", "Stored objects.", &LABELS)?,
+            bytes: make.gauges("apiserver_resource_size_estimate_bytes", "Bytes of stored objects.", &LABELS)?,
+        })
+    }
+
+    /// Counts all objects. Walks over the whole store: some milliseconds for 100,000.
+    pub(crate) fn count(&self, engine: &Engine) {
+        let snapshot = engine.store.snapshot();
+        for resource in engine.resources.all_stored() {
+            let (mut objects, mut bytes) = (0, 0);
+            for entry in snapshot.range(&resource.list_prefix(""), None) {
+                objects += 1;
+                bytes += entry.value.len();
+            }
+            let labels = [resource.info.group.as_ref(), resource.info.plural.as_ref()];
+            self.objects.with_label_values(&labels).set(objects);
+            self.bytes.with_label_values(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+    }
+}
