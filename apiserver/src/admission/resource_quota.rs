@@ -342,6 +342,14 @@ fn crosses_namespaces(affinity: &Value) -> bool {
     })
 }
 
+/// What a request wants of a resource that a quota has too little of.
+struct Excess<'a> {
+    name: &'a str,
+    requested: Quantity,
+    used: Quantity,
+    limit: Quantity,
+}
+
 /// `used` has the old object in it, when there is one.
 fn check_one(quota: &Value, hard: &Amounts, wanted: &Amounts, before: &Amounts, used: &Amounts) -> Result<(), String> {
     let zero = Quantity::default();
@@ -358,16 +366,17 @@ fn check_one(quota: &Value, hard: &Amounts, wanted: &Amounts, before: &Amounts, 
         let mut total = taken.clone();
         total.add(&more);
         if total > *limit {
-            exceeded.push((name, more, taken.clone(), limit.clone()));
+            exceeded.push(Excess { name, requested: more, used: taken.clone(), limit: limit.clone() });
         }
     }
     if exceeded.is_empty() {
         return Ok(());
     }
-    let shown = |of: &dyn Fn(&(&String, Quantity, Quantity, Quantity)) -> Quantity| {
-        exceeded.iter().map(|one| format!("{}={}", one.0, of(one))).collect::<Vec<_>>().join(",")
+    let shown = |of: fn(&Excess<'_>) -> String| {
+        exceeded.iter().map(|one| format!("{}={}", one.name, of(one))).collect::<Vec<_>>().join(",")
     };
-    let (requested, used, limited) =
-        (shown(&|one| one.1.clone()), shown(&|one| one.2.clone()), shown(&|one| one.3.clone()));
+    let requested = shown(|one| one.requested.to_string());
+    let used = shown(|one| one.used.to_string());
+    let limited = shown(|one| one.limit.to_string());
     Err(format!("exceeded quota: {}, requested: {requested}, used: {used}, limited: {limited}", meta::name(quota)))
 }

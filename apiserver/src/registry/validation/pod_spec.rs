@@ -69,7 +69,7 @@ fn app_armor_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut ErrorList) {
     for (key, profile) in at.entries() {
         let Some(container) = key.strip_prefix(APP_ARMOR_ANNOTATION) else { continue };
         let own = |list: &&str| items(spec.value, list).iter().any(|one| one["name"] == container);
-        if !["initContainers", "containers", "ephemeralContainers"].iter().any(|list| own(list)) {
+        if !["initContainers", "containers", "ephemeralContainers"].iter().any(own) {
             errors.push(Error::invalid(&at.path.key(key), container, "container not found"));
         }
         let value = profile.str();
