@@ -13,8 +13,8 @@ use super::options::{DeleteOptions, WriteOptions};
 use super::{Call, Request, body, negotiation, respond, send};
 use crate::admission::{Attributes, Operation};
 use crate::registry::computed::Computed;
-use crate::registry::{managed_fields, metadata};
 use crate::registry::store::{Mode, Ownership, Served, Update, check_preconditions};
+use crate::registry::{managed_fields, metadata};
 use crate::server::body::Body;
 
 /// Upstream: handlers.CreateResource.

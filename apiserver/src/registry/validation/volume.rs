@@ -349,7 +349,9 @@ mod tests {
     #[test]
     fn pod_certificates_live_an_hour_to_91_days_those_of_kubernetes_signers_a_day() {
         let lasting = |signer: &str, seconds: i64| {
-            faults(json!({"signerName": signer, "keyType": "ED25519", "keyPath": "key", "maxExpirationSeconds": seconds}))
+            faults(
+                json!({"signerName": signer, "keyType": "ED25519", "keyPath": "key", "maxExpirationSeconds": seconds}),
+            )
         };
         assert_eq!(lasting("example.com/foo", 3600), "");
         assert!(lasting("example.com/foo", 3599).contains("if provided, maxExpirationSeconds must be >= 3600"));
@@ -363,6 +365,6 @@ mod tests {
         assert!(faults(json!({"signerName": "a.b/c", "keyType": "ED25519"})).contains("specify at least one of"));
         let twice = json!({"signerName": "a.b/c", "keyType": "RSA1024", "keyPath": "x", "certificateChainPath": "x"});
         assert!(faults(twice.clone()).contains("conflicting duplicate paths"));
-        assert!(faults(twice).contains("supported values: \"ECDSAP256\""));
+        assert!(faults(twice).contains("supported values: \"RSA3072\""));
     }
 }
