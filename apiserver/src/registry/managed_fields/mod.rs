@@ -6,6 +6,8 @@
 
 mod reset;
 pub(crate) mod scale;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

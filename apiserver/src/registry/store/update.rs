@@ -262,7 +262,9 @@ fn check_versions(
             Err(Status::conflict(&resource.group_resource(), name, &MODIFIED))
         }
         Some(_) => Ok(()),
-        None if resource.strategy.allow_unconditional_update() => {
+        None if resource.strategy.allow_unconditional_update()
+            && !list::updates_are_conditional(&resource.info.group, &resource.info.plural) =>
+        {
             let version = meta::resource_version(old).to_string();
             meta::set_resource_version(new, &version);
             Ok(())
