@@ -23,15 +23,10 @@ start_containerd() { # N
   # The shim is the one beside it.
   launch_on "$1" "containerd$1" env PATH="${containerd%/*}:$PATH" "$containerd" --config "$folder/containerd.toml"
   await "containerd$1" "${containerd%/*}/ctr" -a "$socket" version
-  import_images "$socket" >"$dir/log/images$1.log" 2>&1 &
+  # shellcheck disable=SC2016
+  "${in_scope[@]}" bash -ec 'for archive in "${@:2}"; do "$0" -a "$1" -n k8s.io images import "$archive"; done' \
+    "${containerd%/*}/ctr" "$socket" "${archives[@]}" >"$dir/log/images$1.log" 2>&1 &
   imports+=($!)
-}
-
-import_images() { # SOCKET
-  local archive
-  for archive in "${archives[@]}"; do
-    "${containerd%/*}/ctr" -a "$1" -n k8s.io images import "$archive"
-  done
 }
 
 wait_for_images() {
