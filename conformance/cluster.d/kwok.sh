@@ -36,7 +36,7 @@ metadata:
   annotations: {kwok.x-k8s.io/node: fake}
   labels: {type: kwok, kubernetes.io/hostname: kwok-$1, kubernetes.io/os: linux, kubernetes.io/arch: amd64}
 status:
-  addresses: [{type: InternalIP, address: 10.98.0.$1}]
+  addresses: [{type: InternalIP, address: 10.98.0.$1}, {type: Hostname, address: kwok-$1}]
   allocatable: {cpu: "8", memory: 32Gi, pods: "110", ephemeral-storage: 100Gi}
   capacity: {cpu: "8", memory: 32Gi, pods: "110", ephemeral-storage: 100Gi}
 T

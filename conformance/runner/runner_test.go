@@ -143,6 +143,28 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestRunsBesideEachOtherLoseNothing(t *testing.T) {
+	home := t.TempDir()
+	for name, text := range map[string]string{"tests.tsv": "C\tv1.0\tf.go\t" + updated + "\n", "causes.tsv": ""} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error)
+	for _, name := range []string{updated, runs, hangs, twoUp} {
+		go func() { done <- keep(home, results{name: {verdict: passed, date: "2026-11-21"}}, "") }()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	record, err := loadResults(filepath.Join(home, "results/krab.tsv"))
+	if err != nil || len(record) != 4 {
+		t.Errorf("%d outcomes, %v", len(record), err)
+	}
+}
+
 func TestTheCatalogHoldsEveryTestOnceInItsClass(t *testing.T) {
 	tests, err := loadCatalog("../tests.tsv")
 	if err != nil {
