@@ -6,8 +6,8 @@ use std::sync::Arc;
 use api::field::{self, ErrorList, Path};
 use api::meta;
 use api::status::Status;
-use http::{Method, Response, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 
 use super::query::Query;
@@ -15,8 +15,14 @@ use super::{Call, Request};
 use crate::admission::{Attributes, Operation};
 use crate::filters::authorization;
 use crate::server::body::Body;
+use crate::streaming::links::{self, Origin};
 use crate::streaming::location::{self, Location, Scheme, split_name};
-use crate::streaming::no_body;
+use crate::streaming::{Upgrade, log_socket, no_body};
+
+/// Tells a backend how the client named it.
+const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+/// A page with more than this is not held in memory to rewrite its links.
+const MAX_PAGE: usize = 16 << 20;
 
 /// Is this subresource a stream?
 pub(super) fn is_stream(subresource: &str) -> bool {
@@ -32,7 +38,7 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
     let target = &call.ctx.target;
     let entry = call.engine().get(call.resource, &target.namespace, &target.name).await?;
     let pod = crate::registry::store::decode(&entry)?;
-    let upgrade = request.parts.extensions.remove::<OnUpgrade>();
+    let upgrade = Upgrade::take(&mut request.parts.extensions);
     if subresource != "log" {
         // A WebSocket is opened by GET: reading must not be enough to run commands.
         if request.parts.method == Method::GET {
@@ -61,15 +67,31 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
     if subresource != "log" && !request.parts.headers.contains_key(header::UPGRADE) {
         return Err(Status::bad_request("Upgrade request required"));
     }
-    let (method, body) =
-        if subresource == "log" { (Method::GET, no_body()) } else { (request.parts.method, request.body) };
-    let shutdown = call.state.shutdown.clone();
-    let mut response =
-        call.state.kubelets.forward(&location, method, request.parts.headers, body, upgrade, &shutdown).await?;
     if subresource == "log" {
-        response = log_answer(response, meta::name(&pod)).await?;
+        return log(call, request, &location, meta::name(&pod), upgrade).await;
     }
-    Ok(response)
+    let Request { parts, body, .. } = request;
+    let shutdown = call.state.shutdown.clone();
+    call.state.kubelets.forward(&location, parts.method, parts.headers, body, upgrade, &shutdown).await
+}
+
+/// The log itself, in frames for who asked for a WebSocket.
+async fn log(
+    call: &Call<'_>,
+    request: Request,
+    location: &Location,
+    pod: &str,
+    upgrade: Option<Upgrade>,
+) -> Result<Response<Body>, Status> {
+    let headers = request.parts.headers;
+    let handshake = log_socket::Handshake::of(&headers);
+    let shutdown = &call.state.shutdown;
+    let answer = call.state.kubelets.forward(location, Method::GET, headers, no_body(), None, shutdown).await?;
+    let answer = log_answer(answer, pod).await?;
+    Ok(match (handshake, upgrade) {
+        (Some(handshake), Some(upgrade)) => handshake.answer(upgrade, answer.into_body(), shutdown),
+        _ => answer,
+    })
 }
 
 /// What the parameters of a log may be. Upstream: validation.ValidatePodLogOptions.
@@ -78,8 +100,7 @@ fn log_options(query: &Query, pod: &str) -> Result<(), Status> {
     let mut errors = ErrorList::new();
     for (key, least) in [("tailLines", 0), ("limitBytes", 1)] {
         if let Some(given) = number(key).filter(|given| *given < least) {
-            let why =
-                if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
+            let why = if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
             errors.push(field::Error::invalid(&Path::new(key), given, why));
         }
     }
@@ -106,14 +127,13 @@ fn node(call: &Call<'_>, name: &str) -> Result<Arc<Value>, Status> {
 
 /// What a kubelet says about a log it has not is the API's error.
 async fn log_answer(mut response: Response<Body>, pod: &str) -> Result<Response<Body>, Status> {
-    use http_body_util::BodyExt;
     let status = response.status();
     if status == StatusCode::OK {
-        response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         response.headers_mut().remove(header::CONTENT_LENGTH);
         return Ok(response);
     }
-    let limited = http_body_util::Limited::new(response.into_body(), 8 << 10);
+    let limited = Limited::new(response.into_body(), 8 << 10);
     let text = limited.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).trim().to_string();
     match status {
@@ -153,6 +173,12 @@ async fn proxy(call: &mut Call<'_>, mut request: Request) -> Result<Response<Bod
     if request.info.path.ends_with('/') && !path.ends_with('/') {
         path.push('/');
     }
+    let prefix = request.info.path.strip_suffix(&path).unwrap_or(&request.info.path).to_owned();
+    if let Ok(forwarded) = HeaderValue::from_str(&format!("{prefix}{path}")) {
+        request.parts.headers.insert(FORWARDED_URI, forwarded);
+    }
+    let asked =
+        request.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
     let path = location::with_query(&path, request.query.pairs());
     let location = match call.resource.info.plural.as_ref() {
         "nodes" => {
@@ -163,12 +189,49 @@ async fn proxy(call: &mut Call<'_>, mut request: Request) -> Result<Response<Bod
         _ => service_location(call, &request.info.name, path)?,
     };
     admit(call, &request).await?;
-    let upgrade = request.parts.extensions.remove::<OnUpgrade>();
+    let upgrade = Upgrade::take(&mut request.parts.extensions);
+    let looks = matches!(request.parts.method, Method::GET | Method::HEAD);
+    if rest.is_empty()
+        && looks
+        && !request.info.path.ends_with('/')
+        && !request.parts.headers.contains_key(header::UPGRADE)
+    {
+        return Ok(to_root(&request));
+    }
     let shutdown = call.state.shutdown.clone();
-    call.state
+    let answer = call
+        .state
         .kubelets
         .forward(&location, request.parts.method, request.parts.headers, request.body, upgrade, &shutdown)
-        .await
+        .await?;
+    led_back(answer, &Origin { prefix: &prefix, hosts: [&location.address(), &asked] }).await
+}
+
+/// A browser needs the slash at the end, or relative links would lead past the proxy. Upstream: proxyRedirectsforRootPath.
+fn to_root(request: &Request) -> Response<Body> {
+    let query = request.parts.uri.query().map_or(String::new(), |query| format!("?{query}"));
+    let mut moved = Response::new(Body::empty());
+    *moved.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::from_str(&format!("{}/{query}", request.info.path)) {
+        moved.headers_mut().insert(header::LOCATION, location);
+    }
+    moved
+}
+
+/// A page's links are led back through the proxy; everything else is passed as it comes.
+async fn led_back(answer: Response<Body>, origin: &Origin<'_>) -> Result<Response<Body>, Status> {
+    let headers = answer.headers();
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_page = kind.split(';').next().is_some_and(|kind| kind.trim() == "text/html");
+    if !is_page || headers.contains_key(header::CONTENT_ENCODING) {
+        return Ok(answer);
+    }
+    let (mut parts, body) = answer.into_parts();
+    let page = Limited::new(body, MAX_PAGE).collect().await.map_err(|error| Status::internal_error(&error))?.to_bytes();
+    let Ok(text) = std::str::from_utf8(&page) else { return Ok(Response::from_parts(parts, Body::from(page))) };
+    let rewritten = links::rewrite(text, origin);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(rewritten.into_bytes())))
 }
 
 fn split<'a>(id: &'a str, kind: &str) -> Result<(&'a str, &'a str, &'a str), Status> {

@@ -6,7 +6,10 @@
 //! (CVE-2018-1002105), and an address is looked up once and used as it was checked (CVE-2020-8562).
 //! Upstream: k8s.io/apimachinery/pkg/util/proxy, pkg/kubelet/client.
 
+pub(crate) mod links;
 pub mod location;
+pub(crate) mod log_socket;
+mod unverified;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +30,10 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use self::location::{Location, Scheme};
+use self::unverified::Unverified;
 use crate::server::body::{Body, BoxError, RequestBody};
+use crate::server::metrics::Ongoing;
+use crate::server::tls::Signatures;
 
 /// A backend that does not take the connection in this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +51,21 @@ const HOP_HEADERS: [HeaderName; 6] = [
 #[derive(Clone, Default)]
 pub struct Kubelets {
     tls: Option<TlsConnector>,
+}
+
+/// A client's connection that can become a stream.
+pub(crate) struct Upgrade {
+    client: OnUpgrade,
+    /// The request is being served for as long as the stream lasts.
+    ongoing: Option<Arc<Ongoing>>,
+}
+
+impl Upgrade {
+    /// Takes it from a request; None when the request came over no connection that can be upgraded.
+    pub(crate) fn take(extensions: &mut http::Extensions) -> Option<Upgrade> {
+        let client = extensions.remove::<OnUpgrade>()?;
+        Some(Upgrade { client, ongoing: extensions.remove() })
+    }
 }
 
 /// Why a backend could not be asked.
@@ -80,7 +101,7 @@ impl Kubelets {
             rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let builder = match authorities {
             Some(roots) => builder.with_root_certificates(roots),
-            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(unverified::Any(provider))),
+            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(Signatures(provider)))),
         };
         Ok(Kubelets::new(Arc::new(builder.with_client_auth_cert(chain, key)?)))
     }
@@ -92,7 +113,7 @@ impl Kubelets {
         method: Method,
         mut headers: HeaderMap,
         body: RequestBody,
-        upgrade: Option<OnUpgrade>,
+        upgrade: Option<Upgrade>,
         shutdown: &CancellationToken,
     ) -> Result<Response<Body>, Status> {
         let result = async {
@@ -194,10 +215,11 @@ fn pass(response: Response<Incoming>) -> Response<Body> {
 }
 
 /// Answers the client's upgrade with the backend's, and copies both ways until one side ends.
-fn join(mut response: Response<Incoming>, client: OnUpgrade, shutdown: &CancellationToken) -> Response<Body> {
+fn join(mut response: Response<Incoming>, upgrade: Upgrade, shutdown: &CancellationToken) -> Response<Body> {
     let backend = hyper::upgrade::on(&mut response);
     let shutdown = shutdown.clone();
     component::spawn("apiserver stream", async move {
+        let Upgrade { client, ongoing: _ongoing } = upgrade;
         let (client, backend) = match futures::future::try_join(client, backend).await {
             Ok(joined) => joined,
             Err(error) => {
@@ -232,69 +254,10 @@ impl std::fmt::Debug for Kubelets {
     }
 }
 
-mod unverified {
-    //! Kubelets whose certificate nobody vouches for: the connection is private, the peer is taken at its word.
-
-    use std::sync::Arc;
-
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::CryptoProvider;
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{DigitallySignedStruct, SignatureScheme};
-
-    #[derive(Debug)]
-    pub(super) struct Any(pub(super) Arc<CryptoProvider>);
-
-    impl ServerCertVerifier for Any {
-        fn verify_server_cert(
-            &self,
-            _end_entity: &CertificateDer<'_>,
-            _intermediates: &[CertificateDer<'_>],
-            _name: &ServerName<'_>,
-            _ocsp: &[u8],
-            _now: UnixTime,
-        ) -> Result<ServerCertVerified, rustls::Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            rustls::crypto::verify_tls12_signature(
-                message,
-                certificate,
-                signature,
-                &self.0.signature_verification_algorithms,
-            )
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            rustls::crypto::verify_tls13_signature(
-                message,
-                certificate,
-                signature,
-                &self.0.signature_verification_algorithms,
-            )
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.signature_verification_algorithms.supported_schemes()
-        }
-    }
-}
-
 /// A verifier that takes any certificate, for tests of both sides.
 #[cfg(test)]
 pub(crate) fn any_certificate(
     provider: Arc<rustls::crypto::CryptoProvider>,
 ) -> Arc<dyn rustls::client::danger::ServerCertVerifier> {
-    Arc::new(unverified::Any(provider))
+    Arc::new(Unverified(Signatures(provider)))
 }
