@@ -2,13 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
 )
 
 // bindLimit is how long the scheduler may do nothing.
@@ -46,17 +48,14 @@ func createNodes(ctx context.Context, l *load) (*result, error) {
 }
 
 // schedulePods creates pods without a node as fast as the clients can, until the scheduler has bound them all. The times are those
-// from a pod's creation until a watcher sees it bound.
+// from a pod's creation until an informer sees it bound.
 func schedulePods(ctx context.Context, l *load) (*result, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	watcher, err := l.clients[0].CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{})
-	if err != nil {
+	bound := make(chan boundPod, l.objects)
+	if err := l.informBound(ctx, bound); err != nil {
 		return nil, err
 	}
-	defer watcher.Stop()
-	bound := make(chan boundPods, 1)
-	go func() { bound <- l.awaitBound(watcher) }()
 	created := make([]time.Time, l.objects)
 	since := time.Now()
 	if _, err := l.parallel(ctx, l.objects, func(ctx context.Context, client, number int) error {
@@ -68,44 +67,54 @@ func schedulePods(ctx context.Context, l *load) (*result, error) {
 	}); err != nil {
 		return nil, err
 	}
-	all := <-bound
-	if all.err != nil {
-		return nil, all.err
-	}
-	times := make([]time.Duration, 0, l.objects)
-	for number, at := range created {
-		times = append(times, all.at[podName(number)].Sub(at))
-	}
-	return summarize(times, time.Since(since)), nil
-}
-
-// boundPods says when which pod was seen with a node.
-type boundPods struct {
-	at  map[string]time.Time
-	err error
-}
-
-func (l *load) awaitBound(watcher watch.Interface) boundPods {
 	at := make(map[string]time.Time, l.objects)
-	idle := time.NewTimer(bindLimit)
-	defer idle.Stop()
 	for len(at) < l.objects {
 		select {
-		case event, open := <-watcher.ResultChan():
-			if !open {
-				return boundPods{err: fmt.Errorf("the watch ended with %d of %d pods bound", len(at), l.objects)}
-			}
-			pod, ok := event.Object.(*corev1.Pod)
-			if !ok || pod.Spec.NodeName == "" {
-				continue
-			}
-			if _, known := at[pod.Name]; !known {
-				at[pod.Name] = time.Now()
-				idle.Reset(bindLimit)
-			}
-		case <-idle.C:
-			return boundPods{err: fmt.Errorf("no pod was bound for %s; %d of %d are", bindLimit, len(at), l.objects)}
+		case pod := <-bound:
+			at[pod.name] = pod.at
+		case <-time.After(bindLimit):
+			return nil, fmt.Errorf("no pod was bound for %s; %d of %d are", bindLimit, len(at), l.objects)
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	return boundPods{at: at}
+	whole := time.Since(since)
+	times := make([]time.Duration, l.objects)
+	for number := range times {
+		times[number] = at[podName(number)].Sub(created[number])
+	}
+	return summarize(times, whole), nil
+}
+
+// boundPod says when a pod was first seen with a node.
+type boundPod struct {
+	name string
+	at   time.Time
+}
+
+// informBound reports each pod once, when an informer sees it with a node.
+func (l *load) informBound(ctx context.Context, bound chan<- boundPod) error {
+	known := make(map[string]bool, l.objects)
+	look := func(object any) {
+		pod, ok := object.(*corev1.Pod)
+		if !ok || pod.Spec.NodeName == "" || known[pod.Name] {
+			return
+		}
+		known[pod.Name] = true
+		bound <- boundPod{pod.Name, time.Now()}
+	}
+	factory := informers.NewSharedInformerFactoryWithOptions(l.clients[0], 0, informers.WithNamespace(namespace))
+	informer := factory.Core().V1().Pods().Informer()
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    look,
+		UpdateFunc: func(_, object any) { look(object) },
+	})
+	if err != nil {
+		return err
+	}
+	factory.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		return errors.New("the informer of pods has not synced")
+	}
+	return nil
 }
