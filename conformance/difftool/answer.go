@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
 const protobufType = "application/vnd.kubernetes.protobuf"
@@ -107,6 +109,13 @@ func bodyTree(r *reply) (string, any) {
 	case strings.HasPrefix(kind, "application/json"), json.Valid(r.body):
 		// Some JSON is sent as text.
 		return jsonTree(r.body)
+	}
+	if strings.HasPrefix(kind, "application/yaml") {
+		// What it says counts, not in which of YAML's many ways.
+		var whole any
+		if yaml.Unmarshal(r.body, &whole) == nil {
+			return "YAML, " + ending(r.body), whole
+		}
 	}
 	return "text, " + ending(r.body), textTree(string(r.body))
 }

@@ -84,6 +84,18 @@ func (s *step) UnmarshalJSON(text []byte) error {
 	return decoder.Decode((*plain)(s))
 }
 
+// String is a step in a line.
+func (s *step) String() string {
+	out := s.Do
+	if s.As != "" {
+		out += " as: " + s.As
+	}
+	if s.Accept != "" {
+		out += " accept: " + s.Accept
+	}
+	return out
+}
+
 func (s *step) method() string {
 	method, _, _ := strings.Cut(s.Do, " ")
 	return method

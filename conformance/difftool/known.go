@@ -13,7 +13,7 @@ type known struct {
 	// Case and At are regular expressions: on "file: name" of the case, on the path of the difference.
 	Case string `json:"case,omitempty"`
 	At   string `json:"at"`
-	// Step is one on the text of the step.
+	// Step is one on the text of the step and on what it accepts: "GET /api accept: application/yaml".
 	Step string `json:"step,omitempty"`
 	// Upstream and Krab are on the values, as they are shown.
 	Upstream string `json:"upstream,omitempty"`
@@ -64,7 +64,7 @@ func parseKnown(text []byte) ([]*known, error) {
 func mark(list []*known, c *testCase, s *step, found []difference) {
 	for i := range found {
 		d := &found[i]
-		texts := []string{c.id(), d.path, s.Do, show(d.left, d.hasLeft, 0), show(d.right, d.hasRight, 0)}
+		texts := []string{c.id(), d.path, s.String(), show(d.left, d.hasLeft, 0), show(d.right, d.hasRight, 0)}
 		for _, k := range list {
 			if k.matches(texts) {
 				d.known = k.Reason

@@ -162,6 +162,15 @@ func TestProtobufIsShownFieldByField(t *testing.T) {
 	}
 }
 
+func TestYAMLIsComparedByWhatItSays(t *testing.T) {
+	for _, body := range []string{"a: 1\nb: [x]\n", "\"b\":\n- x\na: 1\n"} {
+		r := &reply{headers: http.Header{"Content-Type": {"application/yaml"}}, body: []byte(body)}
+		if form, got := bodyTree(r); form != "YAML, end of line" || !reflect.DeepEqual(got, parse(t, `{"a":1,"b":["x"]}`)) {
+			t.Errorf("%q: %s, %v", body, form, got)
+		}
+	}
+}
+
 func TestMetricsAreComparedByNameTypeAndHelp(t *testing.T) {
 	got := metricsTree([]byte("# HELP a_total [STABLE] Counts.\n# TYPE a_total counter\na_total{x=\"1\"} 5\n"))
 	want := map[string]any{"a_total": map[string]any{"help": "[STABLE] Counts.", "type": "counter"}}

@@ -56,11 +56,7 @@ func (r *report) add(o *outcome) {
 }
 
 func (r *report) step(s *stepOutcome, shown []difference) {
-	as := ""
-	if s.step.As != "" {
-		as = " as " + s.step.As
-	}
-	fmt.Fprintf(r.out, "  %d. %s%s\n", s.number, s.step.Do, as)
+	fmt.Fprintf(r.out, "  %d. %s\n", s.number, s.step)
 	if r.showReplies {
 		for i, reply := range s.replies {
 			if reply != nil {
