@@ -151,7 +151,7 @@ fn end_of_raw(text: &str, element: &str) -> usize {
 fn led_through(link: &str, origin: &Origin<'_>) -> String {
     let Origin { prefix, hosts } = origin;
     let path = match link.split_once("//") {
-        Some((scheme, rest)) if matches!(scheme, "" | "http:" | "https:") => {
+        Some(("" | "http:" | "https:", rest)) => {
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             if !hosts.contains(&host) {
                 return link.to_owned();

@@ -74,7 +74,7 @@ pub(super) fn all(input: &Input<'_>) -> Vec<PodCondition> {
     }
     let others = input.old.conditions.iter().flatten().filter(|condition| {
         let name = condition.type_.as_str();
-        !OWN.contains(&name) && !(name == DISRUPTION && input.evicted.is_some())
+        !(OWN.contains(&name) || name == DISRUPTION && input.evicted.is_some())
     });
     result.extend(others.cloned());
     result

@@ -73,7 +73,8 @@ fn objects_get_the_defaults_upstream_gives_them() {
             }
         }
         // Byte for byte: the order of fields is Go's, too.
-        if object.to_string() != expected.to_string() {
+        let (ours, theirs) = (object.to_string(), expected.to_string());
+        if ours != theirs {
             wrong.push(format!("{resource} {}\n ours {object}\n want {expected}", case["body"]["metadata"]["name"]));
         }
     }

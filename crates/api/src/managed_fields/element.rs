@@ -58,7 +58,7 @@ impl<'a> Element<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Option<Self>, BadElement> {
         let bad = || BadElement(text.to_owned());
         let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| bad());
-        let (Some(kind), Some(b':'), Some(rest)) = (text.bytes().next(), text.bytes().nth(1), text.get(2..)) else {
+        let (Some(kind), Some(b':'), Some(rest)) = (text.bytes().next(), text.as_bytes().get(1), text.get(2..)) else {
             return Err(bad());
         };
         Ok(Some(match kind {
