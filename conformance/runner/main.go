@@ -44,6 +44,7 @@ On what:
   --kubeconfig FILE use this cluster, reached from this network
   --keep            leave the cluster running
   --parallel N      test processes (default 4)
+  --timeout D       end after this time, for example 10m; a test that runs then has failed (default 24h: a few wait for ever)
   --out DIR         reports and output (default conformance/out/DATE-TIME)
 `
 
@@ -58,6 +59,7 @@ type options struct {
 	under                                           float64
 	peer, kubeconfig, cluster, krab, bin, out, read string
 	nodes, parallel, port                           int
+	timeout                                         time.Duration
 	extra                                           []string
 }
 
@@ -101,6 +103,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.krab, "krab", "", "")
 	flags.IntVar(&o.port, "port", 0, "")
 	flags.IntVar(&o.nodes, "nodes", -1, "")
+	flags.DurationVar(&o.timeout, "timeout", 24*time.Hour, "")
 	flags.IntVar(&o.parallel, "parallel", 4, "")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -278,7 +281,7 @@ func (o options) runOn(tests []test) (results, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := suite{bin: o.bin, out: out, parallel: o.parallel, extra: o.extra}
+	s := suite{bin: o.bin, out: out, parallel: o.parallel, timeout: o.timeout, extra: o.extra}
 	if err := buildPrograms(o.home); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // suite is one run of upstream's e2e.test.
@@ -18,8 +19,9 @@ type suite struct {
 	bin        string // folder of upstream's programs
 	out        string // takes the reports and the output
 	kubeconfig string
-	nodes      int      // of the cluster
-	parallel   int      // processes
+	nodes      int // of the cluster
+	parallel   int // processes
+	timeout    time.Duration
 	enter      []string // the command that runs another inside the cluster's network; empty for this one
 	extra      []string // flags for e2e.test
 }
@@ -33,7 +35,7 @@ var zeroNodeFlags = []string{"--num-nodes=2", "--allowed-not-ready-nodes=-1", "-
 // command is the line that runs the tests.
 func (s suite) command(tests []test) []string {
 	line := append([]string{}, s.enter...)
-	line = append(line, filepath.Join(s.bin, "ginkgo"), fmt.Sprintf("--procs=%d", s.parallel), "--timeout=24h", "--no-color")
+	line = append(line, filepath.Join(s.bin, "ginkgo"), fmt.Sprintf("--procs=%d", s.parallel), "--timeout="+s.timeout.String(), "--no-color")
 	for start := 0; start < len(tests); start += namesPerFocus {
 		var names []string
 		for _, t := range tests[start:min(start+namesPerFocus, len(tests))] {
