@@ -201,6 +201,9 @@ impl Computed for RulesReview {
             if !reasons.is_empty() {
                 object["status"]["evaluationError"] = reasons.join(", ").into();
             }
+            // The answer is an object of its own: it says nothing of what was asked.
+            object["metadata"] = json!({});
+            object["spec"] = json!({});
             Ok(object)
         })
     }

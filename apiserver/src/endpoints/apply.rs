@@ -24,7 +24,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let mut create = request.info.attributes(&request.user);
     create.verb = "create".to_string();
     let bytes = body::read(request.body).await?;
-    let configuration = Configuration::decode(&bytes, options.field_validation)?;
+    let configuration = Configuration::decode(&bytes)?;
     let ctx = call.ctx.for_object(&call.ctx.target.namespace, &call.ctx.target.name);
     let (resource, engine) = (call.resource, call.engine().clone());
     let mut change = |present: Value| {
@@ -32,7 +32,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         let object =
             managed_fields::apply(&engine.resources, resource, &ctx, options.force, present, &configuration.object)?;
         configuration.check_repeats(&ctx, options.field_validation)?;
-        let mut object = typed(resource, object)?;
+        let mut object = typed(resource, object, &configuration.object)?;
         if is_new && !meta::uid(&object).is_empty() {
             return Ok(object);
         }
@@ -60,14 +60,19 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
 /// What a manager wants of an object.
 pub(super) struct Configuration {
     pub(super) object: Value,
-    /// What strict decoding finds in the text: repeated keys.
-    repeats: Option<String>,
+    /// Keys the text holds twice, as YAML's reader tells of them.
+    repeats: Vec<String>,
 }
 
 impl Configuration {
-    pub(super) fn decode(bytes: &[u8], validation: FieldValidation) -> Result<Configuration, Status> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Configuration, Status> {
         let bad = |why: String| Status::bad_request(format!("error decoding patch: {why}"));
-        let decoded = decode::decode_untyped(bytes, Syntax::Yaml, FieldValidation::Ignore).map_err(bad)?;
+        // Most clients send JSON, which is YAML too and sooner read.
+        let decoded = match decode::decode_untyped(bytes, Syntax::Json, FieldValidation::Warn) {
+            Ok(decoded) if decoded.object.is_object() && decoded.warnings.is_empty() => decoded,
+            _ => decode::decode_untyped(bytes, Syntax::Yaml, FieldValidation::Warn)
+                .map_err(|why| bad(format!("error converting YAML to JSON: {why}")))?,
+        };
         let found = match &decoded.object {
             Value::Object(_) | Value::Null => None,
             Value::Array(_) => Some("array"),
@@ -81,37 +86,34 @@ impl Configuration {
                  map[string]interface {{}}"
             )));
         }
-        let repeats = match validation {
-            FieldValidation::Ignore => None,
-            _ => decode::decode_untyped(bytes, Syntax::Yaml, FieldValidation::Strict).err(),
-        };
-        Ok(Configuration { object: decoded.object, repeats })
+        Ok(Configuration { object: decoded.object, repeats: decoded.warnings })
     }
 
     /// Repeated keys are told once the configuration could be applied.
     pub(super) fn check_repeats(&self, ctx: &RequestContext, validation: FieldValidation) -> Result<(), Status> {
-        match &self.repeats {
-            Some(repeats) if validation == FieldValidation::Strict => {
-                Err(Status::bad_request(format!("error strict decoding patch: {repeats}")))
-            }
-            Some(repeats) => {
-                ctx.warn(repeats.as_str());
+        match validation {
+            FieldValidation::Strict if !self.repeats.is_empty() => Err(Status::bad_request(format!(
+                "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  {}",
+                self.repeats.join("\n  ")
+            ))),
+            FieldValidation::Warn => {
+                self.repeats.iter().for_each(|repeat| ctx.warn(repeat.as_str()));
                 Ok(())
             }
-            None => Ok(()),
+            FieldValidation::Strict | FieldValidation::Ignore => Ok(()),
         }
     }
 }
 
 /// The applied object in the form of a decoded one. Upstream: the conversion at the end of structuredMergeManager.Apply.
-fn typed(resource: &Resource, object: Value) -> Result<Value, Status> {
+fn typed(resource: &Resource, object: Value, configuration: &Value) -> Result<Value, Status> {
     let target = resource.decode_target().ok_or_else(respond::no_such_resource)?;
     let decoded = decode::normalize(&object, target, FieldValidation::Ignore).map_err(|error| {
         let why = match &error {
             decode::Error::Malformed { reason, .. } | decode::Error::Unrecognized { reason, .. } => reason.clone(),
             decode::Error::WrongVersion { .. } => error.to_string(),
         };
-        let (namespace, name) = (meta::namespace(&object), meta::name(&object));
+        let (namespace, name) = (meta::namespace(configuration), meta::name(configuration));
         let kind = format!("{}/{}, Kind={}", target.group, target.version, target.kind);
         Status::unknown(
             500,

@@ -215,7 +215,7 @@ impl WriteOptions {
 /// The manager of a request that names none: what its agent is called. Upstream: handlers.prefixFromUserAgent.
 pub(super) fn manager_of_agent(agent: &str) -> String {
     let mut manager = String::new();
-    for c in agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()) {
+    for c in agent.split('/').next().unwrap_or_default().chars().filter(|c| api::go_text::is_print(*c)) {
         if manager.len() + c.len_utf8() > FIELD_MANAGER_MAX_LENGTH {
             break;
         }

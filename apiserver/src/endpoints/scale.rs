@@ -58,7 +58,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let schema = Scheme::builtin().kind("autoscaling", "v1", "Scale").ok_or_else(respond::no_such_resource)?;
     let scale_target = Target { group: "autoscaling", version: "v1", kind: "Scale", schema };
     let sent = match patch_type {
-        Some(MediaType::Apply) => Sent::Apply(Configuration::decode(&bytes, options.field_validation)?),
+        Some(MediaType::Apply) => Sent::Apply(Configuration::decode(&bytes)?),
         Some(patch_type) => Sent::Patch(Patch::decode(patch_type, &bytes, options.field_validation, &call.ctx)?),
         None => Sent::Scale(body::decode(&call.ctx, &bytes, syntax?, scale_target, options.field_validation)?),
     };

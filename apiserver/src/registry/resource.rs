@@ -92,6 +92,13 @@ impl Resource {
         Some(decode::Target { group: &self.info.group, version: &self.info.version, kind: &self.info.kind, schema })
     }
 
+    /// What its objects are as stored.
+    pub fn storage_target(&self) -> Option<decode::Target<'_>> {
+        let schema = self.storage_schema()?;
+        let (group, version) = (&self.info.storage_group, &self.info.storage_version);
+        Some(decode::Target { group, version, kind: &self.info.kind, schema })
+    }
+
     /// Are there objects of it in the store?
     pub fn is_stored(&self) -> bool {
         !self.info.key_prefix.is_empty()

@@ -17,6 +17,7 @@ pub use update::{Change, Mode, Update};
 
 use std::sync::Arc;
 
+use api::decode::{FieldValidation, Target};
 use api::meta;
 use api::status::Status;
 use bytes::Bytes;
@@ -118,6 +119,7 @@ impl Engine {
         if let Some(conversion) = &resource.conversion {
             (conversion.to_storage)(object);
             set_api_version(object, &resource.storage_api_version);
+            as_written(object, resource.storage_target());
         }
     }
 
@@ -126,6 +128,7 @@ impl Engine {
         if let Some(conversion) = &resource.conversion {
             (conversion.from_storage)(object);
             set_api_version(object, &resource.api_version);
+            as_written(object, resource.decode_target());
         }
     }
 
@@ -142,6 +145,15 @@ impl Engine {
         let ttl = list::time_to_live(&resource.info.group, &resource.info.plural)?;
         let now = u64::try_from(ctx.now.as_millisecond()).unwrap_or_default();
         Some(Timestamp(now + u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Brings a converted object into the form its version is written in: order, zero values, nothing empty.
+fn as_written(object: &mut Value, target: Option<Target<'_>>) {
+    if let Some(target) = target
+        && let Ok(decoded) = api::decode::normalize(object, target, FieldValidation::Ignore)
+    {
+        *object = decoded.object;
     }
 }
 

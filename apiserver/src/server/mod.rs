@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use api::scheme::Scheme;
 use component::metrics::Registries;
-use http::{Request, Response};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -113,12 +114,17 @@ impl ApiServer {
     /// A client in this process that is `user`.
     pub fn client(&self, user: UserInfo) -> kube::Client {
         let server = self.clone();
+        let agent = HeaderValue::from_str(&agent_of(&user)).ok();
         let caller = Caller::InProcess(Arc::new(user));
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let server = server.clone();
             let caller = caller.clone();
+            let agent = agent.clone();
             async move {
-                let (parts, body) = request.into_parts();
+                let (mut parts, body) = request.into_parts();
+                if let (Some(agent), http::header::Entry::Vacant(slot)) = (agent, parts.headers.entry(USER_AGENT)) {
+                    slot.insert(agent);
+                }
                 let body: RequestBody = Full::new(body.collect_bytes().await?).map_err(|never| match never {}).boxed();
                 Ok::<_, BoxError>(server.handle(Request::from_parts(parts, body), caller).await)
             }
@@ -134,6 +140,17 @@ impl ApiServer {
     pub(crate) async fn handle(&self, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
         service::handle(Arc::clone(&self.state), request, caller).await
     }
+}
+
+/// What a component in this process calls itself, by the name it has upstream: managedFields show it.
+fn agent_of(user: &UserInfo) -> String {
+    let component = match user.name.strip_prefix("system:").unwrap_or(&user.name) {
+        name if name.starts_with("node:") => "kubelet",
+        name if name.starts_with("serviceaccount:") => "kube-controller-manager",
+        "apiserver" => "kube-apiserver",
+        name => name,
+    };
+    format!("{component}/v{}", env!("CARGO_PKG_VERSION"))
 }
 
 impl std::fmt::Debug for ApiServer {

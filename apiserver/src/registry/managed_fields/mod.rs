@@ -32,9 +32,10 @@ impl OfResource<'_> {
         if api_version == self.resource.api_version {
             return Some(self.resource);
         }
+        // What another group serves of the same objects is no version of this kind: upstream has a hub in each group.
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let found = self.resources.get(group, version, &self.resource.info.plural)?;
-        (found.prefix == self.resource.prefix).then_some(found)
+        let found = self.resources.get(&self.resource.info.group, version, &self.resource.info.plural)?;
+        (group == self.resource.info.group).then_some(found)
     }
 }
 
@@ -117,13 +118,18 @@ fn settle(rules: &Rules<'_>, ctx: &RequestContext, live: &Value, new: &Value) ->
     let entries = managed_fields::after_update(rules, writer, live, new).unwrap_or_else(|why| {
         // Ownership is not worth a refusal: the entries stay as they were.
         tracing::warn!(name = meta::name(new), %why, "managed fields cannot be brought up to date");
-        meta::metadata(live).and_then(|metadata| metadata.get("managedFields")).cloned()
+        entries(live).cloned()
     });
     Settled(entries)
 }
 
 /// The rules of a write to a resource in its served version.
-fn rules<'a>(resource: &'a Resource, schema: Schema<'a>, subresource: &'a str, versions: &'a dyn Versions) -> Rules<'a> {
+fn rules<'a>(
+    resource: &'a Resource,
+    schema: Schema<'a>,
+    subresource: &'a str,
+    versions: &'a dyn Versions,
+) -> Rules<'a> {
     Rules {
         api_version: &resource.api_version,
         place: Place::Root(schema),
@@ -186,26 +192,26 @@ fn refusal(error: &managed_fields::apply::Error) -> Status {
 /// Whether two states of an object differ in nothing but the times of their managedFields; `new` then gets the old ones.
 /// Upstream: fieldmanager.IgnoreManagedFieldsTimestampsTransformer.
 pub(crate) fn is_unchanged(new: &mut Value, old: &Value) -> bool {
-    let entries_of = |object: &Value| meta::metadata(object).and_then(|metadata| metadata.get("managedFields")).cloned();
-    let Some(old_entries) = meta::metadata(old).and_then(|metadata| metadata.get("managedFields")) else {
+    let (Some(new_entries), Some(old_entries)) = (entries(new), entries(old)) else { return new == old };
+    if new_entries == old_entries {
         return new == old;
-    };
-    let same = match (meta::metadata(new).and_then(|metadata| metadata.get("managedFields")), old_entries) {
-        (Some(Value::Array(new)), Value::Array(old)) => {
-            new.len() == old.len() && new.iter().zip(old).all(|(new, old)| same_but_time(new, old))
-        }
-        _ => false,
-    };
-    if !same {
+    }
+    let of = |entries: &Value| entries.as_array().map(Vec::len);
+    let mut pairs = new_entries.as_array().into_iter().flatten().zip(old_entries.as_array().into_iter().flatten());
+    if of(new_entries) != of(old_entries) || !pairs.all(|(new, old)| same_but_time(new, old)) {
         return false;
     }
-    let kept = entries_of(new);
-    set_managed_fields(new, Some(old_entries.clone()));
+    let (new_entries, old_entries) = (new_entries.clone(), old_entries.clone());
+    set_managed_fields(new, Some(old_entries));
     let unchanged = new == old;
     if !unchanged {
-        set_managed_fields(new, kept);
+        set_managed_fields(new, Some(new_entries));
     }
     unchanged
+}
+
+fn entries(object: &Value) -> Option<&Value> {
+    meta::metadata(object)?.get("managedFields")
 }
 
 fn same_but_time(new: &Value, old: &Value) -> bool {

@@ -80,8 +80,8 @@ fn to_object(object: &Value, scale: Option<&Value>) -> Result<Option<Value>, Sta
     let mut shown = Owners::default();
     for owner in own.iter() {
         // An applier is the same one in each version.
-        let kept = !owner.fields.has(&REPLICAS)
-            || (owner.operation == Operation::Apply && of_scale.take(owner).is_some());
+        let kept =
+            !owner.fields.has(&REPLICAS) || (owner.operation == Operation::Apply && of_scale.take(owner).is_some());
         let fields = owner.fields.clone();
         let fields = if kept { fields } else { fields.minus(&Set::of(&[&REPLICAS])) };
         if !fields.is_empty() {

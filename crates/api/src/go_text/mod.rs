@@ -169,8 +169,11 @@ fn exponent(value: f64, digits: usize) -> String {
     format!("{mantissa}e{sign}{exp:0>digits$}")
 }
 
-/// Whether Go counts a non-ASCII character as printable (letters, marks, numbers, punctuation, symbols).
-fn is_print(c: char) -> bool {
+/// Whether Go counts a character as printable (letters, marks, numbers, punctuation, symbols, the space of ASCII).
+pub fn is_print(c: char) -> bool {
+    if c.is_ascii() {
+        return matches!(c, ' '..='~');
+    }
     // After a letter, escape_debug escapes only what is not printable; the unprintable classes are the same as Go's.
     let mut text = [b'a', 0, 0, 0, 0];
     let length = c.encode_utf8(&mut text[1..]).len();

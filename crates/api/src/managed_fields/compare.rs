@@ -19,11 +19,7 @@ pub(super) struct Difference<'a> {
 pub(super) type Malformed = String;
 
 /// What makes `new` of `old`.
-pub(super) fn difference<'a>(
-    old: &'a Value,
-    new: &'a Value,
-    place: Place<'a>,
-) -> Result<Difference<'a>, Malformed> {
+pub(super) fn difference<'a>(old: &'a Value, new: &'a Value, place: Place<'a>) -> Result<Difference<'a>, Malformed> {
     let found = at(Some(old), Some(new), place)?;
     Ok(Difference { changed: found.changed.below, removed: found.removed.below })
 }
@@ -70,7 +66,10 @@ fn at<'a>(old: Option<&'a Value>, new: Option<&'a Value>, place: Place<'a>) -> R
     // The value became one of another kind: what each kind finds counts.
     let as_before = walk(old, new, place.shape(old))?;
     let as_after = walk(old, new, place.shape(new))?;
-    Ok(Found { changed: joined(as_before.changed, as_after.changed), removed: joined(as_before.removed, as_after.removed) })
+    Ok(Found {
+        changed: joined(as_before.changed, as_after.changed),
+        removed: joined(as_before.removed, as_after.removed),
+    })
 }
 
 fn joined<'a>(a: Branch<'a>, b: Branch<'a>) -> Branch<'a> {

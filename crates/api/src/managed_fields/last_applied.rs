@@ -25,7 +25,8 @@ pub(super) fn configuration(object: &Value) -> Option<Value> {
 impl Rules<'_> {
     /// The fields that still are as they were last applied, which are therefore the client's own, whoever is named.
     pub(super) fn still_as_applied<'a>(&'a self, last: &'a Value, live: &'a Value) -> Option<Set<'a>> {
-        if meta::api_version(last) != self.api_version || validate(live, self.place).and(validate(last, self.place)).is_err()
+        if meta::api_version(last) != self.api_version
+            || validate(live, self.place).and(validate(last, self.place)).is_err()
         {
             return None;
         }

@@ -49,7 +49,8 @@ impl Rules<'_> {
         for version in versions {
             let of_version = owners.iter().filter(|owner| owner.api_version == version);
             let managed = of_version.fold(Set::default(), |all, owner| all.plus(owner.fields.clone()));
-            let found = self.place_of(version).zip(self.in_version(&merged, version)).zip(self.in_version(&without, version));
+            let found =
+                self.place_of(version).zip(self.in_version(&merged, version)).zip(self.in_version(&without, version));
             let Some(((place, whole), part)) = found else { continue };
             let kept = field_set(&part, place).with_named_fields(place).plus(managed.with_named_fields(place));
             let gone = field_set(&whole, place).with_named_fields(place).minus(&kept);

@@ -203,11 +203,14 @@ fn only_ten_updaters_are_kept_apart() {
 
 #[test]
 fn what_is_no_longer_applied_goes_unless_another_owns_it() {
-    let object = applied(&maps(), &[
-        ("a", 1, false, map(json!({"k1": "x", "k2": "x", "k3": "x"}))),
-        ("b", 2, false, map(json!({"k2": "x"}))),
-        ("a", 3, false, map(json!({"k1": "y"}))),
-    ])
+    let object = applied(
+        &maps(),
+        &[
+            ("a", 1, false, map(json!({"k1": "x", "k2": "x", "k3": "x"}))),
+            ("b", 2, false, map(json!({"k2": "x"}))),
+            ("a", 3, false, map(json!({"k1": "y"}))),
+        ],
+    )
     .unwrap();
     assert_eq!(object["data"], json!({"k1": "y", "k2": "x"}));
     assert_eq!(owners_of(&object), "b Apply - {\"f:data\":{\"f:k2\":{}}}\na Apply 03 {\"f:data\":{\"f:k1\":{}}}\n");
@@ -266,10 +269,22 @@ fn configurations_are_held_to_the_schema_in_upstreams_words() {
         (with(json!({"paused": 1})), ".spec.paused: expected boolean, got &{1}"),
         (with(json!([1])), ".spec: expected map, got &{[1]}"),
         (containers(json!({"a": 1})), ".spec.template.spec.containers: expected list, got &{map[a:1]}"),
-        (containers(json!([{"name": 1}])), ".spec.template.spec.containers[name=1].name: expected string, got &value.valueUnstructured{Value:1}"),
-        (containers(json!([{"name": "a"}, {"name": "a"}])), ".spec.template.spec.containers: duplicate entries for key [name=\"a\"]"),
-        (containers(json!([null])), ".spec.template.spec.containers: element 0: associative list with keys may not have a null element"),
-        (with(json!({"paused": 1, "replicas": []})), "errors:\n  .spec.paused: expected boolean, got &{1}\n  .spec.replicas: expected numeric (int or float), got []interface {}"),
+        (
+            containers(json!([{"name": 1}])),
+            ".spec.template.spec.containers[name=1].name: expected string, got &value.valueUnstructured{Value:1}",
+        ),
+        (
+            containers(json!([{"name": "a"}, {"name": "a"}])),
+            ".spec.template.spec.containers: duplicate entries for key [name=\"a\"]",
+        ),
+        (
+            containers(json!([null])),
+            ".spec.template.spec.containers: element 0: associative list with keys may not have a null element",
+        ),
+        (
+            with(json!({"paused": 1, "replicas": []})),
+            "errors:\n  .spec.paused: expected boolean, got &{1}\n  .spec.replicas: expected numeric (int or float), got []interface {}",
+        ),
     ] {
         assert_eq!(refused(object), format!("{prefix}{why}"));
     }
@@ -285,7 +300,8 @@ fn what_was_there_before_the_first_apply_has_an_owner() {
     let expected = "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1: .data.a";
     assert_eq!(error.to_string(), expected);
     let object = apply(&maps(), writer, true, &live, &map(json!({"a": "2"}))).unwrap();
-    let expected = "m Apply 01 {\"f:data\":{\"f:a\":{}}}\nbefore-first-apply Update 01 {\"f:data\":{\".\":{},\"f:b\":{}}}\n";
+    let expected =
+        "m Apply 01 {\"f:data\":{\"f:a\":{}}}\nbefore-first-apply Update 01 {\"f:data\":{\".\":{},\"f:b\":{}}}\n";
     assert_eq!(owners_of(&object), expected);
 }
 
@@ -297,12 +313,16 @@ fn kubectl_takes_over_what_client_side_apply_left_as_it_was() {
     live["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/last-applied-configuration": last.to_string()});
     live["metadata"]["managedFields"] = json!([{"manager": "kubectl-client-side-apply", "operation": "Update", "apiVersion": "v1",
         "time": at(1), "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {".": {}, "f:a": {}, "f:b": {}}}}]);
-    let apply_as = |manager: &str, data: Value| apply(&maps(), Writer { manager, now: &at(2) }, false, &live, &map(data));
+    let apply_as =
+        |manager: &str, data: Value| apply(&maps(), Writer { manager, now: &at(2) }, false, &live, &map(data));
     assert!(apply_as("other", json!({"a": "2"})).is_err());
     let object = apply_as("kubectl", json!({"a": "2"})).unwrap();
     assert_eq!(object["data"], json!({"a": "2", "b": "changed"}));
     let annotation = meta_annotation(&object);
-    assert_eq!(annotation, "{\"apiVersion\":\"v1\",\"data\":{\"a\":\"2\"},\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}\n");
+    assert_eq!(
+        annotation,
+        "{\"apiVersion\":\"v1\",\"data\":{\"a\":\"2\"},\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}\n"
+    );
     let error = apply_as("kubectl", json!({"a": "2", "b": "2"})).unwrap_err().to_string();
     let expected = "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using v1: .data.b";
     assert_eq!(error, expected);
@@ -318,7 +338,8 @@ fn a_resize_owns_resources_only() {
     let fields = json!({"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:nodeName": {}, "f:containers": {
         "k:{\"name\":\"a\"}": {".": {}, "f:image": {}, "f:resources": {"f:limits": {}}}}}});
     let left = reset.apply(Set::decode(&fields).unwrap()).encode();
-    let expected = json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {".": {}, "f:resources": {"f:limits": {}}}}}});
+    let expected =
+        json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {".": {}, "f:resources": {"f:limits": {}}}}}});
     assert_eq!(left, expected);
 }
 
