@@ -23,7 +23,7 @@ var (
 	// digits is all of a text; in protobuf only field numbers say which of them are revisions.
 	digits = regexp.MustCompile(`^\d+$`)
 	// scheme is a place in upstream's source, which a program built from modules calls otherwise than a release.
-	scheme = regexp.MustCompile(`scheme \?"[^"]*"`)
+	scheme = regexp.MustCompile(`scheme "[^"]*"`)
 	jwt    = regexp.MustCompile(`^eyJ[\w-]+\.[\w-]+\.[\w-]+$`)
 )
 
