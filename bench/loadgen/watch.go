@@ -27,7 +27,8 @@ func watchUpdates(ctx context.Context, l *load) (*result, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	pods := l.clients[0].CoreV1().Pods(namespace)
-	pod, err := pods.Get(ctx, podName(0), metav1.GetOptions{})
+	// From now on: what happened since the pod was last written would be shown to every watcher first.
+	now, err := pods.List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func watchUpdates(ctx context.Context, l *load) (*result, error) {
 		return nil, err
 	}
 	for _, client := range clients {
-		watcher, err := client.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: pod.ResourceVersion})
+		watcher, err := client.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: now.ResourceVersion})
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +50,7 @@ func watchUpdates(ctx context.Context, l *load) (*result, error) {
 	for number := range updates {
 		sent := time.Now()
 		patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:"%d"}}}`, updateLabel, number)
-		if _, err := pods.Patch(ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		if _, err := pods.Patch(ctx, podName(0), types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 			return nil, err
 		}
 		for have := 0; have < l.watchers; have++ {
