@@ -264,15 +264,15 @@ fn service_location(call: &Call<'_>, id: &str, path: String) -> Result<Location,
     let (wanted, name, port) = split(id, "service")?;
     let namespace = &call.ctx.target.namespace;
     let service = call.ctx.objects.get("", "services", namespace, name);
-    let service = service.ok_or_else(|| Status::not_found(&call.resource.group_resource(), name))?;
+    let unavailable =
+        |why: &str| Status::service_unavailable(format!("{why} for service {}", api::go_text::quote(name)));
+    let service = service.ok_or_else(|| unavailable("no endpoints available"))?;
     let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
     let own = ports.iter().find(|own| {
         (port.is_empty() && ports.len() == 1)
             || own["name"] == port
             || port.parse().is_ok_and(|port: u64| own["port"] == port)
     });
-    let unavailable =
-        |why: &str| Status::service_unavailable(format!("{why} for service {}", api::go_text::quote(name)));
     let port_name = own
         .map(|own| own["name"].as_str().unwrap_or_default().to_string())
         .ok_or_else(|| unavailable("no such port"))?;

@@ -188,7 +188,8 @@ fn take(
     }
     page.entries.extend(entries.by_ref().take(limit).cloned());
     if let Some(last) = page.entries.last().filter(|_| page.entries.len() == limit)
-        && entries.next().is_some()
+        // Whether one of those behind is selected is for the next page to find out.
+        && snapshot.range(prefix, Some(&last.key)).next().is_some()
     {
         let key = last.key.get(prefix.len()..).unwrap_or_default();
         page.continue_token = Some(encode_token(revision.0.try_into().unwrap_or(i64::MAX), &format!("{key}\0")));

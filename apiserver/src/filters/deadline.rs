@@ -11,24 +11,22 @@ use crate::endpoints::query::Query;
 /// Upstream: --request-timeout.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// None for long-running requests.
+/// None for long-running requests. Who asks for more than there is, or less than nothing, gets all there is.
 pub(crate) fn of(info: &RequestInfo, query: &Query) -> Result<Option<Duration>, Status> {
     if info.is_long_running() {
         return Ok(None);
     }
     let Some(text) = query.get("timeout").filter(|text| !text.is_empty()) else { return Ok(Some(REQUEST_TIMEOUT)) };
+    if text.strip_prefix('-').and_then(parse_duration).is_some() {
+        return Ok(Some(REQUEST_TIMEOUT));
+    }
     let timeout = parse_duration(text).ok_or_else(|| {
         Status::bad_request(format!(
             "invalid timeout specified in the request URL - time: invalid duration {}",
             api::go_text::quote(text)
         ))
     })?;
-    if timeout > REQUEST_TIMEOUT {
-        return Err(Status::bad_request(format!(
-            "invalid timeout specified in the request URL - timeout specified: {text}, exceeds the maximum allowed: 1m0s"
-        )));
-    }
-    Ok(Some(if timeout.is_zero() { REQUEST_TIMEOUT } else { timeout }))
+    Ok(Some(if timeout.is_zero() { REQUEST_TIMEOUT } else { timeout.min(REQUEST_TIMEOUT) }))
 }
 
 /// Go's time.ParseDuration for durations that are not negative.
@@ -64,6 +62,16 @@ fn parse_duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_request_takes_longer_than_all_may() {
+        let of = |text: &str| super::of(&RequestInfo::default(), &Query::parse(&format!("timeout={text}"))).ok().flatten();
+        assert_eq!(of("5s"), Some(Duration::from_secs(5)));
+        for text in ["", "0", "-5s", "100h"] {
+            assert_eq!(of(text), Some(REQUEST_TIMEOUT), "{text}");
+        }
+        assert_eq!(of("soon"), None);
+    }
 
     #[test]
     fn durations_are_read_as_go_reads_them() {

@@ -95,6 +95,8 @@ fn autoscaler_to_v1(object: &mut Value) {
         if let Some(conditions) = status.shift_remove("conditions") {
             kept.push((CONDITIONS, conditions));
         }
+        // v1 shows it also where it is zero, v2 does not.
+        status.entry("currentReplicas").or_insert_with(|| 0.into());
     }
     for (annotation, value) in kept {
         api::meta::set_annotation(object, annotation, &value.to_string());
@@ -121,6 +123,9 @@ fn autoscaler_from_v1(object: &mut Value) {
         }
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        if status.get("currentReplicas").is_some_and(|count| *count == 0) {
+            status.shift_remove("currentReplicas");
+        }
         if let Some(percentage) = status.shift_remove("currentCPUUtilizationPercentage") {
             let current: Map<String, Value> = [("averageUtilization".to_string(), percentage)].into_iter().collect();
             let metric = json!([{"type": "Resource", "resource": {"name": "cpu", "current": current}}]);

@@ -43,7 +43,7 @@ impl Health {
     /// Answers a health path; None for other paths.
     pub(crate) fn serve(&self, path: &str, query: &Query, metrics: &HealthMetrics) -> Option<Response<Body>> {
         let (endpoint, name) = match path.strip_prefix('/')?.split_once('/') {
-            Some((endpoint, name)) => (endpoint, Some(name).filter(|name| !name.is_empty())),
+            Some((endpoint, name)) => (endpoint, Some(name)),
             None => (&path[1..], None),
         };
         let checks = match endpoint {

@@ -193,7 +193,6 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             paths.sort();
             Ok(respond::value(200, &json!({"paths": paths}), &Output { pretty: true, ..output }))
         }
-        _ if !reading => Ok(respond::page_not_found()),
         "/metrics" => {
             let counting = Arc::clone(&state);
             let counted = tokio::task::spawn_blocking(move || {
@@ -202,13 +201,17 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             });
             metrics_text(counted.await.map_err(|error| Status::internal_error(&error))?, &output)
         }
+        _ if !reading => Ok(respond::page_not_found()),
         "/metrics/slis" => metrics_text(state.metrics.health().text(), &output),
         _ => {
             if let Some(response) = state.openapi.serve(path, &request.parts.headers, &request.query, &output) {
                 return Ok(response);
             }
             if let Some((bytes, media_type)) = (state.documents)(path) {
-                return Ok(respond::bytes_with_type(200, bytes, media_type, false));
+                let mut response = respond::bytes_with_type(200, bytes, media_type, false);
+                let hour = HeaderValue::from_static("public, max-age=3600");
+                response.headers_mut().insert(header::CACHE_CONTROL, hour);
+                return Ok(response);
             }
             Ok(respond::page_not_found())
         }

@@ -26,7 +26,6 @@ impl Strategy for HorizontalPodAutoscaler {
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let spec = At::root(new).field("spec");
-        reference(&spec.field("scaleTargetRef"), &mut errors);
         let (least, most) = (spec.field("minReplicas"), spec.field("maxReplicas"));
         if least.is_set() && least.int() < 1 {
             let lowest = i64::from(
@@ -49,6 +48,7 @@ impl Strategy for HorizontalPodAutoscaler {
         if most.int() != 0 && least.is_set() && most.int() < least.int() {
             errors.push(most.invalid_int("must be greater than or equal to `minReplicas`"));
         }
+        reference(&spec.field("scaleTargetRef"), &mut errors);
         spec.field("metrics").items().for_each(|own| metric(&own, &mut errors));
         errors
     }

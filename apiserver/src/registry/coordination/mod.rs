@@ -12,6 +12,14 @@ use crate::context::RequestContext;
 #[derive(Debug, Clone, Copy)]
 pub struct Lease;
 
+/// Fields of the feature CoordinatedLeaderElection, which is off.
+fn drop_coordination(lease: &mut Value) {
+    if let Some(spec) = lease.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.shift_remove("strategy");
+        spec.shift_remove("preferredHolder");
+    }
+}
+
 impl Strategy for Lease {
     fn allow_create_on_update(&self) -> bool {
         true
@@ -19,6 +27,14 @@ impl Strategy for Lease {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        drop_coordination(new);
+    }
+
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, _old: &Value) {
+        drop_coordination(new);
     }
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {

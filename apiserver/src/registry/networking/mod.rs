@@ -171,7 +171,8 @@ fn wildcard_or_subdomain(at: &At<'_>, errors: &mut ErrorList) {
 fn ingress_path(at: &At<'_>, errors: &mut ErrorList) {
     let (path, kind) = (at.field("path"), at.field("pathType"));
     match kind.str() {
-        "" => errors.push(kind.required("pathType must be specified")),
+        // Upstream looks no further.
+        "" => return errors.push(kind.required("pathType must be specified")),
         "Exact" | "Prefix" => {
             if !path.str().starts_with('/') {
                 errors.push(path.invalid_str("must be an absolute path"));

@@ -1,11 +1,11 @@
 //! The group node.k8s.io: RuntimeClasses. Upstream: ValidateRuntimeClass.
 
-use api::field::ErrorList;
+use api::field::{Error, ErrorList};
 use serde_json::Value;
 
 use super::fields::{At, at};
 use super::strategy::Strategy;
-use super::validation::{dns_label, immutable, required_text, resources, selector};
+use super::validation::{FIELD_IMMUTABLE, dns_label, required_text, resources, same, selector};
 use crate::context::RequestContext;
 
 /// The semantics of runtime classes.
@@ -33,7 +33,10 @@ impl Strategy for RuntimeClass {
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
-        immutable(&At::root(new).field("handler"), at(old, &["handler"]), &mut errors);
+        let handler = At::root(new).field("handler");
+        if !same(handler.value, at(old, &["handler"])) {
+            errors.push(Error::invalid(&handler.path, Value::Null, FIELD_IMMUTABLE));
+        }
         errors
     }
 }

@@ -37,6 +37,12 @@ impl Strategy for Role {
         for rule in At::root(new).field("rules").items() {
             policy_rule(&rule, self.cluster, &mut errors);
         }
+        // Upstream's declarative rules come after those it writes out.
+        for verbs in At::root(new).field("rules").items().map(|rule| rule.field("verbs")) {
+            if verbs.is_empty() {
+                errors.push(verbs.required(""));
+            }
+        }
         let aggregation = At::root(new).field("aggregationRule");
         if aggregation.is_set() {
             let selectors = aggregation.field("clusterRoleSelectors");
@@ -59,11 +65,7 @@ impl Strategy for Role {
 }
 
 fn policy_rule(rule: &At<'_>, cluster: bool, errors: &mut ErrorList) {
-    let [verbs, groups, resources, urls] =
-        ["verbs", "apiGroups", "resources", "nonResourceURLs"].map(|field| rule.field(field));
-    if verbs.is_empty() {
-        errors.push(verbs.required(""));
-    }
+    let [groups, resources, urls] = ["apiGroups", "resources", "nonResourceURLs"].map(|field| rule.field(field));
     if !urls.is_empty() {
         if !cluster {
             errors.push(urls.invalid("namespaced rules cannot apply to non-resource URLs"));
@@ -97,12 +99,13 @@ impl Strategy for Binding {
         let kinds: &[&str] = if self.cluster { &["ClusterRole"] } else { &["Role", "ClusterRole"] };
         one_of(&role.field("kind"), kinds, &mut errors);
         let name = role.field("name");
-        if name.str().is_empty() {
-            errors.push(name.required(""));
-        } else {
+        if !name.str().is_empty() {
             named(&name, names::name_is_path_segment(name.str(), false), &mut errors);
         }
         At::root(new).field("subjects").items().for_each(|own| subject(&own, self.cluster, &mut errors));
+        if name.str().is_empty() {
+            errors.push(name.required(""));
+        }
         errors
     }
 

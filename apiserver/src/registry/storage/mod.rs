@@ -41,7 +41,7 @@ impl Strategy for StorageClass {
     fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = self.validate(ctx, new);
         let root = At::root(new);
-        for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+        for field in ["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"] {
             if !same(root.get(field), at(old, &[field])) {
                 errors.push(Error::invalid(&root.field(field).path, Value::Null, FIELD_IMMUTABLE));
             }
