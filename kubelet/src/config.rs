@@ -1,5 +1,6 @@
 //! What a kubelet is told before it starts. Names are KubeletConfiguration's, in snake case.
 
+mod configz;
 mod file;
 mod threshold;
 

@@ -15,16 +15,17 @@ use crate::kubelet::Kubelet;
 use crate::kuberuntime::state::State;
 use crate::kuberuntime::{Cache, inspect};
 use crate::logs::read::{Options, stream};
+use crate::metrics::Metrics;
 use crate::pod::PodExt;
 use crate::server::{Host, LogOptions, Refusal};
-use crate::stats;
+use crate::{running, stats};
 
 /// Pieces of a log that wait for a slow client.
 const WAITING_PIECES: usize = 16;
 
 /// The kubelet as its server sees it.
 #[derive(Debug)]
-pub(crate) struct KubeletHost(pub(crate) Arc<Kubelet>);
+pub(crate) struct KubeletHost(pub(crate) Arc<Kubelet>, pub(crate) Metrics);
 
 fn unavailable(error: cri::Error) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
@@ -49,14 +50,18 @@ impl Host for KubeletHost {
         })
     }
 
-    fn metrics(&self) -> String {
-        let pods = self.0.pods.list();
-        let running = pods.iter().filter(|pod| !pod.finished()).count();
-        let name = &self.0.config.node_name;
-        format!(
-            "# TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{name}\"}} 1\n\
-             # TYPE kubelet_running_pods gauge\nkubelet_running_pods {running}\n"
-        )
+    fn metrics(&self) -> Result<String, Refusal> {
+        let text = self.1.text(&self.pods());
+        text.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    }
+
+    fn config(&self) -> serde_json::Value {
+        self.0.config.document()
+    }
+
+    fn running_pods(&self) -> BoxFuture<'static, Result<serde_json::Value, Refusal>> {
+        let cri = self.0.cri.clone();
+        Box::pin(async move { running::pods(&cri).await.map_err(unavailable) })
     }
 
     fn stats(&self) -> BoxFuture<'static, Result<serde_json::Value, Refusal>> {

@@ -16,6 +16,7 @@ use crate::eviction::Pressure;
 use crate::host::KubeletHost;
 use crate::images::ImageManager;
 use crate::kuberuntime::state::PodRuntime;
+use crate::metrics::Metrics;
 use crate::node::info::{Machine, node_ip};
 use crate::pod::PodExt;
 use crate::pod::fields::NodeFacts;
@@ -378,7 +379,7 @@ impl Kubelet {
             },
             token_review: config.authentication_webhook,
         };
-        let host = KubeletHost(self.clone());
+        let host = KubeletHost(self.clone(), Metrics::new(&config.node_name)?);
         server::serve(settings, host, self.cri.clone(), self.client.clone(), &self.shutdown).await?;
         Ok(())
     }

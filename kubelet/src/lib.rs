@@ -20,12 +20,14 @@ mod images;
 mod kubelet;
 mod kuberuntime;
 mod logs;
+mod metrics;
 mod node;
 mod pleg;
 mod pod;
 mod pod_workers;
 mod prober;
 mod resources;
+mod running;
 mod server;
 mod stats;
 mod status;
@@ -57,6 +59,9 @@ pub enum Error {
     /// The container runtime refused something that has to work.
     #[error(transparent)]
     Runtime(#[from] cri::Error),
+    /// Its metrics cannot be registered.
+    #[error("cannot register the kubelet's metrics: {0}")]
+    Metrics(#[from] component::metrics::Error),
     /// No name was given.
     #[error("the node has no name: set node_name")]
     NoName,

@@ -122,6 +122,25 @@ impl Cluster {
         self.path("data/admin.kubeconfig")
     }
 
+    /// Another command of krab, as the administrator; ends with the guard.
+    pub(crate) fn component(&self, arguments: &[&str]) -> Process {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
+        let log = log.expect("the folder is the test's own");
+        let mut kubeconfig = arguments.to_vec();
+        let flag = format!("--kubeconfig={}", self.kubeconfig().display());
+        if !arguments.iter().any(|argument| argument.starts_with("--kubeconfig")) {
+            kubeconfig.push(&flag);
+        }
+        let child = Command::new(env!("CARGO_BIN_EXE_krab"))
+            .args(kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("krab was built for this test");
+        Process(child)
+    }
+
     /// kubectl, to be given more and spawned.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into()));
@@ -210,6 +229,16 @@ impl Cluster {
         let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+/// A process that ends with its guard.
+pub(crate) struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -1,7 +1,6 @@
 //! Stock kubectl against a control plane without a node.
 
-use crate::cluster::Cluster;
-use crate::command_line::complaint;
+use crate::cluster::{CONTROL_PLANE, Cluster, folder};
 
 const DEPLOYMENT: &str = "
 apiVersion: apps/v1
@@ -191,10 +190,20 @@ fn a_second_server_on_the_same_data_is_refused_and_sigterm_ends_in_order() {
 }
 
 #[test]
-fn a_data_directory_is_one_servers() {
-    let cluster = Cluster::control_plane();
-    let data = format!("--data-dir={}", cluster.path("data").display());
-    let text = complaint(&["server", "--disable-node", "--bind-address=127.0.0.1", "--secure-port=0", &data]);
-    assert!(text.contains("in use by another krab"), "{text}");
-    assert!(cluster.try_kubectl(&["get", "--raw", "/readyz"]).is_ok());
+fn scheduler_and_controller_manager_work_as_processes_of_their_own() {
+    let mut flags = CONTROL_PLANE.to_vec();
+    flags.push("--disable=scheduler,controller-manager");
+    let cluster = Cluster::start(folder(), &flags);
+    let _controllers = cluster.component(&["kube-controller-manager", "--use-service-account-credentials"]);
+    let _scheduler = cluster.component(&["kube-scheduler"]);
+    cluster.feed(&["apply", "-f", "-"], DEPLOYMENT);
+    cluster.wait("two pods", || cluster.kubectl(&["get", "pods", "-l", "app=web", "-o", "name"]).lines().count() == 2);
+    cluster.wait("the scheduler's word about them", || {
+        cluster.kubectl(&["get", "events", "-o", "wide"]).contains("no nodes available to schedule pods")
+    });
+    for name in ["kube-controller-manager", "kube-scheduler"] {
+        let holder =
+            cluster.kubectl(&["-n", "kube-system", "get", "lease", name, "-o", "jsonpath={.spec.holderIdentity}"]);
+        assert!(holder.contains('_'), "{name}: {holder}");
+    }
 }

@@ -1,5 +1,6 @@
 //! A whole cluster on a real containerd: what issue 3 ends with. Each test has a cluster of its own in the one arena.
 
+mod agent;
 mod faults;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,12 +13,16 @@ const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.66.1";
 
 /// A cluster whose containerd has the images.
 fn cluster() -> Cluster {
+    import_images();
+    Cluster::with_node()
+}
+
+fn import_images() {
     let images = surroundings("KRAB_IMAGES");
     for image in ["agnhost", "busybox"] {
         let archive = images.join(format!("{image}.tar"));
         assert!(ctr(&["images", "import", &archive.to_string_lossy()]).is_ok(), "cannot import {}", archive.display());
     }
-    Cluster::with_node()
 }
 
 /// containerd's own client, in the namespace of Kubernetes.

@@ -41,7 +41,11 @@ pub(crate) trait Host: Send + Sync + 'static {
         options: LogOptions,
     ) -> BoxFuture<'static, Result<BoxStream<'static, std::io::Result<Bytes>>, Refusal>>;
     /// Prometheus text of the kubelet's metrics.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> Result<String, Refusal>;
+    /// The settings in force, as a KubeletConfiguration.
+    fn config(&self) -> serde_json::Value;
+    /// What the runtime runs, as a PodList.
+    fn running_pods(&self) -> BoxFuture<'static, Result<serde_json::Value, Refusal>>;
     /// CPU and memory of node, pods and containers, as `/stats/summary` gives them.
     fn stats(&self) -> BoxFuture<'static, Result<serde_json::Value, Refusal>>;
     /// The same in Prometheus' text, as `/metrics/resource` gives it.

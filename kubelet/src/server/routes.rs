@@ -25,12 +25,14 @@ async fn route<H: Host>(server: &Server<H>, peer: Option<User>, request: Request
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["healthz"]) => Ok(text(StatusCode::OK, "ok")),
-        (&Method::GET, ["metrics"]) => Ok(text(StatusCode::OK, server.host.metrics())),
+        (&Method::GET, ["metrics"]) => Ok(text(StatusCode::OK, server.host.metrics()?)),
         (&Method::GET, ["metrics", "resource" | "cadvisor"]) => {
             Ok(text(StatusCode::OK, server.host.resource_metrics().await?))
         }
         (&Method::GET, ["stats", "summary"]) => Ok(json(&server.host.stats().await?)),
         (&Method::GET, ["pods"]) => pods(&server.host),
+        (&Method::GET, ["runningpods"]) => Ok(json(&server.host.running_pods().await?)),
+        (&Method::GET, ["configz"]) => Ok(json(&serde_json::json!({"kubeletconfig": server.host.config()}))),
         (&Method::GET, ["containerLogs", namespace, name, container]) => {
             let pod = find(&server.host, namespace, name, None)?;
             logs::serve(&server.host, pod, container, request.uri().query().unwrap_or_default()).await
