@@ -56,6 +56,12 @@ pub const LIST: &[Entry] = &[
     entry!("clusterrole-aggregation-controller", "clusterrole-aggregation", cluster_role_aggregation::run),
     entry!("persistentvolumeclaim-protection-controller", "pvc-protection", volume_protection::run_claims),
     entry!("persistentvolume-protection-controller", "pv-protection", volume_protection::run_volumes),
+    entry!(
+        "volumeattributesclass-protection-controller",
+        // Younger than aliases: it has none.
+        "",
+        volume_protection::run_classes
+    ),
     entry!("ephemeral-volume-controller", "ephemeral-volume", ephemeral_volume::run),
     entry!("resourcequota-controller", "resourcequota", resource_quota::run),
     entry!("job-controller", "job", job::run),

@@ -1,15 +1,16 @@
-//! persistentvolumeclaim-protection-controller and persistentvolume-protection-controller: what is in use is not deleted.
+//! persistentvolumeclaim-, persistentvolume- and volumeattributesclass-protection-controller: what is in use is not deleted.
 //!
-//! Both are a finalizer that is taken off when the object is to be deleted and nobody uses it any more: a claim no pod
-//! with a node names, a volume that is not bound.
+//! Each is a finalizer that is taken off when the object is to be deleted and nobody uses it any more: a claim no pod
+//! with a node names, a volume that is not bound, a class that no claim and no volume names.
 //!
-//! Upstream: pkg/controller/volume/pvcprotection, pvprotection.
+//! Upstream: pkg/controller/volume/pvcprotection, pvprotection, vacprotection.
 
 use std::sync::Arc;
 
 use client::{Change, Informer};
 use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::VolumeAttributesClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
@@ -18,7 +19,9 @@ use crate::{meta, pods};
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 const BY_CLAIM: &str = "claim";
+const BY_CLASS: &str = "attributes class";
 
 /// The claims a pod names, directly or by a generic ephemeral volume.
 pub(crate) fn claims_of(pod: &Pod) -> Vec<String> {
@@ -98,6 +101,65 @@ pub(crate) async fn run_volumes(context: Context, name: &'static str) {
         .await;
 }
 
+/// The attributes classes a claim has, is to have, or is being given.
+fn classes_of_claim(claim: &PersistentVolumeClaim) -> Vec<String> {
+    let wanted = claim.spec.as_ref().and_then(|spec| spec.volume_attributes_class_name.clone());
+    let status = claim.status.as_ref();
+    let current = status.and_then(|status| status.current_volume_attributes_class_name.clone());
+    let target = status
+        .and_then(|status| status.modify_volume_status.as_ref())
+        .and_then(|modify| modify.target_volume_attributes_class_name.clone());
+    [wanted, current, target].into_iter().flatten().filter(|name| !name.is_empty()).collect()
+}
+
+fn classes_of_volume(volume: &PersistentVolume) -> Vec<String> {
+    let name = volume.spec.as_ref().and_then(|spec| spec.volume_attributes_class_name.clone());
+    name.into_iter().filter(|name| !name.is_empty()).collect()
+}
+
+/// Runs the protection of attributes classes until shutdown.
+pub(crate) async fn run_classes(context: Context, name: &'static str) {
+    let classes: Informer<VolumeAttributesClass> = context.informers.of();
+    let claims: Informer<PersistentVolumeClaim> = context.informers.of();
+    let volumes: Informer<PersistentVolume> = context.informers.of();
+    claims.add_index(BY_CLASS, classes_of_claim);
+    volumes.add_index(BY_CLASS, classes_of_volume);
+    let applier = Arc::new(context.applier(name));
+    let read = (classes.clone(), claims.clone(), volumes.clone());
+    Controller::new(name, &context)
+        .watch(&classes, |change: &Change<VolumeAttributesClass>, queue| queue.add(Key::of(&**change.object())))
+        .watch(&claims, |change: &Change<PersistentVolumeClaim>, queue| {
+            released(change, classes_of_claim).into_iter().for_each(|class| queue.add(Key::new("", &class)));
+        })
+        .watch(&volumes, |change: &Change<PersistentVolume>, queue| {
+            released(change, classes_of_volume).into_iter().for_each(|class| queue.add(Key::new("", &class)));
+        })
+        .run(1, move |key: Key| {
+            let (classes, claims, volumes) = &read;
+            let class = classes.get("", &key.name);
+            let used =
+                !claims.by_index(BY_CLASS, &key.name).is_empty() || !volumes.by_index(BY_CLASS, &key.name).is_empty();
+            let applier = applier.clone();
+            async move {
+                let Some(class) = class else { return Ok(Requeue::Done) };
+                finish(&applier, plan(&*class, CLASS_FINALIZER, used)).await
+            }
+        })
+        .await;
+}
+
+/// What an object named before a change and does not name after it.
+fn released<K>(change: &Change<K>, names: fn(&K) -> Vec<String>) -> Vec<String> {
+    match change {
+        Change::Applied { old: Some(old), new } => {
+            let kept = names(new);
+            names(old).into_iter().filter(|name| !kept.contains(name)).collect()
+        }
+        Change::Applied { old: None, .. } => Vec::new(),
+        Change::Deleted(object) => names(object),
+    }
+}
+
 async fn finish(applier: &Applier, plan: Plan) -> Result<Requeue, Error> {
     match applier.apply_plan(plan).await {
         Err(error) if error.is_not_found() => Ok(Requeue::Done),
@@ -143,6 +205,27 @@ mod tests {
         assert!(
             plan(&claim(", finalizers: [kubernetes.io/pvc-protection]"), CLAIM_FINALIZER, false).operations.is_empty()
         );
+    }
+
+    #[test]
+    fn a_claim_names_the_class_it_has_and_those_it_moves_between() {
+        let claim: PersistentVolumeClaim = object(
+            "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}, spec: {volumeAttributesClassName: gold}, status: {currentVolumeAttributesClassName: silver, modifyVolumeStatus: {status: Pending, targetVolumeAttributesClassName: gold}}}",
+        );
+        assert_eq!(classes_of_claim(&claim), ["gold", "silver", "gold"]);
+    }
+
+    #[test]
+    fn a_class_is_looked_at_when_something_lets_go_of_it() {
+        let named = |class: &str| -> Arc<PersistentVolume> {
+            Arc::new(object(&format!(
+                "{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: a}}, spec: {{volumeAttributesClassName: {class}}}}}"
+            )))
+        };
+        let moved = Change::Applied { old: Some(named("a")), new: named("b") };
+        assert_eq!(released(&moved, classes_of_volume), ["a"]);
+        assert_eq!(released(&Change::Deleted(named("b")), classes_of_volume), ["b"]);
+        assert!(released(&Change::Applied { old: None, new: named("b") }, classes_of_volume).is_empty());
     }
 
     #[test]

@@ -13,11 +13,14 @@ use crate::endpoints::query::Query;
 const PATH: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}').add(b'%');
 
-/// Plain or TLS.
+/// Plain or TLS, and with whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
+    /// A pod or service: whatever certificate it has, and it gets none of ours.
     Https,
+    /// A kubelet: its certificate is checked, and ours shown.
+    Kubelet,
 }
 
 /// One backend and the path asked of it.
@@ -79,7 +82,7 @@ pub(crate) fn kubelet(node: &Value, path: String) -> Result<Location, Status> {
     let port =
         node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64().and_then(|port| u16::try_from(port).ok());
     let port = port.filter(|port| *port > 0).unwrap_or(10250);
-    Ok(Location { scheme: Scheme::Https, host: host.to_string(), port, path })
+    Ok(Location { scheme: Scheme::Kubelet, host: host.to_string(), port, path })
 }
 
 /// The container a request is about. Upstream: pod.validateContainer and its callers.

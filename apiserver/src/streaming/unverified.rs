@@ -1,4 +1,4 @@
-//! Kubelets whose certificate nobody vouches for: the connection is private, the peer is taken at its word.
+//! Backends whose certificate nobody vouches for: the connection is private, the peer is taken at its word.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
