@@ -309,7 +309,9 @@ fn node_object(node: &str, attributes: Attributes<'_>, object: &Value) -> Answer
             let source = ["spec", "configSource"];
             if !at(object, &source).is_null() && !same(at(object, &source), at(old, &source)) {
                 let node = quote(node);
-                return refuse(format!("node {node} is not allowed to update configSource to a new non-nil configSource"));
+                return refuse(format!(
+                    "node {node} is not allowed to update configSource to a new non-nil configSource"
+                ));
             }
             for (path, what) in [(["spec", "taints"], "taints"), (["metadata", "ownerReferences"], "ownerReferences")] {
                 if !same(at(object, &path), at(old, &path)) {

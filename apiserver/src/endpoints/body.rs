@@ -60,9 +60,7 @@ pub(crate) fn decode(
 
 /// The object in a protobuf body, typed as its envelope says.
 pub(crate) fn from_protobuf(bytes: &[u8], target: Target<'_>) -> Result<Value, Status> {
-    let refused = |error: protobuf::Error| {
-        Status::from(decode::Error::unrecognized(error.to_string(), target, bytes))
-    };
+    let refused = |error: protobuf::Error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes));
     let envelope = protobuf::Envelope::read(bytes).map_err(refused)?;
     let mut object = protobuf::decode(envelope.raw, target.schema).map_err(refused)?;
     if let Some(fields) = object.as_object_mut() {

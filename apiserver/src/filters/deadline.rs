@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn no_request_takes_longer_than_all_may() {
-        let of = |text: &str| super::of(&RequestInfo::default(), &Query::parse(&format!("timeout={text}"))).ok().flatten();
+        let of =
+            |text: &str| super::of(&RequestInfo::default(), &Query::parse(&format!("timeout={text}"))).ok().flatten();
         assert_eq!(of("5s"), Some(Duration::from_secs(5)));
         for text in ["", "0", "-5s", "100h"] {
             assert_eq!(of(text), Some(REQUEST_TIMEOUT), "{text}");

@@ -192,8 +192,7 @@ impl Asks<'_> {
             about.namespace = namespace.to_string();
             about.name = name.to_string();
             if wanted.groups.is_empty() {
-                user.groups =
-                    vec!["system:serviceaccounts".to_string(), format!("system:serviceaccounts:{namespace}")];
+                user.groups = vec!["system:serviceaccounts".to_string(), format!("system:serviceaccounts:{namespace}")];
             }
         }
         self.ask(&about)

@@ -140,12 +140,7 @@ impl Rbac {
         found.ok_or_else(|| format!("{resource}.rbac.authorization.k8s.io {} not found", quote(name)))
     }
 
-    fn visit(
-        &self,
-        user: &UserInfo,
-        namespace: &str,
-        visitor: &mut Visitor<'_>,
-    ) -> Vec<String> {
+    fn visit(&self, user: &UserInfo, namespace: &str, visitor: &mut Visitor<'_>) -> Vec<String> {
         let mut errors = Vec::new();
         let stopped = Cell::new(false);
         let mut look = |binding: &Binding| {

@@ -40,7 +40,9 @@ fn applied(headers: &[(&'static str, &str)], requestor: UserInfo, rows: Rows) ->
 fn who_may_in_no_way_is_told_of_the_first() {
     let refused = |user: &str| applied(&[("impersonate-user", user)], alice(), Rows(&[])).unwrap_err();
     let words = |mode: &str| {
-        format!("pods is forbidden: User \"alice\" cannot impersonate-on:{mode}:list resource \"pods\" in API group \"\" at the cluster scope")
+        format!(
+            "pods is forbidden: User \"alice\" cannot impersonate-on:{mode}:list resource \"pods\" in API group \"\" at the cluster scope"
+        )
     };
     assert_eq!(refused("jane"), words("user-info"));
     assert_eq!(refused("system:serviceaccount:a:b"), words("serviceaccount"));
@@ -59,7 +61,9 @@ fn a_constrained_mode_wants_the_request_and_the_user_allowed() {
     let jane = [("impersonate-user", "jane")];
     const ON: (&str, &str, &str, &str) = ("impersonate-on:user-info:list", "", "pods", "");
     const USER_ALLOWED: (&str, &str, &str, &str) = ("impersonate:user-info", AUTHENTICATION, "users", "jane");
-    assert!(applied(&jane, alice(), Rows(&[ON])).unwrap_err().contains("cannot impersonate:user-info resource \"users\""));
+    assert!(
+        applied(&jane, alice(), Rows(&[ON])).unwrap_err().contains("cannot impersonate:user-info resource \"users\"")
+    );
     assert!(applied(&jane, alice(), Rows(&[USER_ALLOWED])).is_err());
     assert_eq!(applied(&jane, alice(), Rows(&[ON, USER_ALLOWED])).unwrap().0, "jane");
 }

@@ -10,7 +10,9 @@ use serde_json::Value;
 use store::{Entry, Txn};
 
 use super::create::warn_of_duplicate_owners;
-use super::{ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, resource_version, storage_error};
+use super::{
+    ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, resource_version, storage_error,
+};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;

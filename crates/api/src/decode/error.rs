@@ -145,7 +145,8 @@ impl Named {
     /// The kind is known to no scheme.
     pub(super) fn unknown(&self, target: Target<'_>) -> Error {
         // Upstream still registers versions it no longer serves; the tables do not hold them. Core never had another.
-        if !self.group.is_empty() && self.kind == target.kind && self.group == target.group && is_version(&self.version) {
+        if !self.group.is_empty() && self.kind == target.kind && self.group == target.group && is_version(&self.version)
+        {
             return self.wrong_version(target);
         }
         // The scheme's name as released binaries print it.
