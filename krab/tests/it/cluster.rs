@@ -1,7 +1,7 @@
 //! A running `krab server` and kubectl against it.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(crate) fn arena(name: &str) -> String {
 
 /// The flags of a node in an arena. Its disk is the machine's, however full that is, so pods are not evicted for it.
 #[cfg(feature = "node-tests")]
-pub(crate) fn node_flags(folder: &Path) -> Vec<String> {
+pub(crate) fn node_flags(folder: &std::path::Path) -> Vec<String> {
     let config = folder.join("kubelet.yaml");
     let text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
                 evictionHard: {memory.available: 100Mi, nodefs.available: 1%}\n";
@@ -260,7 +260,7 @@ fn outcome(output: Output) -> Result<String, String> {
 #[cfg(feature = "node-tests")]
 pub(crate) fn surroundings(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: run ./hack/test"));
-    let path = Path::new(&path).to_owned();
+    let path = PathBuf::from(path);
     assert!(path.exists(), "{} does not exist", path.display());
     path
 }

@@ -110,7 +110,11 @@ impl Engine {
             }
             Plan::Remove => self.remove(resource, ctx, entry, old).await?,
             Plan::MarkAndRemove(new) => match self.mark(resource, ctx, entry, new.clone()).await? {
-                Some(Served::Entry(marked)) => self.remove(resource, ctx, &marked, new).await?,
+                Some(Served::Entry(marked)) => match self.remove(resource, ctx, &marked, new).await? {
+                    // A marked pod may be removed by others too (pod GC, its kubelet): they did what was asked.
+                    None if self.consistent(resource).await?.get(&entry.key).is_none() => Some(Served::Entry(marked)),
+                    removed => removed,
+                },
                 // Nothing was written.
                 other => other,
             },
