@@ -182,7 +182,7 @@ fn a_new_template_gets_a_revision_and_a_known_one_keeps_its_own() {
     let [Step::Create { write, .. }] = &first.steps[..] else { panic!("one revision is to be made") };
     expect![[r#"
         create apps/v1 controllerrevisions ns/agent-68f64c64b9
-          {"apiVersion":"apps/v1","kind":"ControllerRevision","data":{"spec":{"template":{"metadata":{"labels":{"app":"agent"}},"spec":{"containers":[{"image":"i","name":"c"}],"nodeSelector":{"os":"linux"}},"$patch":"replace"}}},"metadata":{"annotations":{"deprecated.daemonset.template.generation":"1"},"labels":{"app":"agent","controller-revision-hash":"68f64c64b9"},"name":"agent-68f64c64b9","namespace":"ns","ownerReferences":[{"apiVersion":"apps/v1","blockOwnerDeletion":true,"controller":true,"kind":"DaemonSet","name":"agent","uid":"d1"}]},"revision":1}
+          {"apiVersion":"apps/v1","kind":"ControllerRevision","data":{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"app":"agent"}},"spec":{"containers":[{"image":"i","name":"c"}],"nodeSelector":{"os":"linux"}}}}},"metadata":{"annotations":{"deprecated.daemonset.template.generation":"1"},"labels":{"app":"agent","controller-revision-hash":"68f64c64b9"},"name":"agent-68f64c64b9","namespace":"ns","ownerReferences":[{"apiVersion":"apps/v1","blockOwnerDeletion":true,"controller":true,"kind":"DaemonSet","name":"agent","uid":"d1"}]},"revision":1}
     "#]].assert_eq(&show_operations(&[Operation::Write(write.clone())]));
     let crate::engine::Action::Create { object } = &write.action else { panic!("made by creation") };
     let revision: ControllerRevision = serde_json::from_value(object.clone()).unwrap();
