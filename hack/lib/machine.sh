@@ -13,6 +13,9 @@ cache_dir() { printf '%s\n' "${KRAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/krab}
 # target_dir ROOT: where cargo puts what it builds of the checkout ROOT.
 target_dir() { (cd "$1" && cargo metadata --format-version 1 --no-deps) | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'; }
 
+# module_dir NAME: where the sources of one of upstream's Go modules are, fetched when they are not there.
+module_dir() { (cd conformance && go mod download "$1" && go list -m -f '{{.Dir}}' "$1"); }
+
 # The packages of a node and what each is for.
 PACKAGES=(
   "containerd:runs containers"

@@ -1,3 +1,6 @@
+#[cfg(feature = "upstream-fixtures")]
+mod wire;
+
 use super::*;
 use crate::scheme::Scheme;
 use serde_json::json;

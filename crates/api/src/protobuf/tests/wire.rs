@@ -1,0 +1,72 @@
+//! Upstream's own fixtures: one object of each kind with every field filled, as JSON, YAML and protobuf
+//! (k8s.io/api/testdata/HEAD of the module that `KUBERNETES_API` names; `hack/test` sets it).
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::decode::{self, FieldValidation, Syntax, Target};
+use crate::protobuf::{self, Envelope};
+use crate::scheme::Scheme;
+
+/// Kinds that are served and have no fixture there: they are of other modules.
+const ELSEWHERE: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+
+fn target(api_version: &str, kind: &str) -> Option<Target<'static>> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let known =
+        Scheme::builtin().all_resources().find(|r| r.group == group && r.version == version && r.kind == kind)?;
+    Target::builtin(&known.group, &known.version, &known.kind)
+}
+
+/// What is wrong with the three forms of one object; nothing when they say the same.
+fn differences(folder: &Path, name: &str, target: Target<'static>, published: &Value) -> Vec<String> {
+    let read =
+        |suffix: &str| std::fs::read(folder.join(format!("{name}.{suffix}"))).expect("each kind has three files");
+    let json = decode::decode(&read("json"), Syntax::Json, target, FieldValidation::Strict);
+    let yaml = decode::decode(&read("yaml"), Syntax::Yaml, target, FieldValidation::Strict);
+    let binary = read("pb");
+    let envelope = Envelope::read(&binary).expect("the file is upstream's");
+    let mut object = protobuf::decode(envelope.raw, target.schema).expect("the message is upstream's");
+    object["apiVersion"] = envelope.api_version.into();
+    object["kind"] = envelope.kind.into();
+    let protobuf = decode::normalize(&object, target, FieldValidation::Strict);
+    let mut wrong = Vec::new();
+    for (form, decoded) in [("json", json), ("yaml", yaml), ("protobuf", protobuf)] {
+        match decoded {
+            // Byte for byte: the order of fields is Go's, too.
+            Ok(decoded) => {
+                let (ours, theirs) = (decoded.object.to_string(), published.to_string());
+                if ours != theirs {
+                    wrong.push(format!("{name} from {form}\n ours {ours}\n want {theirs}"));
+                }
+            }
+            Err(error) => wrong.push(format!("{name} from {form}: {error:?}")),
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_kind_upstream_filled_is_the_same_from_json_yaml_and_protobuf() {
+    let module = std::env::var_os("KUBERNETES_API").expect("KUBERNETES_API is not set: run ./hack/test");
+    let folder = Path::new(&module).join("testdata/HEAD");
+    let (mut seen, mut wrong) = (Vec::new(), Vec::new());
+    for file in std::fs::read_dir(&folder).expect("the module holds testdata") {
+        let name = file.expect("the folder can be read").file_name().into_string().expect("names are ASCII");
+        let Some(name) = name.strip_suffix(".json") else { continue };
+        let text = std::fs::read(folder.join(format!("{name}.json"))).expect("the file is there");
+        let published: Value = serde_json::from_slice(&text).expect("the file is JSON");
+        let text = |field: &str| published[field].as_str().unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let Some(target) = target(&api_version, &kind) else { continue };
+        wrong.extend(differences(&folder, name, target, &published));
+        seen.push((api_version, kind));
+    }
+    let missing = Scheme::builtin().all_resources().filter(|resource| {
+        let kind = (resource.api_version(), resource.kind.to_string());
+        !ELSEWHERE.contains(&resource.group.as_ref()) && !seen.contains(&kind)
+    });
+    wrong.extend(missing.map(|resource| format!("no fixture of {} {}", resource.api_version(), resource.kind)));
+    assert!(wrong.is_empty(), "{} of {} kinds and more:\n{}", wrong.len(), seen.len(), wrong.join("\n"));
+}
