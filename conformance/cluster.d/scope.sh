@@ -63,6 +63,8 @@ make_node() { # N
     link=eth0
     run_on 1 ip link add "node$n" type veth peer name eth0 netns "$anchor"
     run_on 1 ip link set "node$n" master bridge0 up
+    # Back out where it came in: a node port of node 1 that a pod of node N asks for and a pod of node N answers.
+    run_on 1 ip link set "node$n" type bridge_slave hairpin on
   fi
   # shellcheck disable=SC2016
   run_on "$n" bash -ec '
