@@ -1,0 +1,1 @@
+//! CEL as Kubernetes speaks it: typed checking, Kubernetes' libraries, cost limits.
