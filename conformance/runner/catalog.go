@@ -73,6 +73,7 @@ func classOf(letter byte) *class {
 // selection says which tests of the catalog are meant. Its zero value means all.
 type selection struct {
 	focus   *regexp.Regexp
+	skip    *regexp.Regexp
 	sig     string
 	classes string          // letters
 	only    map[string]bool // names, nil for no limit
@@ -84,6 +85,7 @@ func (s selection) pick(tests []test) []test {
 	for _, t := range tests {
 		switch {
 		case s.focus != nil && !s.focus.MatchString(t.name):
+		case s.skip != nil && s.skip.MatchString(t.name):
 		case s.sig != "" && t.sig() != s.sig:
 		case s.classes != "" && strings.IndexByte(s.classes, t.class) < 0:
 		case s.only != nil && !s.only[t.name]:

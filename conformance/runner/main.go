@@ -26,6 +26,7 @@ Which tests (each narrows; without any, all 462):
                     F Services and DNS, G two nodes; AB means both
   --sig NAME        those of one group: api-machinery, apps, node, ...
   --focus RE        those whose name matches
+  --skip RE         those whose name does not match
   --failed          those that did not pass in their last run, or were never run
 
 What to do:
@@ -53,7 +54,7 @@ var errUnmet = errors.New("not all tests passed")
 
 type options struct {
 	home                                            string
-	focus, sig, class                               string
+	focus, skip, sig, class                         string
 	onlyFailed                                      bool
 	list, gate, render, keep                        bool
 	under                                           float64
@@ -87,6 +88,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.home, "home", ".", "")
 	flags.StringVar(&o.bin, "bin", "", "")
 	flags.StringVar(&o.focus, "focus", "", "")
+	flags.StringVar(&o.skip, "skip", "", "")
 	flags.StringVar(&o.sig, "sig", "", "")
 	flags.StringVar(&o.class, "class", "", "")
 	flags.BoolVar(&o.onlyFailed, "failed", false, "")
@@ -247,10 +249,15 @@ func (o options) run() error {
 // choose gives the tests the flags mean.
 func (o options) choose(a *account, record results) ([]test, error) {
 	s := selection{sig: strings.TrimPrefix(o.sig, "sig-"), classes: o.class}
+	var err error
 	if o.focus != "" {
-		var err error
 		if s.focus, err = regexp.Compile(o.focus); err != nil {
 			return nil, fmt.Errorf("--focus: %w", err)
+		}
+	}
+	if o.skip != "" {
+		if s.skip, err = regexp.Compile(o.skip); err != nil {
+			return nil, fmt.Errorf("--skip: %w", err)
 		}
 	}
 	if o.gate {

@@ -193,6 +193,7 @@ func TestSelectionsNarrowEachOther(t *testing.T) {
 		{selection{classes: "DG"}, 4},
 		{selection{sig: "apps"}, 2},
 		{selection{focus: regexp.MustCompile("Pods"), classes: "D"}, 1},
+		{selection{skip: regexp.MustCompile("."), classes: "D"}, 0},
 		{selection{only: map[string]bool{runs: true}, sig: "apps"}, 0},
 	} {
 		if got := c.selection.pick(few); len(got) != c.want {
