@@ -7,12 +7,11 @@ use http::Response;
 use serde_json::Value;
 
 use super::options::WriteOptions;
-use super::update::{check_name, mode};
+use super::update::{check_name, write};
 use super::{Call, Request, body, created, respond, send};
 use crate::context::RequestContext;
-use crate::filters::authorization;
 use crate::registry::resource::Resource;
-use crate::registry::store::{Ownership, Update};
+use crate::registry::store::{Ownership, Present};
 use crate::registry::{managed_fields, metadata};
 use crate::server::body::Body;
 
@@ -21,39 +20,22 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let output = request.output()?;
     let options = WriteOptions::decode_apply(&request.query)?;
     call.apply(&options, &request);
-    let mut create = request.info.attributes(&request.user);
-    create.verb = "create".to_string();
     let bytes = body::read(request.body).await?;
     let configuration = Configuration::decode(&bytes)?;
-    let ctx = call.ctx.for_object(&call.ctx.target.namespace, &call.ctx.target.name);
     let (resource, engine) = (call.resource, call.engine().clone());
-    let mut change = |present: Value| {
-        let is_new = present.is_null();
-        let object =
-            managed_fields::apply(&engine.resources, resource, &ctx, options.force, present, &configuration.object)?;
-        configuration.check_repeats(&ctx, options.field_validation)?;
-        let mut object = typed(resource, object, &configuration.object)?;
-        if is_new && !meta::uid(&object).is_empty() {
+    let mut change = |ctx: &RequestContext, present: Present<'_>| {
+        let (wanted, force) = (&configuration.object, options.force);
+        let object = managed_fields::apply(&engine.resources, resource, ctx, force, present.served(), wanted)?;
+        configuration.check_repeats(ctx, options.field_validation)?;
+        let mut object = typed(resource, object, wanted)?;
+        if present.is_absent() && !meta::uid(&object).is_empty() {
             return Ok(object);
         }
         metadata::ensure_namespace(&mut object, &ctx.target.namespace)?;
         check_name(&object, &ctx.target.name)?;
         Ok(object)
     };
-    let authorizer = &call.state.authorizer;
-    let update = Update {
-        resource,
-        mode: mode(&request.info.subresource),
-        options: &options,
-        change: &mut change,
-        ownership: Ownership::Applied,
-        authorize_create: &|| authorization::check(authorizer.as_ref(), &create),
-    };
-    let written = engine.update(&mut call.ctx, update).await;
-    for warning in ctx.take_warnings() {
-        call.ctx.warn(warning);
-    }
-    let written = written?;
+    let written = write(call, &request.info, &request.user, &options, Ownership::Applied, &mut change).await?;
     send(call, created(written.created), &written.served, &output)
 }
 

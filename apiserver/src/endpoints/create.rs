@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::options::{DeleteOptions, WriteOptions};
 use super::{Call, Request, body, negotiation, respond, send};
 use crate::admission::{Attributes, Operation};
+use crate::context::RequestContext;
 use crate::registry::computed::Computed;
-use crate::registry::store::{Mode, Ownership, Served, Update, check_preconditions};
+use crate::registry::store::{Ownership, Present, Served, Update, check_preconditions};
 use crate::registry::{managed_fields, metadata};
 use crate::server::body::Body;
 
@@ -108,17 +109,10 @@ pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Res
     }
     let group_resource = meta::GroupResource::new("", "pods/binding");
     let bound = call.ctx.timestamp();
-    let mut change = |pod: Value| bind(pod, &binding, &node, &bound, &group_resource);
-    let update = Update {
-        resource: &pods,
-        mode: Mode::Direct,
-        options: &options,
-        change: &mut change,
-        ownership: Ownership::Kept,
-        authorize_create: &|| Ok(()),
-    };
+    let mut change =
+        |_: &RequestContext, pod: Present<'_>| bind(pod.served(), &binding, &node, &bound, &group_resource);
     let engine = call.engine().clone();
-    engine.update(&mut call.ctx, update).await?;
+    engine.update(&mut call.ctx, Update::direct(&pods, &options, &mut change)).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(respond::value(201, &status, &output))
 }
@@ -129,7 +123,8 @@ async fn mark_evicted(call: &mut Call<'_>, delete: &mut DeleteOptions) -> Result
     let now = call.ctx.timestamp();
     let preconditions = delete.clone();
     let resource = call.resource;
-    let mut change = |mut pod: Value| {
+    let mut change = |_: &RequestContext, pod: Present<'_>| {
+        let mut pod = pod.served();
         check_preconditions(resource, &pod, &preconditions)?;
         let evicted = json!({
             "type": "DisruptionTarget", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
@@ -139,16 +134,8 @@ async fn mark_evicted(call: &mut Call<'_>, delete: &mut DeleteOptions) -> Result
         Ok(pod)
     };
     let options = WriteOptions { kind: "UpdateOptions", ..WriteOptions::default() };
-    let update = Update {
-        resource,
-        mode: Mode::Direct,
-        options: &options,
-        change: &mut change,
-        ownership: Ownership::Kept,
-        authorize_create: &|| Ok(()),
-    };
     let engine = call.engine().clone();
-    let written = engine.update(&mut call.ctx, update).await?;
+    let written = engine.update(&mut call.ctx, Update::direct(resource, &options, &mut change)).await?;
     // The precondition held; from here on the version is ours.
     if let (Some(version), Served::Entry(entry)) = (&mut delete.resource_version, &written.served) {
         *version = entry.mod_revision.0.to_string();

@@ -12,11 +12,12 @@ use http::{HeaderMap, Response};
 use serde_json::Value;
 
 use super::negotiation::Input;
-use super::options::DeleteOptions;
+use super::options::{DeleteOptions, WriteOptions};
 use super::query::Query;
 use super::{Call, Request, body, negotiation, respond, send};
+use crate::context::RequestContext;
 use crate::registry::list;
-use crate::registry::store::Engine;
+use crate::registry::store::{Engine, Present, Update};
 use crate::server::body::Body;
 
 /// Upstream: handlers.DeleteResource.
@@ -143,7 +144,8 @@ async fn take_disruption(
     let pod = call.ctx.target.name.clone();
     let now = call.ctx.timestamp();
     let mut ctx = call.ctx.for_object(&call.ctx.target.namespace, name);
-    let mut change = |mut budget: Value| {
+    let mut change = |_: &RequestContext, budget: Present<'_>| {
+        let mut budget = budget.served();
         let left = budget["status"]["disruptionsAllowed"].as_i64().unwrap_or(0) - 1;
         if left < 0 {
             return Err(Status::too_many_requests(
@@ -155,13 +157,6 @@ async fn take_disruption(
         budget["status"]["disruptedPods"][pod.as_str()] = now.as_str().into();
         Ok(budget)
     };
-    let update = crate::registry::store::Update {
-        resource: budgets,
-        mode: crate::registry::store::Mode::Direct,
-        options: &Default::default(),
-        change: &mut change,
-        ownership: crate::registry::store::Ownership::Kept,
-        authorize_create: &|| Ok(()),
-    };
-    engine.update(&mut ctx, update).await.map(|_| ())
+    let options = WriteOptions::default();
+    engine.update(&mut ctx, Update::direct(budgets, &options, &mut change)).await.map(|_| ())
 }

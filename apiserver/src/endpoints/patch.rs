@@ -11,13 +11,12 @@ use http::{Response, header};
 use serde_json::Value;
 
 use super::options::WriteOptions;
-use super::update::{check_name, mode};
+use super::update::{check_name, write};
 use super::{Call, Request, apply, body, created, negotiation, respond, send};
 use crate::context::RequestContext;
-use crate::filters::authorization;
 use crate::registry::metadata;
 use crate::registry::resource::Resource;
-use crate::registry::store::{Ownership, Update};
+use crate::registry::store::{Ownership, Present};
 use crate::server::body::Body;
 
 /// A decoded patch.
@@ -36,37 +35,20 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let output = request.output()?;
     let options = WriteOptions::decode(&request.query, "PatchOptions")?;
     call.apply(&options, &request);
-    let mut create = request.info.attributes(&request.user);
-    create.verb = "create".to_string();
     let bytes = body::read(request.body).await?;
     let patch = Patch::decode(media_type, &bytes, options.field_validation, &call.ctx)?;
-    let ctx = call.ctx.for_object(&call.ctx.target.namespace, &call.ctx.target.name);
     let resource = call.resource;
-    let mut change = |present: Value| {
-        if present.is_null() {
+    let mut change = |ctx: &RequestContext, present: Present<'_>| {
+        if present.is_absent() {
             return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
         }
-        let patched = patch.apply(present, resource, options.field_validation)?;
-        let mut object = normalize(resource, &ctx, patched, options.field_validation)?;
+        let patched = patch.apply(present.served(), resource, options.field_validation)?;
+        let mut object = normalize(resource, ctx, patched, options.field_validation)?;
         metadata::ensure_namespace(&mut object, &ctx.target.namespace)?;
         check_name(&object, &ctx.target.name)?;
         Ok(object)
     };
-    let authorizer = &call.state.authorizer;
-    let update = Update {
-        resource,
-        mode: mode(&request.info.subresource),
-        options: &options,
-        change: &mut change,
-        ownership: Ownership::Tracked,
-        authorize_create: &|| authorization::check(authorizer.as_ref(), &create),
-    };
-    let engine = call.state.engine.clone();
-    let written = engine.update(&mut call.ctx, update).await;
-    for warning in ctx.take_warnings() {
-        call.ctx.warn(warning);
-    }
-    let written = written?;
+    let written = write(call, &request.info, &request.user, &options, Ownership::Tracked, &mut change).await?;
     send(call, created(written.created), &written.served, &output)
 }
 

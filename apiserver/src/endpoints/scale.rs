@@ -14,10 +14,11 @@ use super::options::WriteOptions;
 use super::patch::{MediaType, Patch, media_type};
 use super::update::check_name;
 use super::{Call, Request, body, negotiation, respond};
+use crate::context::RequestContext;
 use crate::registry::managed_fields::{self, scale::Write};
 use crate::registry::metadata;
 use crate::registry::resource::Resource;
-use crate::registry::store::{Engine, Mode, Ownership, Update};
+use crate::registry::store::{Engine, Mode, Ownership, Present, Update};
 use crate::server::body::Body;
 
 /// What the selector of a scale is made of.
@@ -63,17 +64,17 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         None => Sent::Scale(body::decode(&call.ctx, &bytes, syntax?, scale_target, options.field_validation)?),
     };
     let resource = call.resource;
-    let ctx = call.ctx.for_object(&target.namespace, &target.name);
-    let mut change = |mut present: Value| {
-        if present.is_null() {
+    let mut change = |ctx: &RequestContext, present: Present<'_>| {
+        if present.is_absent() {
             return Err(Status::not_found(&resource.group_resource(), &target.name));
         }
+        let mut present = present.served();
         let old = scale_of(resource, &present);
         let scale = match &sent {
             Sent::Apply(configuration) => {
                 let write = Write::Apply { configuration: &configuration.object, force: options.force };
-                let applied = managed_fields::scale::write(schema, &ctx, &mut present, &old, write)?;
-                configuration.check_repeats(&ctx, options.field_validation)?;
+                let applied = managed_fields::scale::write(schema, ctx, &mut present, &old, write)?;
+                configuration.check_repeats(ctx, options.field_validation)?;
                 applied.unwrap_or(old)
             }
             sent => {
@@ -85,7 +86,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
                     Sent::Scale(scale) => scale.clone(),
                     Sent::Apply(_) => Value::Null,
                 };
-                managed_fields::scale::write(schema, &ctx, &mut present, &old, Write::Update(&scale))?;
+                managed_fields::scale::write(schema, ctx, &mut present, &old, Write::Update(&scale))?;
                 scale
             }
         };
@@ -100,11 +101,8 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         authorize_create: &|| Ok(()),
     };
     let engine = call.engine().clone();
-    let written = engine.update(&mut call.ctx, update).await;
-    for warning in ctx.take_warnings() {
-        call.ctx.warn(warning);
-    }
-    let mut object = written?.served.to_value()?;
+    let written = engine.update(&mut call.ctx, update).await?;
+    let mut object = written.served.to_value()?;
     Engine::from_storage(resource, &mut object);
     Ok(respond::value(200, &scale_of(resource, &object), &output))
 }

@@ -7,9 +7,13 @@ use serde_json::Value;
 
 use super::options::WriteOptions;
 use super::{Call, Request, body, created, negotiation, respond, send};
+use crate::authentication::UserInfo;
+use crate::authorization::Attributes;
+use crate::context::RequestContext;
 use crate::filters::authorization;
+use crate::filters::request_info::RequestInfo;
 use crate::registry::metadata;
-use crate::registry::store::{Mode, Ownership, Update};
+use crate::registry::store::{Change, Mode, Ownership, Present, Update, Written};
 use crate::server::body::Body;
 
 /// Upstream: handlers.UpdateResource.
@@ -18,32 +22,36 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let options = WriteOptions::decode(&request.query, "UpdateOptions")?;
     let syntax = negotiation::input(&request.parts.headers)?;
     call.apply(&options, &request);
-    let mut create = request.info.attributes(&request.user);
-    create.verb = "create".to_string();
     let bytes = body::read(request.body).await?;
     let schema = call.resource.decode_target().ok_or_else(respond::no_such_resource)?;
     let mut object = body::decode(&call.ctx, &bytes, syntax, schema, options.field_validation)?;
     let namespace = call.ctx.target.namespace.clone();
     metadata::ensure_namespace(&mut object, &namespace)?;
     check_name(&object, &call.ctx.target.name)?;
-    let mut change = |_present: Value| Ok(object.clone());
-    let authorizer = &call.state.authorizer;
-    let update = Update {
-        resource: call.resource,
-        mode: mode(&request.info.subresource),
-        options: &options,
-        change: &mut change,
-        ownership: Ownership::Tracked,
-        authorize_create: &|| authorization::check(authorizer.as_ref(), &create),
-    };
-    let engine = call.engine().clone();
-    let written = engine.update(&mut call.ctx, update).await?;
+    let mut change = |_: &RequestContext, _: Present<'_>| Ok(object.clone());
+    let written = write(call, &request.info, &request.user, &options, Ownership::Tracked, &mut change).await?;
     send(call, created(written.created), &written.served, &output)
 }
 
-/// The rules for what is in the path.
-pub(super) fn mode(subresource: &str) -> Mode<'_> {
-    if subresource.is_empty() { Mode::Main } else { Mode::Subresource(subresource) }
+/// Carries out what a PUT, a patch or an apply wants of the object in the path. To create what is not there, the user needs
+/// the permission to create, too.
+pub(super) async fn write(
+    call: &mut Call<'_>,
+    info: &RequestInfo,
+    user: &UserInfo,
+    options: &WriteOptions,
+    ownership: Ownership,
+    change: Change<'_>,
+) -> Result<Written, Status> {
+    let state = call.state;
+    let authorize_create = || {
+        let creation = Attributes { verb: "create".to_string(), ..info.attributes(user) };
+        authorization::check(state.authorizer.as_ref(), &creation)
+    };
+    let mode = if info.subresource.is_empty() { Mode::Main } else { Mode::Subresource(&info.subresource) };
+    let resource = call.resource;
+    let update = Update { resource, mode, options, change, ownership, authorize_create: &authorize_create };
+    state.engine.update(&mut call.ctx, update).await
 }
 
 /// The object's name must be that of the path. Upstream: handlers.checkName.

@@ -105,6 +105,7 @@ const CONDITIONAL_UPDATES: &[(&str, &str)] = &[
     ("apiregistration.k8s.io", "apiservices"),
     ("certificates.k8s.io", "clustertrustbundles"),
     ("certificates.k8s.io", "podcertificaterequests"),
+    ("coordination.k8s.io", "leases"),
     ("internal.apiserver.k8s.io", "storageversions"),
     ("node.k8s.io", "runtimeclasses"),
     ("policy", "poddisruptionbudgets"),

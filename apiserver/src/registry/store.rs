@@ -13,7 +13,7 @@ mod update;
 
 pub use delete::Deleted;
 pub(crate) use delete::check_preconditions;
-pub use update::{Change, Mode, Update};
+pub use update::{Change, Mode, Present, Update};
 
 use std::sync::Arc;
 

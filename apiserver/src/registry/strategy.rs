@@ -86,7 +86,13 @@ pub trait Strategy: Send + Sync {
         take_only_status(new, old);
     }
 
-    /// Validates an update through a subresource.
+    /// Validates an update of `status`.
+    fn validate_status(&self, new: &Value, old: &Value) -> ErrorList {
+        let _ = (new, old);
+        ErrorList::default()
+    }
+
+    /// Validates an update through a subresource. To override where there are others than `status`, or where the user counts.
     fn validate_subresource_update(
         &self,
         ctx: &RequestContext,
@@ -94,18 +100,13 @@ pub trait Strategy: Send + Sync {
         new: &Value,
         old: &Value,
     ) -> ErrorList {
-        let _ = (ctx, subresource, new, old);
-        ErrorList::default()
+        let _ = (ctx, subresource);
+        self.validate_status(new, old)
     }
 
     /// May PUT create? Upstream: AllowCreateOnUpdate.
     fn allow_create_on_update(&self) -> bool {
         false
-    }
-
-    /// May PUT omit metadata.resourceVersion? Upstream: AllowUnconditionalUpdate.
-    fn allow_unconditional_update(&self) -> bool {
-        true
     }
 
     /// Graceful deletion: `Some(seconds)` marks the object deleted and leaves its removal to its keeper (pods: the kubelet);

@@ -106,7 +106,7 @@ impl Strategy for Workload {
         if same(&new["spec"], &old["spec"]) { Vec::new() } else { self.warnings_on_create(ctx, new) }
     }
 
-    fn validate_subresource_update(&self, _: &RequestContext, _: &str, new: &Value, old: &Value) -> ErrorList {
+    fn validate_status(&self, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         template::replica_counts(new, self.counts, &mut errors);
         if self.counts.contains(&"collisionCount") {

@@ -57,13 +57,7 @@ impl Strategy for HorizontalPodAutoscaler {
         self.validate(ctx, new)
     }
 
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        _old: &Value,
-    ) -> ErrorList {
+    fn validate_status(&self, new: &Value, _old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         for count in ["currentReplicas", "desiredReplicas"] {
             nonnegative(&At::root(new).field("status").field(count), &mut errors);

@@ -73,13 +73,7 @@ impl Strategy for Job {
         errors
     }
 
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        old: &Value,
-    ) -> ErrorList {
+    fn validate_status(&self, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let status = At::root(new).field("status");
         for field in ["active", "succeeded", "failed", "ready", "terminating"] {

@@ -43,10 +43,6 @@ impl Strategy for ClusterTrustBundle {
         }
         errors
     }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
 }
 
 fn bundle_rules(object: &Value) -> ErrorList {

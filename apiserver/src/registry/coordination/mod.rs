@@ -25,10 +25,6 @@ impl Strategy for Lease {
         true
     }
 
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         drop_coordination(new);
     }

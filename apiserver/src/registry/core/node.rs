@@ -46,13 +46,7 @@ impl Strategy for Node {
         errors
     }
 
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        old: &Value,
-    ) -> ErrorList {
+    fn validate_status(&self, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         update(new, old, &mut errors);
         errors

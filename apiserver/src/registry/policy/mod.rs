@@ -33,13 +33,7 @@ impl Strategy for PodDisruptionBudget {
         self.validate(ctx, new)
     }
 
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        _old: &Value,
-    ) -> ErrorList {
+    fn validate_status(&self, new: &Value, _old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let status = At::root(new).field("status");
         for count in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {

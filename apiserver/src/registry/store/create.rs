@@ -40,28 +40,32 @@ impl Engine {
             return Err(Status::unknown(500, "resourceVersion should not be set on objects to be created"));
         }
         metadata::fill_system_fields(&mut object, ctx);
-        let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let mut object = object.clone();
-            if generated {
-                let name = name::generate(meta::generate_name(&object));
-                meta::set_name(&mut object, &name);
-                ctx.target.name = name;
-            }
-            self.prepare_new(resource, ctx, &mut object)?;
-            self.admission.validate(creation(ctx, resource, &options), &object).await?;
-            match self.commit_new(resource, ctx, object).await {
-                Err(status) if generated && status.is_already_exists() => {
-                    if attempt == name::ATTEMPTS {
-                        let name = &ctx.target.name;
-                        return Err(Status::generate_name_conflict(&resource.group_resource(), name, 1));
-                    }
-                }
+        if !meta::name(&object).is_empty() || meta::generate_name(&object).is_empty() {
+            return self.create_named(resource, ctx, object, &options).await;
+        }
+        for _ in 0..name::ATTEMPTS {
+            let mut named = object.clone();
+            ctx.target.name = name::generate(meta::generate_name(&object));
+            meta::set_name(&mut named, &ctx.target.name);
+            match self.create_named(resource, ctx, named, &options).await {
+                Err(status) if status.is_already_exists() => {}
                 result => return result,
             }
         }
+        Err(Status::generate_name_conflict(&resource.group_resource(), &ctx.target.name, 1))
+    }
+
+    /// The second half of a create, once the name is known.
+    async fn create_named(
+        &self,
+        resource: &Resource,
+        ctx: &RequestContext,
+        mut object: Value,
+        options: &Value,
+    ) -> Result<Served, Status> {
+        self.prepare_new(resource, ctx, &mut object)?;
+        self.admission.validate(creation(ctx, resource, options), &object).await?;
+        self.commit_new(resource, ctx, object).await
     }
 
     /// Everything between admission's two halves.

@@ -102,15 +102,15 @@ impl Engine {
         self.admission.validate(attributes, &nothing).await?;
         let gone = match plan(resource, ctx, &old, options) {
             Plan::Mark(new) if new != old => {
-                let marked = self.mark(resource, ctx, entry, new).await?;
+                let marked = self.mark(resource, ctx, entry, &new).await?;
                 return Ok(marked.map(|served| Deleted { served, gone: false }));
             }
             Plan::Mark(_) | Plan::Pending => {
                 return Ok(Some(Deleted { served: Served::Entry(entry.clone()), gone: false }));
             }
-            Plan::Remove => self.remove(resource, ctx, entry, old).await?,
-            Plan::MarkAndRemove(new) => match self.mark(resource, ctx, entry, new.clone()).await? {
-                Some(Served::Entry(marked)) => match self.remove(resource, ctx, &marked, new).await? {
+            Plan::Remove => self.remove(resource, ctx, entry, &old).await?,
+            Plan::MarkAndRemove(new) => match self.mark(resource, ctx, entry, &new).await? {
+                Some(Served::Entry(marked)) => match self.remove(resource, ctx, &marked, &new).await? {
                     // A marked pod may be removed by others too (pod GC, its kubelet): they did what was asked.
                     None if self.consistent(resource).await?.get(&entry.key).is_none() => Some(Served::Entry(marked)),
                     removed => removed,
@@ -128,9 +128,9 @@ impl Engine {
         resource: &Resource,
         ctx: &RequestContext,
         entry: &Arc<Entry>,
-        marked: Value,
+        marked: &Value,
     ) -> Result<Option<Served>, Status> {
-        let txn = Txn::update(entry.key.clone(), encode::encode(&marked), entry.mod_revision, entry.expires);
+        let txn = Txn::update(entry.key.clone(), encode::encode(marked), entry.mod_revision, entry.expires);
         self.commit_deletion(resource, ctx, txn, marked).await
     }
 
@@ -140,9 +140,9 @@ impl Engine {
         resource: &Resource,
         ctx: &RequestContext,
         entry: &Arc<Entry>,
-        last: Value,
+        last: &Value,
     ) -> Result<Option<Served>, Status> {
-        let extra = resource.strategy.release_on_delete(ctx, &last);
+        let extra = resource.strategy.release_on_delete(ctx, last);
         let mut txn = Txn::delete(entry.key.clone(), entry.mod_revision);
         txn.compare.extend(extra.compare);
         txn.operations.extend(extra.operations);
@@ -154,14 +154,15 @@ impl Engine {
         resource: &Resource,
         ctx: &RequestContext,
         txn: Txn,
-        planned: Value,
+        planned: &Value,
     ) -> Result<Option<Served>, Status> {
         if ctx.dry_run {
-            return Ok(Some(Served::Object(planned)));
+            return Ok(Some(Served::Object(planned.clone())));
         }
         match self.store.commit(txn).await {
             Ok(committed) => {
-                Ok(Some(committed.entries.into_iter().next().map_or(Served::Object(planned), Served::Entry)))
+                let entry = committed.entries.into_iter().next();
+                Ok(Some(entry.map_or_else(|| Served::Object(planned.clone()), Served::Entry)))
             }
             Err(error) if error.is_compare_failed() => Ok(None),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "delete", &error)),

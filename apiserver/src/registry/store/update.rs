@@ -30,8 +30,31 @@ pub enum Mode<'a> {
     Direct,
 }
 
-/// What makes the new object of the present one. Called again when others wrote in between; gets and gives the served version.
-pub type Change<'a> = &'a mut (dyn FnMut(Value) -> Result<Value, Status> + Send + Sync);
+/// The object that an update finds.
+#[derive(Debug, Clone, Copy)]
+pub struct Present<'a> {
+    resource: &'a Resource,
+    stored: Option<&'a Value>,
+}
+
+impl Present<'_> {
+    /// Is there none? Then the update makes one.
+    pub fn is_absent(&self) -> bool {
+        self.stored.is_none()
+    }
+
+    /// A copy in the served version; null when there is none.
+    pub fn served(&self) -> Value {
+        let mut object = self.stored.cloned().unwrap_or_default();
+        if self.stored.is_some() {
+            Engine::from_storage(self.resource, &mut object);
+        }
+        object
+    }
+}
+
+/// What makes the new object, in the served version, of the present one. Called again when others wrote in between.
+pub type Change<'a> = &'a mut (dyn FnMut(&RequestContext, Present<'_>) -> Result<Value, Status> + Send + Sync);
 
 /// One update.
 pub struct Update<'a> {
@@ -47,6 +70,14 @@ pub struct Update<'a> {
     pub ownership: Ownership,
     /// May the object be created when it is not there? Asked for the permission to.
     pub authorize_create: &'a (dyn Fn() -> Result<(), Status> + Sync),
+}
+
+impl<'a> Update<'a> {
+    /// A change the server itself makes to an object that is there.
+    pub fn direct(resource: &'a Resource, options: &'a WriteOptions, change: Change<'a>) -> Update<'a> {
+        let authorize_create = &|| Ok(());
+        Update { resource, mode: Mode::Direct, options, change, ownership: Ownership::Kept, authorize_create }
+    }
 }
 
 impl std::fmt::Debug for Update<'_> {
@@ -92,9 +123,7 @@ impl Engine {
     ) -> Result<Step, Status> {
         let resource = update.resource;
         let old = decode(entry)?;
-        let mut served = old.clone();
-        Engine::from_storage(resource, &mut served);
-        let mut new = (update.change)(served)?;
+        let mut new = (update.change)(ctx, Present { resource, stored: Some(&old) })?;
         check_versions(resource, ctx, &mut new, &old, update.options)?;
         metadata::ensure_namespace(&mut new, meta::namespace(&old))?;
         Engine::to_storage(resource, &mut new);
@@ -221,7 +250,7 @@ impl Engine {
         if !may_create || update.mode != Mode::Main {
             return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
         }
-        let object = (update.change)(Value::Null)?;
+        let mut object = (update.change)(ctx, Present { resource, stored: None })?;
         let uid = meta::uid(&object);
         if !uid.is_empty() {
             let why =
@@ -229,7 +258,6 @@ impl Engine {
             return Err(Status::conflict(&resource.group_resource(), &ctx.target.name, &why));
         }
         (update.authorize_create)()?;
-        let mut object = object;
         // Also one that was to be that of a present object: upstream does not look at it here.
         if let Some(metadata) = meta::metadata_mut(&mut object) {
             metadata.shift_remove("resourceVersion");
@@ -264,9 +292,7 @@ fn check_versions(
             Err(Status::conflict(&resource.group_resource(), name, &MODIFIED))
         }
         Some(_) => Ok(()),
-        None if resource.strategy.allow_unconditional_update()
-            && !list::updates_are_conditional(&resource.info.group, &resource.info.plural) =>
-        {
+        None if !list::updates_are_conditional(&resource.info.group, &resource.info.plural) => {
             let version = meta::resource_version(old).to_string();
             meta::set_resource_version(new, &version);
             Ok(())

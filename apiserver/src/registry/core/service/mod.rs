@@ -93,13 +93,7 @@ impl Strategy for Service {
         errors
     }
 
-    fn validate_subresource_update(
-        &self,
-        _ctx: &RequestContext,
-        _subresource: &str,
-        new: &Value,
-        _old: &Value,
-    ) -> ErrorList {
+    fn validate_status(&self, new: &Value, _old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         validate::status(new, &mut errors);
         errors
