@@ -1,22 +1,23 @@
-//! `application/vnd.kubernetes.protobuf` into objects, by the field numbers of the schema.
+//! `application/vnd.kubernetes.protobuf`: objects from and into bytes, by the field numbers of the schema.
 //!
-//! [`decode`] reads the `k8s\0` envelope and the message in it; the result goes through [`crate::decode::normalize`] like any
-//! other body, so types, zero values and order are decided there. Fields the schema does not know are skipped, as Go does;
-//! lengths, wire types and nesting that cannot be are refused, and memory stays in proportion to the body.
-//! Upstream: runtime/serializer/protobuf, gogo/protobuf's generated Unmarshal.
+//! [`Envelope`] is the `k8s\0` frame, [`decode`] and [`encode_message`] are about the message in it, [`encode`] makes both;
+//! that is what a store holds, too. What is decoded goes through [`crate::decode::normalize`] like any other body, so types,
+//! zero values and order are decided there. Fields the schema does not know are skipped, as Go does; lengths, wire types
+//! and nesting that cannot be are refused, and memory stays in proportion to the body.
+//! Upstream: runtime/serializer/protobuf.
 
+mod decode;
+mod encode;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::duration;
-use crate::meta::time;
-use crate::schema::{Field, Schema, Type};
+use crate::schema::Schema;
+pub use decode::decode;
+pub(crate) use encode::Layout;
+use encode::{Backwards, Writer};
 use wire::{Payload, Reader};
 
 /// First bytes of every body.
@@ -77,8 +78,8 @@ impl<'a> Envelope<'a> {
                     let mut reader = Reader::new(type_meta);
                     while let Some((number, payload)) = reader.next()? {
                         match (number, payload) {
-                            (1, payload) => envelope.api_version = text(payload, "apiVersion")?,
-                            (2, payload) => envelope.kind = text(payload, "kind")?,
+                            (1, payload) => envelope.api_version = payload.text("apiVersion")?,
+                            (2, payload) => envelope.kind = payload.text("kind")?,
                             _ => {}
                         }
                     }
@@ -91,289 +92,41 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The object in a message of a type. `apiVersion` and `kind` are the envelope's business.
-pub fn decode(raw: &[u8], schema: Schema<'_>) -> Result<Value, Error> {
-    let mut fields = Map::new();
-    message(raw, schema, &[], &mut fields, 0)?;
-    Ok(Value::Object(fields))
+/// What follows the message in a body: neither content encoding nor content type.
+pub const ENVELOPE_END: &[u8] = &[0x1a, 0, 0x22, 0];
+
+/// What comes before a message of `length` bytes in a body.
+pub fn envelope_start(api_version: &str, kind: &str, length: usize) -> Vec<u8> {
+    let mut start = Backwards::with_capacity(64);
+    start.varint(length as u64);
+    start.tag(2, encode::LENGTH);
+    let end = start.len();
+    start.bytes(2, kind.as_bytes());
+    start.bytes(1, api_version.as_bytes());
+    start.close(1, end);
+    start.put(MAGIC);
+    start.into_vec()
 }
 
-/// Reads a message into `out`. `within` are the messages around it that JSON does not show.
-fn message(
-    raw: &[u8],
-    schema: Schema<'_>,
-    within: &[u32],
-    out: &mut Map<String, Value>,
-    depth: usize,
-) -> Result<(), Error> {
-    if depth > MAX_DEPTH {
-        return Err(Error::TooDeep);
-    }
-    let fields = &schema.object().fields;
-    let mut reader = Reader::new(raw);
-    while let Some((number, payload)) = reader.next()? {
-        let own = fields.iter().find(|field| field.number == number && field.inline == within);
-        if let Some(field) = own {
-            add(field, payload, schema, out, depth)?;
-            continue;
-        }
-        let deeper = |field: &Field| {
-            field.inline.len() > within.len()
-                && field.inline.starts_with(within)
-                && field.inline[within.len()] == number
-        };
-        if fields.iter().any(deeper)
-            && let Payload::Bytes(inner) = payload
-        {
-            let mut path = within.to_vec();
-            path.push(number);
-            message(inner, schema, &path, out, depth + 1)?;
-        }
-    }
-    Ok(())
+/// A body: an object in its envelope, which says of what kind it is. What a store holds is a body, too.
+pub fn encode(object: &Value, schema: Schema<'_>) -> Result<Vec<u8>, Error> {
+    let name = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let mut body = written(object, schema, ENVELOPE_END)?;
+    let length = body.len() - ENVELOPE_END.len();
+    body.put(&envelope_start(name("apiVersion"), name("kind"), length));
+    Ok(body.into_vec())
 }
 
-fn add(
-    field: &Field,
-    payload: Payload<'_>,
-    schema: Schema<'_>,
-    out: &mut Map<String, Value>,
-    depth: usize,
-) -> Result<(), Error> {
-    let name = field.name.as_ref();
-    match &field.r#type {
-        Type::List(element) => {
-            let list = out.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-            let Value::Array(list) = list else { return Ok(()) };
-            if let (Payload::Bytes(packed), true) = (payload, is_packable(element)) {
-                let mut reader = Reader::new(packed);
-                while let Some(number) = reader.packed(matches!(**element, Type::Float64))? {
-                    list.push(value(element, number, schema, name, depth)?);
-                }
-                return Ok(());
-            }
-            list.push(value(element, payload, schema, name, depth)?);
-        }
-        Type::Map(element) => {
-            let map = out.entry(name).or_insert_with(|| Value::Object(Map::new()));
-            let Value::Object(map) = map else { return Ok(()) };
-            let (mut key, mut entry) = (String::new(), None);
-            let mut reader = Reader::new(bytes(payload, name)?);
-            while let Some((number, payload)) = reader.next()? {
-                match number {
-                    1 => key = text(payload, name)?.to_owned(),
-                    2 => entry = Some(value(element, payload, schema, name, depth)?),
-                    _ => {}
-                }
-            }
-            let entry = match entry {
-                Some(entry) => entry,
-                None => zero(element),
-            };
-            map.insert(key, entry);
-        }
-        other => {
-            let found = value(other, payload, schema, name, depth)?;
-            // A message in several pieces is merged; scalars: the last one counts.
-            match (out.get_mut(name), found) {
-                (Some(Value::Object(present)), Value::Object(more)) => present.extend(more),
-                (_, found) => {
-                    out.insert(name.to_owned(), found);
-                }
-            }
-        }
-    }
-    Ok(())
+/// The message of an object, without what it is.
+pub fn encode_message(object: &Value, schema: Schema<'_>) -> Result<Vec<u8>, Error> {
+    written(object, schema, &[]).map(Backwards::into_vec)
 }
 
-fn value(kind: &Type, payload: Payload<'_>, schema: Schema<'_>, name: &str, depth: usize) -> Result<Value, Error> {
-    Ok(match kind {
-        Type::Bool => (varint(payload, name)? != 0).into(),
-        Type::Int32 | Type::Int64 => varint(payload, name)?.cast_signed().into(),
-        Type::Uint32 | Type::Uint64 => varint(payload, name)?.into(),
-        Type::Float64 => match payload {
-            Payload::Fixed64(bits) => f64::from_bits(bits).into(),
-            other => return Err(wrong(other, name)),
-        },
-        Type::String => text(payload, name)?.into(),
-        Type::Bytes => STANDARD.encode(bytes(payload, name)?).into(),
-        Type::Quantity => wrapped(payload, name)?.map_or(Ok("0"), |inner| text(inner, name))?.into(),
-        Type::Duration => {
-            let nanoseconds = wrapped(payload, name)?.map_or(Ok(0), |inner| varint(inner, name))?;
-            duration::format(nanoseconds.cast_signed()).into()
-        }
-        Type::Time | Type::MicroTime => moment(kind, bytes(payload, name)?, name)?,
-        Type::IntOrString => int_or_string(bytes(payload, name)?, name)?,
-        Type::FieldsV1 | Type::Any | Type::RawExtension => match wrapped(payload, name)? {
-            Some(inner) => {
-                let raw = bytes(inner, name)?;
-                serde_json::from_slice(raw).map_err(|_| Error::Content(name.to_owned()))?
-            }
-            None => Value::Null,
-        },
-        Type::Object(id) => {
-            let mut fields = Map::new();
-            message(bytes(payload, name)?, schema.resolve(*id), &[], &mut fields, depth + 1)?;
-            Value::Object(fields)
-        }
-        Type::OrBool(id) => either(
-            payload,
-            schema,
-            *id,
-            name,
-            depth,
-            |number, inner| match number {
-                1 => Some(varint(inner, name).map(|bit| (bit != 0).into())),
-                _ => None,
-            },
-            2,
-        )?,
-        Type::OrArray(id) => or_list(payload, schema, *id, name, depth, false)?,
-        Type::OrStringArray(id) => or_list(payload, schema, *id, name, depth, true)?,
-        // Named lists and maps inside others are messages of one field.
-        Type::List(_) | Type::Map(_) => {
-            let field = Field { number: 1, ..Field::new("items", kind.clone()) };
-            let mut fields = Map::new();
-            let mut reader = Reader::new(bytes(payload, name)?);
-            while let Some((number, payload)) = reader.next()? {
-                if number == 1 {
-                    add(&field, payload, schema, &mut fields, depth + 1)?;
-                }
-            }
-            fields.shift_remove("items").unwrap_or_else(|| zero(kind))
-        }
-    })
-}
-
-/// A message that holds the object under one number and something else under another.
-fn either<'a>(
-    payload: Payload<'a>,
-    schema: Schema<'_>,
-    id: crate::schema::TypeId,
-    name: &str,
-    depth: usize,
-    other: impl Fn(u32, Payload<'a>) -> Option<Result<Value, Error>>,
-    object: u32,
-) -> Result<Value, Error> {
-    let mut found = Value::Null;
-    let mut reader = Reader::new(bytes(payload, name)?);
-    while let Some((number, inner)) = reader.next()? {
-        if number == object {
-            found = value(&Type::Object(id), inner, schema, name, depth)?;
-        } else if let Some(value) = other(number, inner)
-            && !found.is_object()
-        {
-            found = value?;
-        }
-    }
-    Ok(found)
-}
-
-/// `JSONSchemaPropsOrArray` and `JSONSchemaPropsOrStringArray`: the object is field 1, the list field 2.
-fn or_list(
-    payload: Payload<'_>,
-    schema: Schema<'_>,
-    id: crate::schema::TypeId,
-    name: &str,
-    depth: usize,
-    strings: bool,
-) -> Result<Value, Error> {
-    let mut list = Vec::new();
-    let mut reader = Reader::new(bytes(payload, name)?);
-    while let Some((number, inner)) = reader.next()? {
-        match number {
-            1 => return value(&Type::Object(id), inner, schema, name, depth),
-            2 if strings => list.push(text(inner, name)?.into()),
-            2 => list.push(value(&Type::Object(id), inner, schema, name, depth)?),
-            _ => {}
-        }
-    }
-    Ok(Value::Array(list))
-}
-
-/// Field 1 of a message that wraps one value.
-fn wrapped<'a>(payload: Payload<'a>, name: &str) -> Result<Option<Payload<'a>>, Error> {
-    let mut reader = Reader::new(bytes(payload, name)?);
-    let mut found = None;
-    while let Some((number, inner)) = reader.next()? {
-        if number == 1 {
-            found = Some(inner);
-        }
-    }
-    Ok(found)
-}
-
-/// A time: seconds and nanoseconds; an empty message is no time.
-fn moment(kind: &Type, raw: &[u8], name: &str) -> Result<Value, Error> {
-    let (mut seconds, mut nanoseconds) = (None, 0i32);
-    let mut reader = Reader::new(raw);
-    while let Some((number, payload)) = reader.next()? {
-        match number {
-            1 => seconds = Some(varint(payload, name)?.cast_signed()),
-            2 => nanoseconds = varint(payload, name)? as u32 as i32,
-            _ => {}
-        }
-    }
-    let Some(seconds) = seconds else { return Ok(Value::Null) };
-    let at = Timestamp::new(seconds, nanoseconds).map_err(|_| Error::Content(name.to_owned()))?;
-    Ok(if *kind == Type::MicroTime { time::format_micro(at) } else { time::format(at) }.into())
-}
-
-fn int_or_string(raw: &[u8], name: &str) -> Result<Value, Error> {
-    let (mut is_string, mut number, mut string) = (false, 0i64, "");
-    let mut reader = Reader::new(raw);
-    while let Some((field, payload)) = reader.next()? {
-        match field {
-            1 => is_string = varint(payload, name)? == 1,
-            2 => number = varint(payload, name)?.cast_signed(),
-            3 => string = text(payload, name)?,
-            _ => {}
-        }
-    }
-    Ok(if is_string { string.into() } else { number.into() })
-}
-
-/// What an entry of a map is that was not written.
-fn zero(kind: &Type) -> Value {
-    match kind {
-        Type::Bool => false.into(),
-        Type::Int32 | Type::Int64 | Type::Uint32 | Type::Uint64 => 0.into(),
-        Type::String | Type::Bytes => "".into(),
-        Type::Quantity => "0".into(),
-        Type::List(_) => Value::Array(Vec::new()),
-        Type::Map(_) | Type::Object(_) => Value::Object(Map::new()),
-        _ => Value::Null,
-    }
-}
-
-fn is_packable(kind: &Type) -> bool {
-    matches!(kind, Type::Bool | Type::Int32 | Type::Int64 | Type::Uint32 | Type::Uint64 | Type::Float64)
-}
-
-fn varint(payload: Payload<'_>, name: &str) -> Result<u64, Error> {
-    match payload {
-        Payload::Varint(value) => Ok(value),
-        other => Err(wrong(other, name)),
-    }
-}
-
-fn bytes<'a>(payload: Payload<'a>, name: &str) -> Result<&'a [u8], Error> {
-    match payload {
-        Payload::Bytes(bytes) => Ok(bytes),
-        other => Err(wrong(other, name)),
-    }
-}
-
-fn text<'a>(payload: Payload<'a>, name: &str) -> Result<&'a str, Error> {
-    std::str::from_utf8(bytes(payload, name)?).map_err(|_| Error::Content(name.to_owned()))
-}
-
-fn wrong(payload: Payload<'_>, field: &str) -> Error {
-    let wire_type = match payload {
-        Payload::Varint(_) => 0,
-        Payload::Fixed64(_) => 1,
-        Payload::Bytes(_) => 2,
-        Payload::Fixed32(_) => 5,
-    };
-    Error::WireType { wire_type, field: field.to_owned() }
+fn written(object: &Value, schema: Schema<'_>, behind: &[u8]) -> Result<Backwards, Error> {
+    let members = object.as_object().ok_or_else(|| Error::Content(schema.object().name.to_string()))?;
+    let mut out = Backwards::with_capacity(2048);
+    out.put(behind);
+    let mut writer = Writer::new(out);
+    writer.message(Some(members), schema)?;
+    Ok(writer.out)
 }

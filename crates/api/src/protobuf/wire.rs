@@ -11,6 +11,40 @@ pub(super) enum Payload<'a> {
     Fixed32(#[allow(dead_code, reason = "no type served has such a field; it is skipped by name")] u32),
 }
 
+impl<'a> Payload<'a> {
+    /// The payload of a field that is a number; the field's name is for the error.
+    pub(super) fn varint(self, field: &str) -> Result<u64, Error> {
+        match self {
+            Payload::Varint(value) => Ok(value),
+            other => Err(other.wrong(field)),
+        }
+    }
+
+    /// Of a field that is a message or bytes.
+    pub(super) fn bytes(self, field: &str) -> Result<&'a [u8], Error> {
+        match self {
+            Payload::Bytes(bytes) => Ok(bytes),
+            other => Err(other.wrong(field)),
+        }
+    }
+
+    /// Of a field that is text.
+    pub(super) fn text(self, field: &str) -> Result<&'a str, Error> {
+        std::str::from_utf8(self.bytes(field)?).map_err(|_| Error::Content(field.to_owned()))
+    }
+
+    /// Another wire type than the field's.
+    pub(super) fn wrong(self, field: &str) -> Error {
+        let wire_type = match self {
+            Payload::Varint(_) => 0,
+            Payload::Fixed64(_) => 1,
+            Payload::Bytes(_) => 2,
+            Payload::Fixed32(_) => 5,
+        };
+        Error::WireType { wire_type, field: field.to_owned() }
+    }
+}
+
 /// Reads the fields of a message in order. Never copies, never reads beyond its bytes.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],

@@ -10,8 +10,11 @@
 pub(crate) mod parse;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use serde_json::Value;
+
+use crate::protobuf::Layout;
 
 /// A name: borrowed from the built-in tables, owned for custom resources.
 pub type Name = Cow<'static, str>;
@@ -264,6 +267,8 @@ pub struct ObjectType {
     by_name: Vec<u16>,
     /// Positions of the fields that Go may write when they are absent.
     unasked: Vec<u16>,
+    /// The order of the type's message, made when it is first written.
+    layout: OnceLock<Layout>,
 }
 
 impl ObjectType {
@@ -289,12 +294,18 @@ impl ObjectType {
             has_defaults: true,
             by_name,
             unasked,
+            layout: OnceLock::new(),
         }
     }
 
     /// Positions of the fields that Go may write when they are absent, ascending.
     pub(crate) fn written_when_absent(&self) -> impl Iterator<Item = usize> {
         self.unasked.iter().map(|position| usize::from(*position))
+    }
+
+    /// The order of the type's message.
+    pub(crate) fn layout(&self) -> &Layout {
+        self.layout.get_or_init(|| Layout::of(&self.fields))
     }
 
     /// Position of a field in [`ObjectType::fields`]. Case matters.

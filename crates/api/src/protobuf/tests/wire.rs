@@ -1,4 +1,4 @@
-//! Upstream's own fixtures: one object of each kind with every field filled, as JSON, YAML and protobuf
+//! Upstream's own fixtures: one object of each kind with every field filled, as JSON, YAML and protobuf, read and written
 //! (k8s.io/api/testdata/HEAD of the module that `KUBERNETES_API` names; `hack/test` sets it).
 
 use std::path::Path;
@@ -32,6 +32,13 @@ fn differences(folder: &Path, name: &str, target: Target<'static>, published: &V
     object["kind"] = envelope.kind.into();
     let protobuf = decode::normalize(&object, target, FieldValidation::Strict);
     let mut wrong = Vec::new();
+    match protobuf::encode(published, target.schema) {
+        Ok(ours) if ours == binary => {}
+        Ok(ours) => {
+            wrong.push(format!("{name} to protobuf\n ours {}\n want {}", ours.escape_ascii(), binary.escape_ascii()))
+        }
+        Err(error) => wrong.push(format!("{name} to protobuf: {error}")),
+    }
     for (form, decoded) in [("json", json), ("yaml", yaml), ("protobuf", protobuf)] {
         match decoded {
             // Byte for byte: the order of fields is Go's, too.
@@ -48,7 +55,7 @@ fn differences(folder: &Path, name: &str, target: Target<'static>, published: &V
 }
 
 #[test]
-fn every_kind_upstream_filled_is_the_same_from_json_yaml_and_protobuf() {
+fn every_kind_upstream_filled_is_the_same_in_json_yaml_and_protobuf() {
     let module = std::env::var_os("KUBERNETES_API").expect("KUBERNETES_API is not set: run ./hack/test");
     let folder = Path::new(&module).join("testdata/HEAD");
     let (mut seen, mut wrong) = (Vec::new(), Vec::new());
