@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use component::tls::Signatures;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -52,7 +53,7 @@ impl ServingCertificate {
 
     /// The TLS configuration of a listener. `client_ca_names` are the CA names told to clients as a hint (DER).
     pub fn server_config(self: &Arc<Self>, client_ca_names: Vec<DistinguishedName>) -> Result<ServerConfig, Error> {
-        let verifier = Unjudged { signatures: Signatures(Arc::clone(&self.provider)), names: client_ca_names };
+        let verifier = Unjudged { signatures: Signatures::new(Arc::clone(&self.provider)), names: client_ca_names };
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(Error::Setup)?
@@ -123,35 +124,5 @@ impl ClientCertVerifier for Unjudged {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.signatures.schemes()
-    }
-}
-
-/// Checks that the peer holds the key of the certificate it shows, and nothing else: for verifiers that take any certificate.
-#[derive(Debug)]
-pub(crate) struct Signatures(pub(crate) Arc<CryptoProvider>);
-
-impl Signatures {
-    pub(crate) fn verify_tls12(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    pub(crate) fn verify_tls13(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    pub(crate) fn schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

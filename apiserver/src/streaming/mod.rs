@@ -9,12 +9,12 @@
 pub(crate) mod links;
 pub mod location;
 pub(crate) mod log_socket;
-mod unverified;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use api::status::Status;
+use component::tls::AnyCertificate;
 use futures::StreamExt;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -30,10 +30,8 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use self::location::{Location, Scheme};
-use self::unverified::Unverified;
 use crate::server::body::{Body, BoxError, RequestBody};
 use crate::server::metrics::Ongoing;
-use crate::server::tls::Signatures;
 
 /// A backend that does not take the connection in this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,16 +46,7 @@ const HOP_HEADERS: [HeaderName; 6] = [
 ];
 
 /// TLS to pods and services, for whose certificates nobody vouches.
-static PODS: LazyLock<TlsConnector> = LazyLock::new(|| {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("the provider speaks the default versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Unverified(Signatures(provider))))
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
-});
+static PODS: LazyLock<TlsConnector> = LazyLock::new(|| TlsConnector::from(Arc::new(AnyCertificate::client_config())));
 
 /// How backends are reached.
 #[derive(Clone, Default)]
@@ -113,7 +102,7 @@ impl Kubelets {
             rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let builder = match authorities {
             Some(roots) => builder.with_root_certificates(roots),
-            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(Signatures(provider)))),
+            None => builder.dangerous().with_custom_certificate_verifier(AnyCertificate::verifier(provider)),
         };
         Ok(Kubelets::new(Arc::new(builder.with_client_auth_cert(chain, key)?)))
     }
@@ -263,12 +252,4 @@ impl std::fmt::Debug for Kubelets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Kubelets(configured: {})", self.tls.is_some())
     }
-}
-
-/// A verifier that takes any certificate, for tests of both sides.
-#[cfg(test)]
-pub(crate) fn any_certificate(
-    provider: Arc<rustls::crypto::CryptoProvider>,
-) -> Arc<dyn rustls::client::danger::ServerCertVerifier> {
-    Arc::new(Unverified(Signatures(provider)))
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use api::quantity::{Format, Quantity};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodAffinityTerm, PodSpec, Service};
+use k8s_openapi::api::core::v1::{
+    Container, PersistentVolumeClaim, Pod, PodAffinityTerm, PodSpec, Service, WeightedPodAffinityTerm,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::{meta, pods};
@@ -181,21 +183,26 @@ pub(super) fn crosses_namespaces(pod: &Pod) -> bool {
     let crosses = |term: &PodAffinityTerm| {
         term.namespaces.as_ref().is_some_and(|names| !names.is_empty()) || term.namespace_selector.is_some()
     };
-    let near = affinity.pod_affinity.iter().flat_map(|affinity| {
-        let preferred = affinity
-            .preferred_during_scheduling_ignored_during_execution
-            .iter()
-            .flatten()
-            .map(|weighted| &weighted.pod_affinity_term);
-        affinity.required_during_scheduling_ignored_during_execution.iter().flatten().chain(preferred)
+    let near = affinity.pod_affinity.iter().flat_map(|near| {
+        terms(
+            &near.required_during_scheduling_ignored_during_execution,
+            &near.preferred_during_scheduling_ignored_during_execution,
+        )
     });
-    let far = affinity.pod_anti_affinity.iter().flat_map(|affinity| {
-        let preferred = affinity
-            .preferred_during_scheduling_ignored_during_execution
-            .iter()
-            .flatten()
-            .map(|weighted| &weighted.pod_affinity_term);
-        affinity.required_during_scheduling_ignored_during_execution.iter().flatten().chain(preferred)
+    let far = affinity.pod_anti_affinity.iter().flat_map(|far| {
+        terms(
+            &far.required_during_scheduling_ignored_during_execution,
+            &far.preferred_during_scheduling_ignored_during_execution,
+        )
     });
     near.chain(far).any(crosses)
+}
+
+/// The terms of an affinity to pods, whether they must hold or had better.
+fn terms<'a>(
+    required: &'a Option<Vec<PodAffinityTerm>>,
+    preferred: &'a Option<Vec<WeightedPodAffinityTerm>>,
+) -> impl Iterator<Item = &'a PodAffinityTerm> {
+    let preferred = preferred.iter().flatten().map(|weighted| &weighted.pod_affinity_term);
+    required.iter().flatten().chain(preferred)
 }

@@ -1,4 +1,4 @@
-//! What every component shares to be a process: supervised tasks, logging, metrics, time, flags and configuration files.
+//! What every component shares to be a process: supervised tasks, logging, metrics, time, flags, configuration files, TLS verifiers.
 //!
 //! Main types: [`Shutdown`], [`spawn`], [`flags::FlagSet`], [`metrics::Registry`], [`Clock`].
 //! Never here: anything that knows the API, the store or the network.
@@ -11,6 +11,7 @@ pub mod flags;
 pub mod logging;
 pub mod metrics;
 mod tasks;
+pub mod tls;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use tasks::{Shutdown, spawn, spawn_until};

@@ -123,7 +123,7 @@ async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(crate::streaming::any_certificate(provider))
+        .with_custom_certificate_verifier(component::tls::AnyCertificate::verifier(provider))
         .with_client_auth_cert(vec![chain], key)
         .unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
@@ -192,7 +192,7 @@ async fn a_caller_without_a_certificate_is_nobody() {
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(crate::streaming::any_certificate(provider))
+        .with_custom_certificate_verifier(component::tls::AnyCertificate::verifier(provider))
         .with_no_client_auth();
     let tcp = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
