@@ -87,7 +87,7 @@ async fn decode_other(call: &mut Call<'_>, request: Request) -> Result<(Value, W
 pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
     let output = request.output()?;
     let (binding, options) = decode_other(call, request).await?;
-    let pods = call.engine().resources.get("", "v1", "pods").cloned().ok_or_else(respond::no_such_resource)?;
+    let pods = call.engine().resources.get("", "v1", "pods").ok_or_else(respond::no_such_resource)?;
     let name = meta::name(&binding);
     if call.ctx.target.name.is_empty() {
         call.ctx.target.name = name.to_string();

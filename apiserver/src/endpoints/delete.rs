@@ -140,7 +140,7 @@ async fn take_disruption(
     if options.dry_run {
         return Ok(());
     }
-    let Some(budgets) = engine.resources.get("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
+    let Some(budgets) = &engine.resources.get("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
     let pod = call.ctx.target.name.clone();
     let now = call.ctx.timestamp();
     let mut ctx = call.ctx.for_object(&call.ctx.target.namespace, name);

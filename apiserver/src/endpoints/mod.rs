@@ -115,7 +115,7 @@ const DEPRECATED: [(&str, &str); 2] = [
 /// Serves a resource request. Errors are rendered by the caller.
 pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Response<Body>, Status> {
     let info = &request.info;
-    let Some(resource) = state.engine.resources.get(&info.api_group, &info.api_version, &info.resource) else {
+    let Some(resource) = &state.engine.resources.get(&info.api_group, &info.api_version, &info.resource) else {
         return unknown(state, info);
     };
     check_path(info, resource)?;
@@ -156,7 +156,7 @@ pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Respon
 
 /// Upstream's answer differs between an unknown group (its router has nothing there) and an unknown resource.
 fn unknown(state: &Arc<State>, info: &RequestInfo) -> Result<Response<Body>, Status> {
-    if info.api_prefix == "apis" && !state.engine.resources.has_group(&info.api_group) {
+    if info.api_prefix == "apis" && !state.engine.resources.current().has_group(&info.api_group) {
         return Ok(respond::page_not_found());
     }
     Err(respond::no_such_resource())

@@ -1,12 +1,17 @@
-//! One served resource: the facts of the schema table joined with its strategy.
+//! One served resource: the facts of the schema table joined with its strategy. And all of them: what is served.
+//!
+//! What is served changes while requests run: custom resources come, change and go. A [`Set`] is never changed, it is
+//! replaced as a whole ([`Resources`]); readers take no lock, and a request goes on with the set it began with.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use api::decode;
 use api::meta::{GroupKind, GroupResource};
 use api::schema::{CompiledSchema, Schema};
 use api::scheme::{ResourceInfo, Scheme, SubresourceInfo};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::strategy::Strategy;
@@ -17,7 +22,7 @@ pub struct Resource {
     /// Facts.
     pub info: ResourceInfo,
     /// Semantics.
-    pub strategy: &'static dyn Strategy,
+    pub strategy: Semantics,
     /// Key prefix of all its objects, with a slash at the end.
     pub prefix: String,
     /// Is metadata.generation counted?
@@ -32,6 +37,34 @@ pub struct Resource {
     pub list_head: Bytes,
     schema: SchemaOf,
     storage_schema: SchemaOf,
+}
+
+/// The strategy of a resource.
+pub enum Semantics {
+    /// One of `registry/<group>/<resource>.rs`.
+    Builtin(&'static dyn Strategy),
+    /// That of a custom resource, which reads its definition.
+    Custom(Box<dyn Strategy>),
+}
+
+impl Deref for Semantics {
+    type Target = dyn Strategy;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Semantics::Builtin(strategy) => *strategy,
+            Semantics::Custom(strategy) => strategy.as_ref(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Semantics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Semantics::Builtin(_) => "Builtin",
+            Semantics::Custom(_) => "Custom",
+        })
+    }
 }
 
 enum SchemaOf {
@@ -62,7 +95,7 @@ impl Resource {
             info.kind
         );
         Resource {
-            strategy: list::strategy(&info.group, &info.plural),
+            strategy: Semantics::Builtin(list::strategy(&info.group, &info.plural)),
             // No key begins with a zero byte: what is not stored is found nowhere.
             prefix: if info.key_prefix.is_empty() { "\0".to_string() } else { format!("{}/", info.key_prefix) },
             counts_generation: list::counts_generation(&info.group, &info.plural),
@@ -97,6 +130,11 @@ impl Resource {
         let schema = self.storage_schema()?;
         let (group, version) = (&self.info.storage_group, &self.info.storage_version);
         Some(decode::Target { group, version, kind: &self.info.kind, schema })
+    }
+
+    /// Are its objects stored in this version?
+    pub fn is_storage_version(&self) -> bool {
+        self.conversion.is_none()
     }
 
     /// Are there objects of it in the store?
@@ -157,52 +195,103 @@ impl std::fmt::Debug for Resource {
     }
 }
 
-/// Everything served, by group, version and name.
+/// By group, version and name.
+type Groups = HashMap<String, HashMap<String, HashMap<String, Arc<Resource>>>>;
+
+/// Everything served at one time.
 #[derive(Clone, Debug, Default)]
-pub struct Resources {
-    groups: HashMap<String, HashMap<String, HashMap<String, Arc<Resource>>>>,
+pub struct Set {
+    builtin: Arc<Groups>,
+    custom: Groups,
 }
 
-impl Resources {
-    /// The built-in ones.
-    pub fn builtin(scheme: &'static Scheme) -> Resources {
-        let mut resources = Resources::default();
+impl Set {
+    fn builtin(scheme: &'static Scheme) -> Set {
+        let mut groups = Groups::default();
         for info in scheme.all_resources() {
-            let version = resources
-                .groups
-                .entry(info.group.to_string())
-                .or_default()
-                .entry(info.version.to_string())
-                .or_default();
-            version.insert(info.plural.to_string(), Arc::new(Resource::builtin(scheme, info)));
+            insert(&mut groups, Arc::new(Resource::builtin(scheme, info)));
         }
-        resources
+        Set { builtin: Arc::new(groups), custom: Groups::default() }
     }
 
-    /// One resource.
+    /// The built-in resources and these.
+    pub fn with_custom(&self, custom: impl IntoIterator<Item = Arc<Resource>>) -> Set {
+        let mut groups = Groups::default();
+        custom.into_iter().for_each(|resource| insert(&mut groups, resource));
+        Set { builtin: Arc::clone(&self.builtin), custom: groups }
+    }
+
+    /// One resource. A group-version that is built in is so as a whole.
     pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.groups.get(group)?.get(version)?.get(plural)
+        let of = |groups: &'_ Groups| groups.get(group).is_some_and(|versions| versions.contains_key(version));
+        let groups = if of(&self.builtin) { self.builtin.as_ref() } else { &self.custom };
+        groups.get(group)?.get(version)?.get(plural)
     }
 
     /// Every stored resource once, in the version it is stored in.
     pub fn all_stored(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        let all = self.groups.values().flat_map(HashMap::values).flat_map(HashMap::values);
-        all.filter(|resource| resource.is_stored() && resource.conversion.is_none())
+        let all = [self.builtin.as_ref(), &self.custom].into_iter().flat_map(HashMap::values);
+        let all = all.flat_map(HashMap::values).flat_map(HashMap::values);
+        all.filter(|resource| resource.is_stored() && resource.is_storage_version())
+    }
+
+    /// The custom resources, in every version that is served.
+    pub fn custom(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.custom.values().flat_map(HashMap::values).flat_map(HashMap::values)
+    }
+
+    /// The custom resources of a group.
+    pub fn custom_in<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a Arc<Resource>> {
+        self.custom.get(group).into_iter().flat_map(HashMap::values).flat_map(HashMap::values)
     }
 
     /// Is the group served at all?
     pub fn has_group(&self, group: &str) -> bool {
-        self.groups.contains_key(group)
+        self.builtin.contains_key(group) || self.custom.contains_key(group)
     }
 
     /// A resource of a group in any version: the one it is stored in where that is served.
     pub fn stored(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
-        let found = || self.groups.get(group)?.values().filter_map(|version| version.get(plural)).next();
-        self.groups
-            .get(group)?
-            .values()
-            .filter_map(|version| version.get(plural))
-            .find(|resource| resource.conversion.is_none())
-            .or_else(found)
+        let of = |groups: &'_ Groups| groups.get(group).is_some_and(|all| all.values().any(|v| v.contains_key(plural)));
+        let groups = if of(&self.builtin) { self.builtin.as_ref() } else { &self.custom };
+        let mut versions = groups.get(group)?.values().filter_map(|version| version.get(plural));
+        versions.clone().find(|resource| resource.is_storage_version()).or_else(|| versions.next())
+    }
+}
+
+fn insert(groups: &mut Groups, resource: Arc<Resource>) {
+    let group = groups.entry(resource.info.group.to_string()).or_default();
+    group.entry(resource.info.version.to_string()).or_default().insert(resource.info.plural.to_string(), resource);
+}
+
+/// What is served now. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Resources(Arc<ArcSwap<Set>>);
+
+impl Resources {
+    /// The built-in ones.
+    pub fn builtin(scheme: &'static Scheme) -> Resources {
+        Resources(Arc::new(ArcSwap::from_pointee(Set::builtin(scheme))))
+    }
+
+    /// All of them, as they are at one time: for those who look more than once.
+    pub fn current(&self) -> Arc<Set> {
+        self.0.load_full()
+    }
+
+    /// Puts another set in the place of the present one. Called again when somebody else was quicker.
+    pub fn change(&self, change: impl FnMut(&Set) -> Set) {
+        let mut change = change;
+        self.0.rcu(|present| Arc::new(change(present)));
+    }
+
+    /// One resource.
+    pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        self.0.load().get(group, version, plural).cloned()
+    }
+
+    /// A resource of a group in any version: the one it is stored in where that is served.
+    pub fn stored(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {
+        self.0.load().stored(group, plural).cloned()
     }
 }

@@ -209,20 +209,20 @@ fn decoded(resource: &Resource, entry: &Entry) -> Option<Arc<Value>> {
 impl Objects for Engine {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let resource = self.resources.stored(group, resource)?;
-        decoded(resource, &*self.store.snapshot().get(&resource.key(namespace, name))?)
+        decoded(&resource, &*self.store.snapshot().get(&resource.key(namespace, name))?)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>> {
         let Some(resource) = self.resources.stored(group, resource) else { return Vec::new() };
         let prefix = resource.list_prefix(namespace);
-        self.store.snapshot().range(&prefix, None).filter_map(|entry| decoded(resource, entry)).collect()
+        self.store.snapshot().range(&prefix, None).filter_map(|entry| decoded(&resource, entry)).collect()
     }
 
     fn pods_on(&self, node: &str, namespace: &str) -> Vec<Arc<Value>> {
         let Some(resource) = self.resources.stored("", "pods") else { return Vec::new() };
         let snapshot = self.store.snapshot();
         let prefix = resource.list_prefix(namespace);
-        let found = snapshot.find(terms::bound_to(node), &prefix, None).filter_map(|entry| decoded(resource, entry));
+        let found = snapshot.find(terms::bound_to(node), &prefix, None).filter_map(|entry| decoded(&resource, entry));
         // Two nodes may share a term.
         found.filter(|pod| pod["spec"]["nodeName"] == node).collect()
     }

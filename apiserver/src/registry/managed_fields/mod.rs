@@ -10,6 +10,7 @@ pub(crate) mod scale;
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use api::managed_fields::{self, Conflict, Place, Reset, Rules, Versions, Writer, set_managed_fields};
 use api::meta::{self, GroupVersionKind};
@@ -17,13 +18,13 @@ use api::schema::Schema;
 use api::status::{Cause, Status};
 use serde_json::Value;
 
-use super::resource::{Resource, Resources};
+use super::resource::{Resource, Resources, Set};
 use super::store::Engine;
 use crate::context::RequestContext;
 
 /// The versions of one resource.
 struct OfResource<'a> {
-    resources: &'a Resources,
+    resources: Arc<Set>,
     resource: &'a Resource,
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn track(
     new: &mut Value,
 ) {
     let Some(schema) = resource.schema() else { return };
-    let versions = OfResource { resources, resource };
+    let versions = OfResource { resources: resources.current(), resource };
     let rules = rules(resource, schema, &ctx.target.subresource, &versions);
     let served = |object: &Value| {
         let mut object = object.clone();
@@ -149,7 +150,7 @@ pub(crate) fn apply(
     configuration: &Value,
 ) -> Result<Value, Status> {
     let schema = resource.schema().ok_or_else(|| Status::not_found(&resource.group_resource(), &ctx.target.name))?;
-    let versions = OfResource { resources, resource };
+    let versions = OfResource { resources: resources.current(), resource };
     let rules = rules(resource, schema, &ctx.target.subresource, &versions);
     let live = if live.is_null() { api::decode::empty(schema) } else { live };
     apply_by(&rules, &resource.info.kind, ctx, force, &live, configuration)

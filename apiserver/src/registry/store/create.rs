@@ -75,7 +75,7 @@ impl Engine {
         ctx: &RequestContext,
         object: &mut Value,
     ) -> Result<(), Status> {
-        let strategy = resource.strategy;
+        let strategy = &resource.strategy;
         if resource.has_status()
             && strategy.reset_status_on_create()
             && let Some(fields) = object.as_object_mut()

@@ -41,7 +41,7 @@ const ERRORS: [(ErrorKind, u16, &str, &str); 12] = [
 #[test]
 fn every_error_of_the_store_has_its_status() {
     let resources = Resources::builtin(Scheme::builtin());
-    let pods = resources.get("", "v1", "pods").unwrap();
+    let pods = &resources.get("", "v1", "pods").unwrap();
     for (kind, code, reason, message) in ERRORS {
         let error =
             store::Error { kind, key: Some(Arc::from("k")), revision: Revision(7), current: None, source: None };

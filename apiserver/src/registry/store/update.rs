@@ -167,7 +167,7 @@ impl Engine {
         new: &mut Value,
         old: &Value,
     ) -> Result<(), Status> {
-        let (resource, strategy) = (update.resource, update.resource.strategy);
+        let (resource, strategy) = (update.resource, &update.resource.strategy);
         Engine::apply_defaults(resource, new);
         if update.ownership == Ownership::Tracked {
             managed_fields::track(&self.resources, resource, ctx, Some(old), new);

@@ -25,7 +25,7 @@ impl StorageMetrics {
     /// Counts all objects. Walks over the whole store: some milliseconds for 100,000.
     pub(crate) fn count(&self, engine: &Engine) {
         let snapshot = engine.store.snapshot();
-        for resource in engine.resources.all_stored() {
+        for resource in engine.resources.current().all_stored() {
             let (mut objects, mut bytes) = (0, 0);
             for entry in snapshot.range(&resource.list_prefix(""), None) {
                 objects += 1;

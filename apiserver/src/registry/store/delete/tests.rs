@@ -33,7 +33,7 @@ fn text(second: i64) -> String {
 /// The plan for an object of a core resource at second `now`.
 fn plan_for(resource: &str, now: i64, object: &Value, options: &DeleteOptions) -> Plan {
     let resources = Resources::builtin(Scheme::builtin());
-    let resource = resources.get("", "v1", resource).unwrap();
+    let resource = &resources.get("", "v1", resource).unwrap();
     let mut ctx = RequestContext::new(UserInfo::default(), Target::default(), Arc::new(Nothing));
     ctx.now = at(now);
     plan(resource, &ctx, object, options)
