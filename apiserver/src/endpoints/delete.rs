@@ -16,7 +16,6 @@ use super::options::{DeleteOptions, WriteOptions};
 use super::query::Query;
 use super::{Call, Request, body, negotiation, respond, send};
 use crate::context::RequestContext;
-use crate::registry::list;
 use crate::registry::store::{Engine, Present, Update};
 use crate::server::body::Body;
 
@@ -28,8 +27,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     call.ctx.dry_run = options.dry_run;
     let engine = call.engine().clone();
     let deleted = engine.delete(call.resource, &call.ctx, &options).await?;
-    let info = &call.resource.info;
-    if deleted.gone && !list::returns_deleted_object(&info.group, &info.plural) {
+    if deleted.gone && !call.resource.rules.returns_deleted_object {
         let object = deleted.served.to_value()?;
         let status = Status::success(&call.resource.group_resource(), &call.ctx.target.name, meta::uid(&object));
         return Ok(respond::value(200, &status.to_value(), &output));

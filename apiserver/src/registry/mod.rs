@@ -24,6 +24,7 @@ pub mod node;
 pub mod policy;
 pub mod rbac;
 pub mod resource;
+pub mod rules;
 pub mod scheduling;
 pub mod selection;
 pub mod storage;

@@ -14,6 +14,7 @@ use api::scheme::{ResourceInfo, Scheme, SubresourceInfo};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::rules::Rules;
 use super::strategy::Strategy;
 use super::{conversion, list};
 
@@ -25,8 +26,8 @@ pub struct Resource {
     pub strategy: Semantics,
     /// Key prefix of all its objects, with a slash at the end.
     pub prefix: String,
-    /// Is metadata.generation counted?
-    pub counts_generation: bool,
+    /// Constants of its semantics.
+    pub rules: Rules,
     /// `apiVersion` of its objects in this version.
     pub api_version: String,
     /// `apiVersion` of its objects as stored.
@@ -98,7 +99,7 @@ impl Resource {
             strategy: Semantics::Builtin(list::strategy(&info.group, &info.plural)),
             // No key begins with a zero byte: what is not stored is found nowhere.
             prefix: if info.key_prefix.is_empty() { "\0".to_string() } else { format!("{}/", info.key_prefix) },
-            counts_generation: list::counts_generation(&info.group, &info.plural),
+            rules: Rules::of(&info.group, &info.plural),
             conversion: conversion::between(&storage_api_version, &api_version, &info.kind),
             list_head: list_head.into(),
             schema: SchemaOf::Builtin(scheme.kind(&info.group, &info.version, &info.kind)),

@@ -24,7 +24,6 @@ use bytes::Bytes;
 use serde_json::Value;
 use store::{Entry, ErrorKind, Revision, Snapshot, Store, Timestamp};
 
-use super::list;
 use super::resource::{Resource, Resources};
 use super::terms;
 use crate::admission::Chain;
@@ -142,7 +141,7 @@ impl Engine {
 
     /// When an object written now disappears.
     fn expires(resource: &Resource, ctx: &RequestContext) -> Option<Timestamp> {
-        let ttl = list::time_to_live(&resource.info.group, &resource.info.plural)?;
+        let ttl = resource.rules.time_to_live?;
         let now = u64::try_from(ctx.now.as_millisecond()).unwrap_or_default();
         Some(Timestamp(now + u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
     }

@@ -86,7 +86,7 @@ impl Engine {
                 None => fields.shift_remove("status"),
             };
         }
-        if resource.counts_generation {
+        if resource.rules.counts_generation {
             meta::set_generation(object, 1);
         }
         strategy.prepare_for_create(ctx, object);

@@ -19,7 +19,7 @@ use crate::context::RequestContext;
 use crate::endpoints::options::{DeleteOptions, Propagation};
 use crate::registry::resource::Resource;
 use crate::registry::selection::{Selection, split_key};
-use crate::registry::{encode, list, metadata};
+use crate::registry::{encode, metadata};
 
 /// How many objects of a collection are deleted at a time. Upstream: DeleteCollectionWorkers.
 const COLLECTION_WORKERS: usize = 16;
@@ -334,7 +334,7 @@ fn set_deletion(new: &mut Value, at: Timestamp, grace: Option<i64>) {
 /// Upstream: deletionFinalizersForGarbageCollection.
 fn finalizers(resource: &Resource, object: &Value, options: &DeleteOptions) -> Vec<String> {
     let present: Vec<String> = meta::finalizers(object).map(str::to_string).collect();
-    if !list::collects_garbage(&resource.info.group, &resource.info.plural) {
+    if !resource.rules.collects_garbage {
         return present;
     }
     let default = || {

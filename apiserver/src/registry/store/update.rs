@@ -17,7 +17,7 @@ use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{encode, list, managed_fields, metadata};
+use crate::registry::{encode, managed_fields, metadata};
 
 /// Which rules an update follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,8 +189,7 @@ impl Engine {
         }
         match update.mode {
             Mode::Subresource(subresource) => {
-                let kept = list::kept_by_subresources(&resource.info.group, &resource.info.plural);
-                metadata::keep_fields(new, old, kept);
+                metadata::keep_fields(new, old, resource.rules.kept_by_subresources);
                 strategy.prepare_for_subresource_update(ctx, subresource, new, old);
             }
             _ => {
@@ -200,7 +199,7 @@ impl Engine {
                 strategy.prepare_for_update(ctx, new, old);
             }
         }
-        if resource.counts_generation && meta::generation(new) == generation && content_differs(new, old) {
+        if resource.rules.counts_generation && meta::generation(new) == generation && content_differs(new, old) {
             meta::set_generation(new, generation + 1);
         }
         metadata::keep_system_fields(new, old);
@@ -292,7 +291,7 @@ fn check_versions(
             Err(Status::conflict(&resource.group_resource(), name, &MODIFIED))
         }
         Some(_) => Ok(()),
-        None if !list::updates_are_conditional(&resource.info.group, &resource.info.plural) => {
+        None if !resource.rules.updates_are_conditional => {
             let version = meta::resource_version(old).to_string();
             meta::set_resource_version(new, &version);
             Ok(())
