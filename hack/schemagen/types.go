@@ -92,6 +92,7 @@ func typesTable(versions []groupVersion, models map[string]*model) ([]byte, erro
 func registered(versions []groupVersion) []schema.GroupVersion {
 	all := []schema.GroupVersion{
 		{Group: "meta.k8s.io", Version: "v1"},
+		{Group: "meta.k8s.io", Version: "v1beta1"},
 		{Group: "apidiscovery.k8s.io", Version: "v2"},
 		{Group: "admission.k8s.io", Version: "v1"},
 	}
