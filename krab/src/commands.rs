@@ -75,6 +75,13 @@ const COMMANDS: &[Command] = &[
         run: store::restore,
     },
     Command {
+        name: "apiserver",
+        program: "kube-apiserver",
+        help: "the API server alone, under upstream's flags",
+        flags: components::apiserver::flags,
+        run: components::apiserver::run,
+    },
+    Command {
         name: "controller-manager",
         program: "kube-controller-manager",
         help: "the controllers alone, under upstream's flags",

@@ -14,14 +14,19 @@ mod plugins;
 mod pod_security;
 mod priority;
 mod resource_quota;
+mod round;
 mod runtime_class;
+mod selection;
 mod service_account;
 mod storage;
 mod taint_nodes_by_condition;
 #[cfg(test)]
 mod tests;
+pub(crate) mod webhook;
 
 pub use plugins::default_chain;
+pub use round::Round;
+pub use selection::{Error as SelectionError, Selection};
 
 use api::status::Status;
 use futures::future::BoxFuture;
@@ -92,6 +97,16 @@ pub trait Mutating: Send + Sync {
     fn handles(&self, operation: Operation) -> bool;
     /// Changes `object`, or refuses.
     fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>>;
+    /// As [`Mutating::admit`], for those who may ask for a second round, or who do not take part in it as in the first.
+    fn admit_in<'a>(
+        &'a self,
+        attributes: Attributes<'a>,
+        object: &'a mut Value,
+        round: &'a mut Round,
+    ) -> BoxFuture<'a, Result<(), Status>> {
+        let _ = round;
+        self.admit(attributes, object)
+    }
 }
 
 /// A plugin that may only refuse. Runs after defaulting and validation.
@@ -114,12 +129,17 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Runs the mutating plugins.
+    /// Runs the mutating plugins, twice if one asks for it.
     pub async fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status> {
-        for plugin in self.mutating.iter().filter(|plugin| plugin.handles(attributes.operation)) {
-            plugin.admit(attributes, object).await?;
+        let mut round = Round::default();
+        loop {
+            for plugin in self.mutating.iter().filter(|plugin| plugin.handles(attributes.operation)) {
+                plugin.admit_in(attributes, object, &mut round).await?;
+            }
+            if !round.next() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Runs the validating plugins.

@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use super::x509::ClientCertificates;
 use super::{Error, UserInfo};
 
-/// The `--requestheader-*` options.
+/// The `--requestheader-*` options; names of headers are in lower case.
 #[derive(Debug)]
 pub struct FrontProxy {
     /// `--requestheader-client-ca-file`
@@ -29,19 +29,6 @@ pub struct FrontProxy {
 }
 
 impl FrontProxy {
-    /// The headers kubeadm configures.
-    pub fn new(certificates: ClientCertificates, allowed_names: Vec<String>) -> FrontProxy {
-        let one = |name: &str| vec![name.to_owned()];
-        FrontProxy {
-            certificates,
-            allowed_names,
-            username_headers: one("x-remote-user"),
-            uid_headers: one("x-remote-uid"),
-            group_headers: one("x-remote-group"),
-            extra_prefixes: one("x-remote-extra-"),
-        }
-    }
-
     /// `Ok(None)` unless there is a user header.
     pub fn authenticate(
         &self,
@@ -67,7 +54,7 @@ impl FrontProxy {
             let key = self
                 .extra_prefixes
                 .iter()
-                .find_map(|prefix| header.as_str().strip_prefix(prefix.to_ascii_lowercase().as_str()));
+                .find_map(|prefix| header.as_str().strip_prefix(prefix.as_str()));
             if let (Some(key), Ok(value)) = (key, value.to_str()) {
                 let key = percent_decode_str(key).decode_utf8_lossy().into_owned();
                 extra.entry(key).or_default().push(value.to_owned());

@@ -15,7 +15,7 @@ use http::request::Parts;
 use jiff::Timestamp;
 
 use super::front_proxy::FrontProxy;
-use super::tokens::TokenAuthenticator;
+use super::tokens::{TokenAuthenticator, TokenUser};
 use super::x509::ClientCertificates;
 use super::{ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, Authenticator, Error, PeerCertificates, UserInfo};
 
@@ -64,16 +64,31 @@ impl Union {
         token: &str,
         audiences: &[String],
         now: Timestamp,
-    ) -> Result<Option<super::tokens::TokenUser>, Error> {
+    ) -> Result<Option<TokenUser>, Error> {
         let mut refusal = Error::Token("invalid bearer token".to_owned());
         for authenticator in &self.tokens {
             match authenticator.authenticate_token(token, audiences, now) {
-                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(Some(found)) => {
+                    if let Some(found) = self.for_audiences(found, audiences) {
+                        return Ok(Some(found));
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => refusal = error,
             }
         }
         Err(refusal)
+    }
+
+    /// Holds a token that knows no audiences to those of this server. Upstream: authenticator.WrapAudienceAgnosticToken.
+    fn for_audiences(&self, mut found: TokenUser, asked: &[String]) -> Option<TokenUser> {
+        if found.audiences.is_empty() && !asked.is_empty() {
+            found.audiences = self.audiences.iter().filter(|own| asked.contains(own)).cloned().collect();
+            if found.audiences.is_empty() {
+                return None;
+            }
+        }
+        Some(found)
     }
 }
 

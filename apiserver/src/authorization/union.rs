@@ -10,7 +10,7 @@ use super::rbac::Rbac;
 use super::{Attributes, Authorizer, Decision, Review};
 use crate::authentication::SYSTEM_PRIVILEGED_GROUP;
 
-/// `--authorization-mode=Node,RBAC`; without both, only system:masters may do anything.
+/// `--authorization-mode=Node,RBAC`; without both (`AlwaysDeny`), only system:masters may do anything.
 #[derive(Debug, Default)]
 pub struct Authorization {
     /// Replaces every other decision: `--authorization-mode=AlwaysAllow`.

@@ -190,6 +190,22 @@ impl Authority {
     }
 }
 
+/// A certificate signed by nobody but itself: what `NAME.crt` and `NAME.key` hold, made where they are missing.
+pub(super) fn self_signed(dir: &Path, name: &str, request: &Request, now: SystemTime) -> Result<Issued, Error> {
+    let (certificate_path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
+    if let (Some(certificate_pem), Some(key_pem)) = (files::read(&certificate_path)?, files::read(&key_path)?) {
+        return Ok(Issued { certificate_pem, key_pem });
+    }
+    let fail = |source| Error::Issue { subject: request.common_name.clone(), source };
+    let key = KeyPair::generate().map_err(fail)?;
+    let certificate = leaf_params(request, now).and_then(|params| params.self_signed(&key)).map_err(fail)?;
+    let issued = Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() };
+    files::create_private_dir(dir)?;
+    files::write_private(&key_path, issued.key_pem.as_bytes())?;
+    files::write_private(&certificate_path, issued.certificate_pem.as_bytes())?;
+    Ok(issued)
+}
+
 /// The key that signs service-account tokens (`sa.key`) and its public half (`sa.pub`), made when missing. P-256, or whatever
 /// key an operator put there. Returns (private PEM, public PEM).
 pub(super) fn service_account_key(dir: &Path) -> Result<(String, String), Error> {

@@ -124,6 +124,12 @@ impl Pki {
     }
 }
 
+/// What an API server without a certificate of its owner's serves with, kept in `dir` as `apiserver.crt` and `.key`.
+/// Upstream: SecureServingOptions.MaybeDefaultWithSelfSignedCerts.
+pub fn self_signed_serving(dir: &Path, names: &ServingNames, now: SystemTime) -> Result<Issued, Error> {
+    authority::self_signed(dir, "apiserver", &serving_request(names), now)
+}
+
 fn serving_request(names: &ServingNames) -> Request {
     let domain = if names.cluster_domain.is_empty() { "cluster.local" } else { &names.cluster_domain };
     let mut dns: Vec<String> = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned).into();

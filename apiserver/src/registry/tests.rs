@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bootstrap;
 use super::computed::{Computations, Computed};
+use super::resource::Resources;
 use crate::admission::{Chain, default_chain};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
 use crate::authorization::node::NodeAuthorizer;
@@ -200,7 +201,9 @@ async fn server_with(range: &str) -> ApiServer {
         rbac: Some(rbac.clone()),
     });
     let asked: Arc<dyn Authorizer> = authorizer.clone();
-    let engine = Engine::new(store, default_chain(&asked, Some(rbac)));
+    let resources = Resources::builtin(api::scheme::Scheme::builtin());
+    let admission = default_chain(&asked, Some(rbac), &store, &resources);
+    let engine = Arc::new(Engine { store, resources, admission });
     let mut computed = Computations::default();
     computed.add("", "serviceaccounts", "token", Arc::new(NoTokens));
     let config = Config {
@@ -218,9 +221,8 @@ async fn server_with(range: &str) -> ApiServer {
         service_ranges: vec![range.parse().unwrap()],
         advertise_address: Some("192.0.2.1".parse().unwrap()),
         secure_port: 6443,
-        client_ca: String::new(),
-        request_header_ca: String::new(),
-        request_header_names: Vec::new(),
+        client_ca: None,
+        request_header: None,
         today: "2026-01-01".to_owned(),
     };
     let client = server.client(UserInfo::new("system:apiserver", &["system:masters"]));

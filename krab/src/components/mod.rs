@@ -3,6 +3,7 @@
 //! A flag that stands for a field of the component's configuration kind is a row ([`FieldFlag`]) and becomes that field, so
 //! file and flag cannot differ in meaning. Flags known to upstream and without effect here are accepted with one warning.
 
+pub(crate) mod apiserver;
 pub(crate) mod controller_manager;
 pub(crate) mod kube_proxy;
 pub(crate) mod kubelet;

@@ -15,12 +15,15 @@ mod progress;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ::store::Store;
 use ::store::embedded;
 use anyhow::{Context, Result};
 use apiserver::ControlPlane;
 use apiserver::authentication::UserInfo;
+use apiserver::controlplane::Credentials;
+use apiserver::pki::{Pki, ServingNames};
 use component::Shutdown;
 use component::flags::FlagSet;
 
@@ -54,14 +57,15 @@ async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
 /// Starts everything above the store and runs until shutdown or a failure.
 async fn serve_from(options: &Options, store: &Arc<Store>, parts: &mut Parts, mut progress: Progress) -> Result<()> {
     let shutdown = parts.shutdown();
-    let plane = ControlPlane::start(plane_options(options), store.clone(), shutdown.clone()).await?;
+    let pki = Arc::new(open_pki(options).await?);
+    let plane = ControlPlane::start(plane_options(options, &pki), store.clone(), shutdown.clone()).await?;
     progress.step(&format!("API server listening on https://{}", plane.address));
-    let merged = write_kubeconfig(options, &plane)?;
+    let merged = write_kubeconfig(options, &plane, &pki)?;
     progress.step(&format!("kubeconfig in {}", options.kubeconfig.display()));
 
-    start_control_loops(options, &plane, parts);
+    start_control_loops(options, &plane, &pki, parts);
     let what = if options.with_node {
-        node::start(options, &plane, parts).await?;
+        node::start(options, &plane, &pki, parts).await?;
         // A kubelet that cannot run is no reason to wait for its node.
         tokio::select! {
             ready = node::wait_until_ready(&plane, &options.node.name, &progress, &shutdown) => ready?,
@@ -83,33 +87,41 @@ async fn serve_from(options: &Options, store: &Arc<Store>, parts: &mut Parts, mu
     }
 }
 
-async fn open_store(data_dir: &Path) -> Result<Store> {
+/// The embedded store of a data directory.
+pub(crate) async fn open_store(data_dir: &Path) -> Result<Store> {
     let mut config = embedded::Config::new(data_dir.join("store"));
     config.transform = apiserver::transform();
     let opening = tokio::task::spawn_blocking(move || embedded::open(config));
     Ok(opening.await.context("interrupted while opening the store")??)
 }
 
-fn plane_options(options: &Options) -> apiserver::Options {
-    apiserver::Options {
-        pki_dir: options.data_dir.join("pki"),
-        listen: options.listen,
-        advertise: options.advertise,
-        names: vec![options.node.name.clone()],
-        service_ranges: vec![options.service_cidr],
-        cluster_domain: options.node.cluster_domain.clone(),
+/// Keys and certificates, made at the first start.
+async fn open_pki(options: &Options) -> Result<Pki> {
+    let mut ips = vec![options.listen.ip(), options.advertise];
+    ips.extend(options.service_cidr.hosts().next());
+    let cluster_domain = options.node.cluster_domain.clone();
+    let names = ServingNames { dns: vec![options.node.name.clone()], ips, cluster_domain };
+    let folder = options.data_dir.join("pki");
+    let opening = tokio::task::spawn_blocking(move || Pki::open(&folder, &names, SystemTime::now()));
+    Ok(opening.await.context("interrupted while opening keys and certificates")??)
+}
+
+fn plane_options(options: &Options, pki: &Pki) -> apiserver::Options {
+    let credentials = Credentials {
         token_auth_file: options.token_auth_file.clone(),
-    }
+        ..Credentials::of(pki, &options.node.cluster_domain)
+    };
+    apiserver::Options::new(options.listen, options.advertise, vec![options.service_cidr], credentials)
 }
 
 /// Writes the administrator's kubeconfig; true when it was merged into the user's own.
-fn write_kubeconfig(options: &Options, plane: &ControlPlane) -> Result<bool> {
+fn write_kubeconfig(options: &Options, plane: &ControlPlane, pki: &Pki) -> Result<bool> {
     let host = match plane.address.ip() {
         ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
         ip => ip,
     };
     let server = format!("https://{}", std::net::SocketAddr::new(host, plane.address.port()));
-    let config = plane.pki.kubeconfig(&server, "krab-admin", &plane.pki.admin);
+    let config = pki.kubeconfig(&server, "krab-admin", &pki.admin);
     config.write(&options.kubeconfig).map_err(anyhow::Error::new)?;
     let Some(user) = InvokingUser::from_environment() else { return Ok(false) };
     user.own(&options.kubeconfig)?;
@@ -134,13 +146,13 @@ fn service_account(name: &str) -> UserInfo {
     UserInfo::new(format!("system:serviceaccount:kube-system:{name}"), &groups)
 }
 
-fn start_control_loops(options: &Options, plane: &ControlPlane, parts: &mut Parts) {
+fn start_control_loops(options: &Options, plane: &ControlPlane, pki: &Pki, parts: &mut Parts) {
     if options.runs("controller-manager") {
         let config = controller_manager::Config {
             cluster_cidr: vec![options.node.cluster_cidr],
             allocate_node_cidrs: true,
             service_cluster_ip_range: vec![options.service_cidr],
-            root_ca_pem: plane.pki.ca.certificate_pem().to_owned(),
+            root_ca_pem: pki.ca.certificate_pem().to_owned(),
             // There is one API server, so a namespace's end is known everywhere at once.
             namespace_deletion_grace: std::time::Duration::ZERO,
             ..controller_manager::Config::default()

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use apiserver::ControlPlane;
 use apiserver::authentication::UserInfo;
+use apiserver::pki::Pki;
 use component::Shutdown;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
@@ -22,13 +23,13 @@ use crate::process::Parts;
 const TELL_AFTER: Duration = Duration::from_secs(5);
 
 /// Starts the node's parts.
-pub(super) async fn start(options: &Options, plane: &ControlPlane, parts: &mut Parts) -> Result<()> {
+pub(super) async fn start(options: &Options, plane: &ControlPlane, pki: &Pki, parts: &mut Parts) -> Result<()> {
     // Pods and Services are reached behind an address of the node's own.
     if options.advertise.is_loopback() {
         bail!("this machine has no network address but loopback: give --advertise-address, or run with --disable-node");
     }
     let name = &options.node.name;
-    let config = kubelet_config(options, plane)?;
+    let config = kubelet_config(options, pki)?;
     let user = UserInfo::new(format!("system:node:{name}"), &["system:nodes"]);
     parts.start("kubelet", kubelet::run(config, plane.server.client(user), parts.shutdown()));
     if options.runs("kube-proxy") {
@@ -51,15 +52,15 @@ pub(super) async fn start(options: &Options, plane: &ControlPlane, parts: &mut P
     Ok(())
 }
 
-fn kubelet_config(options: &Options, plane: &ControlPlane) -> Result<kubelet::Config> {
-    let pki = options.data_dir.join("pki");
+fn kubelet_config(options: &Options, pki: &Pki) -> Result<kubelet::Config> {
     // Issued into the folder; the kubelet reads the files.
-    plane.pki.kubelet_serving(&options.node.name, &[options.advertise], SystemTime::now())?;
+    pki.kubelet_serving(&options.node.name, &[options.advertise], SystemTime::now())?;
     let dns = options.dns_address().filter(|_| options.runs("dns")).into_iter().collect();
+    let folder = options.data_dir.join("pki");
     let files = KubeletFiles {
-        certificate: Some(pki.join("kubelet.crt")),
-        key: Some(pki.join("kubelet.key")),
-        client_ca: Some(pki.join("ca.crt")),
+        certificate: Some(folder.join("kubelet.crt")),
+        key: Some(folder.join("kubelet.key")),
+        client_ca: Some(folder.join("ca.crt")),
     };
     options.node.kubelet(options.advertise, dns, files)
 }

@@ -56,6 +56,7 @@ fn a_port_in_use_is_named() {
 #[test]
 fn components_have_upstreams_flags() {
     for (name, flag) in [
+        ("kube-apiserver", "--service-account-issuer"),
         ("kubelet", "--container-runtime-endpoint"),
         ("kube-proxy", "--proxy-mode"),
         ("kube-scheduler", "--leader-elect"),

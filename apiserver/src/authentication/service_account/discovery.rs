@@ -8,8 +8,6 @@ use super::VerifyingKeys;
 
 /// Path of the provider metadata, served as `application/json`.
 pub(super) const CONFIGURATION_PATH: &str = "/.well-known/openid-configuration";
-/// Path of the key set, served as [`Discovery::JWKS_CONTENT_TYPE`].
-pub(super) const JWKS_PATH: &str = "/openid/v1/jwks";
 
 /// Both documents, made once.
 #[derive(Debug, Clone)]
@@ -19,13 +17,15 @@ pub struct Discovery {
 }
 
 impl Discovery {
+    /// Path of the key set, served as [`Discovery::JWKS_CONTENT_TYPE`].
+    pub const JWKS_PATH: &'static str = "/openid/v1/jwks";
     pub const JWKS_CONTENT_TYPE: &'static str = "application/jwk-set+json";
     /// Of both.
     pub const CACHE_CONTROL: &'static str = "public, max-age=3600";
 
-    /// `external_address` is host:port of the advertised address. None where the issuer is no https URL: upstream then serves
+    /// `jwks_uri` is where the keys are found from outside. None where the issuer is no https URL: upstream then serves
     /// neither document.
-    pub fn new(issuer: &str, external_address: &str, keys: &VerifyingKeys) -> Option<Discovery> {
+    pub fn new(issuer: &str, jwks_uri: &str, keys: &VerifyingKeys) -> Option<Discovery> {
         let uri: http::Uri = issuer.parse().ok()?;
         if uri.scheme_str() != Some("https") || uri.query().is_some() || issuer.contains('#') {
             return None;
@@ -33,7 +33,7 @@ impl Discovery {
         let (jwks, algorithms) = keys.jwks();
         let configuration = json!({
             "issuer": issuer,
-            "jwks_uri": format!("https://{external_address}{JWKS_PATH}"),
+            "jwks_uri": jwks_uri,
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": algorithms,
@@ -45,7 +45,7 @@ impl Discovery {
     pub fn document(&self, path: &str) -> Option<(Bytes, &'static str)> {
         match path {
             CONFIGURATION_PATH => Some((self.configuration.clone(), "application/json")),
-            JWKS_PATH => Some((self.jwks.clone(), Self::JWKS_CONTENT_TYPE)),
+            Self::JWKS_PATH => Some((self.jwks.clone(), Self::JWKS_CONTENT_TYPE)),
             _ => None,
         }
     }

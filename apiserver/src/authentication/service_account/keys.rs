@@ -5,9 +5,12 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::Claims;
@@ -26,13 +29,18 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// A PEM private key with its PEM public key.
-    pub fn from_pem(private: &str, public: &str) -> Result<SigningKey, Error> {
-        let public = PublicPart::from_pem(public)?;
-        let bad = |error: jsonwebtoken::errors::Error| Error::Key(error.to_string());
-        let key = match public.algorithm {
-            Algorithm::RS256 => EncodingKey::from_rsa_pem(private.as_bytes()).map_err(bad)?,
-            _ => EncodingKey::from_ec_pem(private.as_bytes()).map_err(bad)?,
+    /// A PEM private key: PKCS#8, PKCS#1 or SEC 1.
+    pub fn from_pem(text: &str) -> Result<SigningKey, Error> {
+        let private = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| Error::Key(error.to_string()))?;
+        let public = PublicPart::from_pem(&public_pem(&private)?)?;
+        let key = match (public.algorithm, &private) {
+            (Algorithm::RS256, _) => {
+                EncodingKey::from_rsa_pem(text.as_bytes()).map_err(|error| Error::Key(error.to_string()))?
+            }
+            (algorithm, PrivateKeyDer::Sec1(key)) => {
+                EncodingKey::from_ec_der(&pkcs8_of_sec1(key.secret_sec1_der(), algorithm))
+            }
+            (_, key) => EncodingKey::from_ec_der(key.secret_der()),
         };
         // `typ` is absent in upstream's tokens.
         let header = Header { typ: None, kid: Some(public.id), ..Header::new(public.algorithm) };
@@ -98,6 +106,67 @@ impl VerifyingKeys {
     }
 }
 
+/// The public keys in a `--service-account-key-file`, each as PEM: of public and private keys and of certificates alike.
+/// Upstream: keyutil.PublicKeysFromFile.
+pub fn public_keys(text: &str) -> Result<Vec<String>, Error> {
+    let blocks = pem::parse_many(text).map_err(|error| Error::Key(error.to_string()))?;
+    let keys = blocks.iter().filter_map(public_key).collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() {
+        return Err(Error::Key("data does not contain any valid RSA or ECDSA public keys".to_owned()));
+    }
+    Ok(keys)
+}
+
+/// The public key in one PEM block; None for blocks that hold none.
+fn public_key(block: &pem::Pem) -> Option<Result<String, Error>> {
+    let bad = |error: &dyn fmt::Display| Error::Key(error.to_string());
+    let der = block.contents();
+    let private = |key: Result<PrivateKeyDer<'_>, &'static str>| public_pem(&key.map_err(|why| bad(&why))?);
+    Some(match block.tag() {
+        "PUBLIC KEY" => Ok(pem::encode(block)),
+        "CERTIFICATE" => X509Certificate::from_der(der)
+            .map(|(_, certificate)| spki_pem(certificate.public_key().raw))
+            .map_err(|error| bad(&error)),
+        "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => private(PrivateKeyDer::try_from(der)),
+        _ => return None,
+    })
+}
+
+/// The public half of a private key, as PEM.
+fn public_pem(private: &PrivateKeyDer<'_>) -> Result<String, Error> {
+    let key = any_supported_type(private).map_err(|error| Error::Key(error.to_string()))?;
+    let public = key.public_key().ok_or_else(|| Error::Key("the key has no public half".to_owned()))?;
+    Ok(spki_pem(public.as_ref()))
+}
+
+fn spki_pem(der: &[u8]) -> String {
+    pem::encode_config(&pem::Pem::new("PUBLIC KEY", der), pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+}
+
+/// An `EC PRIVATE KEY` in the envelope the signer reads: version 0, the curve, the key itself (RFC 5208).
+fn pkcs8_of_sec1(key: &[u8], algorithm: Algorithm) -> Vec<u8> {
+    const P256: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+    const P384: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22];
+    const SEQUENCE: u8 = 0x30;
+    const OCTETS: u8 = 4;
+    let curve = if algorithm == Algorithm::ES384 { P384 } else { P256 };
+    let content = [&[2, 1, 0], der_value(SEQUENCE, curve).as_slice(), &der_value(OCTETS, key)].concat();
+    der_value(SEQUENCE, &content)
+}
+
+/// Tag, length and content in DER, for contents below 64 KiB.
+fn der_value(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let [.., high, low] = length;
+    let mut out = match (high, low) {
+        (0, short @ 0..128) => vec![tag, short],
+        (0, _) => vec![tag, 0x81, low],
+        _ => vec![tag, 0x82, high, low],
+    };
+    out.extend_from_slice(content);
+    out
+}
+
 impl PublicPart {
     fn from_pem(text: &str) -> Result<PublicPart, Error> {
         let bad = |error: &dyn fmt::Display| Error::Key(error.to_string());
@@ -130,5 +199,38 @@ impl PublicPart {
             _ => return Err(Error::Key("neither an RSA nor an elliptic-curve key".to_owned())),
         };
         Ok(PublicPart { id, algorithm, key: key.map_err(|error| bad(&error))?, jwk })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key in SEC 1's form, its public half, and a certificate of it.
+    fn forms() -> [String; 3] {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        // RFC 5208 in DER: 29 bytes say that a P-256 key follows.
+        let sec1 = pem::encode(&pem::Pem::new("EC PRIVATE KEY", &key.serialize_der()[29..]));
+        let params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
+        [sec1, key.public_key_pem(), params.self_signed(&key).expect("a certificate").pem()]
+    }
+
+    #[test]
+    fn one_key_is_found_in_each_form_it_is_kept_in() {
+        let forms = forms();
+        let id = |pem: &String| PublicPart::from_pem(pem).unwrap().id;
+        for form in &forms {
+            assert_eq!(public_keys(form).unwrap().iter().map(id).collect::<Vec<_>>(), [id(&forms[1])], "{form}");
+        }
+        assert_eq!(public_keys(&forms.concat()).unwrap().len(), 3);
+        assert!(public_keys("no key").is_err());
+    }
+
+    #[test]
+    fn a_sec1_key_signs_what_its_public_half_verifies() {
+        let [private, public, _] = forms();
+        let claims = Claims { issuer: "i".to_owned(), ..Claims::default() };
+        let token = SigningKey::from_pem(&private).unwrap().sign(&claims).unwrap();
+        assert_eq!(VerifyingKeys::from_pems([public.as_str()]).unwrap().verify(&token).unwrap().issuer, "i");
     }
 }

@@ -21,7 +21,7 @@ fn setup() -> Setup {
     let pki = Pki::open(dir.path(), &ServingNames::default(), std::time::SystemTime::now()).unwrap();
     let public = pki.service_account_public_keys.clone();
     let issuer = TokenIssuer {
-        key: SigningKey::from_pem(&pki.service_account_key, &public[0]).unwrap(),
+        key: SigningKey::from_pem(&pki.service_account_key).unwrap(),
         issuer: ISSUER.to_owned(),
         audiences: vec![ISSUER.to_owned()],
         extend_expiration: true,
@@ -111,11 +111,11 @@ fn bad_token_requests_get_upstreams_answers() {
 fn discovery_documents_name_issuer_and_keys() {
     let setup = setup();
     let keys = VerifyingKeys::from_pems(setup.public.iter().map(String::as_str)).unwrap();
-    let discovery = Discovery::new(ISSUER, "10.0.0.1:6443", &keys).unwrap();
+    let discovery = Discovery::new(ISSUER, "https://10.0.0.1:6443/openid/v1/jwks", &keys).unwrap();
     let configuration: Value = serde_json::from_slice(&discovery.configuration).unwrap();
     assert_eq!(configuration["jwks_uri"], "https://10.0.0.1:6443/openid/v1/jwks");
     assert_eq!(configuration["id_token_signing_alg_values_supported"], json!(["ES256"]));
     let jwks: Value = serde_json::from_slice(&discovery.jwks).unwrap();
     assert_eq!(jwks["keys"][0]["kty"], "EC");
-    assert!(Discovery::new("http://plain", "x:1", &keys).is_none());
+    assert!(Discovery::new("http://plain", "https://x:1", &keys).is_none());
 }

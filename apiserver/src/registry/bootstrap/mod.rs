@@ -21,6 +21,7 @@ pub use apply::{Error, apply};
 
 use crate::authorization::rbac::bootstrap::{Reconciled, policy, reconcile};
 use crate::context::Objects;
+use crate::controlplane::RequestHeader;
 
 /// What differs from cluster to cluster.
 #[derive(Debug, Clone, Default)]
@@ -31,11 +32,9 @@ pub struct Config {
     pub advertise_address: Option<IpAddr>,
     pub secure_port: u16,
     /// PEM of `--client-ca-file`.
-    pub client_ca: String,
-    /// PEM of `--requestheader-client-ca-file`.
-    pub request_header_ca: String,
-    /// `--requestheader-allowed-names`
-    pub request_header_names: Vec<String>,
+    pub client_ca: Option<String>,
+    /// `--requestheader-*`
+    pub request_header: Option<RequestHeader>,
     /// Today, `2026-11-21`.
     pub today: String,
 }

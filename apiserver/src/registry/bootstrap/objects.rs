@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use api::meta;
 use ipnet::IpNet;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Config;
 use crate::registry::fields::{set, text};
@@ -92,21 +92,30 @@ fn priority_class(name: &str, value: i64, description: &str) -> Value {
     })
 }
 
+/// How extension API servers know who asks them. Upstream: controller/clusterauthenticationtrust.
+fn authentication(config: &Config) -> Map<String, Value> {
+    let list = |items: &[String]| Value::from(json!(items).to_string());
+    let mut data = Map::new();
+    data.extend(config.client_ca.iter().map(|pem| ("client-ca-file".to_owned(), Value::from(pem.as_str()))));
+    if let Some(front) = &config.request_header {
+        data.insert("requestheader-allowed-names".to_owned(), list(&front.allowed_names));
+        data.insert("requestheader-client-ca-file".to_owned(), front.client_ca.as_str().into());
+        data.insert("requestheader-extra-headers-prefix".to_owned(), list(&front.extra_prefixes));
+        data.insert("requestheader-group-headers".to_owned(), list(&front.group_headers));
+        if !front.uid_headers.is_empty() {
+            data.insert("requestheader-uid-headers".to_owned(), list(&front.uid_headers));
+        }
+        data.insert("requestheader-username-headers".to_owned(), list(&front.username_headers));
+    }
+    data
+}
+
 /// Objects whose content is the configuration's.
 pub(super) fn configured_objects(config: &Config) -> Vec<Value> {
-    let list = |items: &[&str]| Value::from(items.to_vec()).to_string();
-    let names: Vec<&str> = config.request_header_names.iter().map(String::as_str).collect();
     let mut objects = vec![json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {
-            "client-ca-file": config.client_ca,
-            "requestheader-allowed-names": list(&names),
-            "requestheader-client-ca-file": config.request_header_ca,
-            "requestheader-extra-headers-prefix": list(&["X-Remote-Extra-"]),
-            "requestheader-group-headers": list(&["X-Remote-Group"]),
-            "requestheader-username-headers": list(&["X-Remote-User"]),
-        },
+        "data": authentication(config),
     })];
     let first_ip = config.service_ranges.first().and_then(|range| range.hosts().next());
     let (Some(first_ip), Some(address)) = (first_ip, config.advertise_address) else { return objects };

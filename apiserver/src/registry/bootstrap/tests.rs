@@ -8,9 +8,8 @@ fn config() -> Config {
         service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
         advertise_address: Some("192.0.2.1".parse().unwrap()),
         secure_port: 6443,
-        client_ca: "CA".to_owned(),
-        request_header_ca: "FRONT".to_owned(),
-        request_header_names: vec!["front-proxy-client".to_owned()],
+        client_ca: Some("CA".to_owned()),
+        request_header: Some(RequestHeader::usual("FRONT".to_owned(), vec!["front-proxy-client".to_owned()])),
         today: "2026-11-21".to_owned(),
     }
 }
@@ -49,4 +48,16 @@ fn endpoints_follow_the_advertised_address_and_the_service_its_port() {
     let kinds: Vec<&str> =
         writes.iter().map(|write| if let Write::Update(object) = write { meta::kind(object) } else { "?" }).collect();
     assert_eq!(kinds, ["Service", "Endpoints", "EndpointSlice"]);
+}
+
+#[test]
+fn extension_servers_are_told_only_of_ways_in_that_there_are() {
+    let told = |config: &Config| {
+        let objects = created(&plan(config, &Fixture::default()));
+        let own = |object: &&Value| meta::name(object) == "extension-apiserver-authentication";
+        objects.iter().find(own).and_then(|own| own["data"].as_object()).cloned().unwrap_or_default()
+    };
+    assert_eq!(told(&config())["requestheader-username-headers"], "[\"X-Remote-User\"]");
+    assert_eq!(told(&config())["client-ca-file"], "CA");
+    assert!(told(&Config { client_ca: None, request_header: None, ..config() }).is_empty());
 }

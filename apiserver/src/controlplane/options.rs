@@ -1,0 +1,61 @@
+//! What differs from one API server to the next. Everything that is not said is upstream's default.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::Credentials;
+use crate::admission;
+
+/// See the module header.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The address others reach this server at.
+    pub advertise: IpAddr,
+    /// `--external-hostname`, where it is not the advertised address.
+    pub external_hostname: Option<String>,
+    /// `--service-cluster-ip-range`, one a family.
+    pub service_ranges: Vec<IpNet>,
+    /// Keys, certificates and tokens.
+    pub credentials: Credentials,
+    /// `--anonymous-auth`
+    pub anonymous: bool,
+    /// `--enable-bootstrap-token-auth`
+    pub bootstrap_tokens: bool,
+    /// `--authorization-mode`
+    pub authorization: Vec<AuthorizationMode>,
+    /// Which admission plugins run.
+    pub admission: admission::Selection,
+}
+
+/// One of `--authorization-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizationMode {
+    AlwaysAllow,
+    AlwaysDeny,
+    Node,
+    Rbac,
+}
+
+impl Options {
+    /// A server with nodes: RBAC, the node authorizer, and what keeps a node to its own.
+    pub fn new(listen: SocketAddr, advertise: IpAddr, service_ranges: Vec<IpNet>, credentials: Credentials) -> Options {
+        Options {
+            listen,
+            advertise,
+            external_hostname: None,
+            service_ranges,
+            credentials,
+            anonymous: true,
+            bootstrap_tokens: true,
+            authorization: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
+            admission: admission::Selection::of(&["NodeRestriction"], &[]),
+        }
+    }
+
+    pub(super) fn is_authorized_by(&self, mode: AuthorizationMode) -> bool {
+        self.authorization.contains(&mode)
+    }
+}

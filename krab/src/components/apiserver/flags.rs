@@ -1,0 +1,236 @@
+//! The flags of kube-apiserver: those that mean something here, those accepted without effect, and those refused because a
+//! server that looked past them would be less safe than its owner believes.
+
+use anyhow::{Result, bail};
+use component::flags::{Flag, FlagSet, Kind};
+
+use crate::components::EVERYWHERE;
+
+const OWN: &[Flag] = &[
+    // Krab's own.
+    Flag::text(
+        "data-dir",
+        "",
+        "where the embedded store is when --etcd-servers is not given (default as for krab server)",
+    ),
+    // Serving.
+    Flag::text("bind-address", "0.0.0.0", "address to listen on"),
+    Flag::text("secure-port", "6443", "port to listen on; 0 takes a free one"),
+    Flag::text("advertise-address", "", "address members of the cluster reach this server at"),
+    Flag::text("external-hostname", "", "name this server is reached by from outside"),
+    Flag::text("cert-dir", "/var/run/kubernetes", "where a certificate is made when --tls-cert-file is not given"),
+    Flag::text("tls-cert-file", "", "certificate to serve with, its chain behind it"),
+    Flag::text("tls-private-key-file", "", "its key"),
+    // Callers.
+    Flag {
+        default: "true",
+        ..Flag::switch("anonymous-auth", "answer callers that do not say who they are, as RBAC allows")
+    },
+    Flag::list("api-audiences", "", "audiences a token must be for (default: the issuers)"),
+    Flag::text("client-ca-file", "", "authorities of client certificates"),
+    Flag::switch("enable-bootstrap-token-auth", "accept bootstrap tokens kept in kube-system"),
+    Flag::list("requestheader-allowed-names", "", "names a front proxy may have; none allows all"),
+    Flag::text("requestheader-client-ca-file", "", "authorities of front proxies"),
+    Flag::list("requestheader-extra-headers-prefix", "", "what headers with extras begin with"),
+    Flag::list("requestheader-group-headers", "", "headers with groups"),
+    Flag::list("requestheader-uid-headers", "", "headers with the user's uid"),
+    Flag::list("requestheader-username-headers", "", "headers with the user's name"),
+    Flag {
+        default: "true",
+        ..Flag::switch("service-account-extend-token-expiration", "tokens in pods outlive their time, for old clients")
+    },
+    Flag::list("service-account-issuer", "", "issuers of tokens; the first one issues"),
+    Flag::text("service-account-jwks-uri", "", "where the keys of tokens are found from outside"),
+    Flag::list("service-account-key-file", "", "keys that verify tokens (default: the signing key)"),
+    Flag::text("service-account-max-token-expiration", "0s", "longest life of a token"),
+    Flag::text("service-account-signing-key-file", "", "the key that signs tokens"),
+    Flag::text("token-auth-file", "", "CSV file of static bearer tokens: token,user,uid,\"group1,group2\""),
+    // What they may.
+    Flag::list("authorization-mode", "AlwaysAllow", "Node, RBAC, AlwaysAllow, AlwaysDeny"),
+    Flag::list("enable-admission-plugins", "", "admission plugins to run besides the default ones"),
+    Flag::list("disable-admission-plugins", "", "default admission plugins not to run"),
+    // Kubelets and extension servers.
+    Flag::text(
+        "kubelet-certificate-authority",
+        "",
+        "authorities of kubelets' certificates (default: they are not checked)",
+    ),
+    Flag::text("kubelet-client-certificate", "", "certificate shown to kubelets"),
+    Flag::text("kubelet-client-key", "", "its key"),
+    Flag::text("proxy-client-cert-file", "", "certificate shown to extension API servers"),
+    Flag::text("proxy-client-key-file", "", "its key"),
+    // The cluster.
+    Flag::list("service-cluster-ip-range", "10.0.0.0/24", "addresses of Services, one range a family"),
+];
+
+/// What each would do is not here, and must not be believed to be.
+const REFUSED: &[(&str, &str)] = &[
+    ("admission-control-config-file", "plugins have their default configuration here"),
+    ("audit-webhook-config-file", "audit events go to --audit-log-path here"),
+    ("audit-log-path", "there is no audit log yet"),
+    ("audit-policy-file", "there is no audit log yet"),
+    (
+        "authentication-config",
+        "tokens of other issuers are not accepted here; give --anonymous-auth and --client-ca-file",
+    ),
+    ("authentication-token-webhook-config-file", "tokens are not reviewed by others here"),
+    ("authorization-config", "give --authorization-mode=Node,RBAC"),
+    ("authorization-policy-file", "there is no ABAC here; give --authorization-mode=Node,RBAC"),
+    ("authorization-webhook-config-file", "others are not asked for authorization here"),
+    ("egress-selector-config-file", "connections are made directly here"),
+    ("encryption-provider-config", "objects would be stored as they are; encrypt the disk, or leave the flag out"),
+    ("etcd-cafile", "there is no etcd backend yet"),
+    ("etcd-certfile", "there is no etcd backend yet"),
+    ("etcd-keyfile", "there is no etcd backend yet"),
+    ("etcd-prefix", "there is no etcd backend yet"),
+    ("etcd-servers", "there is no etcd backend yet; --data-dir names a folder for the embedded store"),
+    ("etcd-servers-overrides", "all resources are kept in one store here"),
+    ("runtime-config", "what is served cannot be chosen yet"),
+    ("oidc-issuer-url", "tokens of other issuers are not accepted here"),
+    ("service-account-signing-endpoint", "give --service-account-signing-key-file"),
+];
+
+/// Upstream's other flags.
+const INERT: &[(Kind, &[&str])] = &[
+    (
+        Kind::Bool,
+        &[
+            "aggregator-reject-forwarding-redirect",
+            "allow-privileged",
+            "audit-log-batch-throttle-enable",
+            "audit-log-compress",
+            "audit-log-truncate-enabled",
+            "audit-webhook-batch-throttle-enable",
+            "audit-webhook-truncate-enabled",
+            "authentication-skip-lookup",
+            "contention-profiling",
+            "disable-http2-serving",
+            "emulation-forward-compatible",
+            "enable-aggregator-routing",
+            "enable-garbage-collector",
+            "enable-logs-handler",
+            "enable-priority-and-fairness",
+            "encryption-provider-config-automatic-reload",
+            "permit-address-sharing",
+            "permit-port-sharing",
+            "profiling",
+            "runtime-config-emulation-forward-compatible",
+            "service-account-lookup",
+            "shutdown-send-retry-after",
+            "watch-cache",
+        ],
+    ),
+    (
+        Kind::List,
+        &[
+            "admission-control",
+            "cors-allowed-origins",
+            "disabled-metrics",
+            "emulated-version",
+            "min-compatibility-version",
+            "oidc-required-claim",
+            "oidc-signing-algs",
+            "strict-transport-security-directives",
+            "tls-cipher-suites",
+            "tls-curve-preferences",
+            "tls-sni-cert-key",
+            "watch-cache-sizes",
+        ],
+    ),
+    (
+        Kind::Text,
+        &[
+            "allow-metric-labels",
+            "allow-metric-labels-manifest",
+            "audit-log-batch-buffer-size",
+            "audit-log-batch-max-size",
+            "audit-log-batch-max-wait",
+            "audit-log-batch-throttle-burst",
+            "audit-log-batch-throttle-qps",
+            "audit-log-format",
+            "audit-log-maxage",
+            "audit-log-maxbackup",
+            "audit-log-maxsize",
+            "audit-log-mode",
+            "audit-log-truncate-max-batch-size",
+            "audit-log-truncate-max-event-size",
+            "audit-log-version",
+            "audit-webhook-batch-buffer-size",
+            "audit-webhook-batch-max-size",
+            "audit-webhook-batch-max-wait",
+            "audit-webhook-batch-throttle-burst",
+            "audit-webhook-batch-throttle-qps",
+            "audit-webhook-initial-backoff",
+            "audit-webhook-mode",
+            "audit-webhook-truncate-max-batch-size",
+            "audit-webhook-truncate-max-event-size",
+            "audit-webhook-version",
+            "authentication-token-webhook-cache-ttl",
+            "authentication-token-webhook-version",
+            "authorization-webhook-cache-authorized-ttl",
+            "authorization-webhook-cache-unauthorized-ttl",
+            "authorization-webhook-version",
+            "coordinated-leadership-lease-duration",
+            "coordinated-leadership-renew-deadline",
+            "coordinated-leadership-retry-period",
+            "debug-socket-path",
+            "default-not-ready-toleration-seconds",
+            "default-unreachable-toleration-seconds",
+            "delete-collection-workers",
+            "endpoint-reconciler-type",
+            "etcd-compaction-interval",
+            "etcd-count-metric-poll-period",
+            "etcd-db-metric-poll-interval",
+            "etcd-healthcheck-timeout",
+            "etcd-readycheck-timeout",
+            "event-ttl",
+            "feature-gates",
+            "goaway-chance",
+            "http2-max-streams-per-connection",
+            "kubelet-preferred-address-types",
+            "kubelet-timeout",
+            "kubernetes-service-node-port",
+            "lease-reuse-duration-seconds",
+            "livez-grace-period",
+            "max-connection-bytes-per-sec",
+            "max-mutating-requests-inflight",
+            "max-requests-inflight",
+            "min-request-timeout",
+            "oidc-ca-file",
+            "oidc-client-id",
+            "oidc-groups-claim",
+            "oidc-groups-prefix",
+            "oidc-username-claim",
+            "oidc-username-prefix",
+            "peer-advertise-ip",
+            "peer-advertise-port",
+            "peer-ca-file",
+            "request-timeout",
+            "service-node-port-range",
+            "show-hidden-metrics-for-version",
+            "shutdown-delay-duration",
+            "shutdown-watch-termination-grace-period",
+            "storage-backend",
+            "storage-initialization-timeout",
+            "storage-media-type",
+            "tls-min-version",
+            "tracing-config-file",
+        ],
+    ),
+];
+
+/// All flags of the API server.
+pub(crate) fn flags() -> Vec<Flag> {
+    let inert = INERT.iter().flat_map(|(kind, names)| names.iter().map(|name| Flag::inert(name, *kind)));
+    let refused =
+        REFUSED.iter().map(|(name, _)| Flag::text(name, "", "refused: it has no effect here that could be counted on"));
+    [OWN, EVERYWHERE].concat().into_iter().chain(inert).chain(refused).collect()
+}
+
+/// Refuses what nobody should believe to hold.
+pub(super) fn refuse(flags: &FlagSet) -> Result<()> {
+    match REFUSED.iter().find(|(name, _)| flags.optional(name).is_some()) {
+        Some((name, why)) => bail!("--{name} is not supported: {why}"),
+        None => Ok(()),
+    }
+}

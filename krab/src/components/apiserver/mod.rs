@@ -1,0 +1,84 @@
+//! `krab apiserver`, or krab called `kube-apiserver`. Upstream: cmd/kube-apiserver.
+
+mod files;
+mod flags;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use apiserver::admission::Selection;
+use apiserver::controlplane::AuthorizationMode;
+use apiserver::{ControlPlane, Options};
+use component::Shutdown;
+use component::flags::FlagSet;
+use ipnet::IpNet;
+
+pub(crate) use self::flags::flags;
+use crate::{node, process, server};
+
+/// Serves until a signal.
+pub(crate) fn run(flags: FlagSet) -> Result<()> {
+    flags::refuse(&flags)?;
+    let options = options(&flags)?;
+    process::run(&flags, async |shutdown| serve(&flags, options, shutdown).await)
+}
+
+async fn serve(flags: &FlagSet, options: Options, shutdown: &Shutdown) -> Result<()> {
+    let store = Arc::new(server::open_store(&server::data_dir(flags)).await?);
+    let served = async {
+        let plane = ControlPlane::start(options, store.clone(), shutdown.clone()).await?;
+        tracing::info!(address = %plane.address, "serving");
+        shutdown.cancelled().await;
+        plane.drained().await;
+        anyhow::Ok(())
+    };
+    let outcome = served.await;
+    shutdown.cancel();
+    store.close().await.context("the store did not close in order")?;
+    outcome
+}
+
+/// What the flags mean together. Upstream: `app/options.CompletedOptions`.
+fn options(flags: &FlagSet) -> Result<Options> {
+    let bind: IpAddr = flags.parse("bind-address")?;
+    let advertise = match flags.optional("advertise-address") {
+        Some(_) => flags.parse("advertise-address")?,
+        None if bind.is_unspecified() || bind.is_loopback() => node::own_address(),
+        None => bind,
+    };
+    let service_ranges = flags
+        .list("service-cluster-ip-range")
+        .into_iter()
+        .map(|range| range.parse().with_context(|| format!("--service-cluster-ip-range: {range:?} is no range")))
+        .collect::<Result<Vec<IpNet>>>()?;
+    ensure!(service_ranges.len() <= 2, "--service-cluster-ip-range must not contain more than two entries");
+    let authorization = flags.list("authorization-mode").into_iter().map(mode).collect::<Result<Vec<_>>>()?;
+    let always_allowed = authorization.contains(&AuthorizationMode::AlwaysAllow);
+    let credentials = files::credentials(flags, advertise, &service_ranges)?;
+    let listen = SocketAddr::new(bind, flags.parse("secure-port")?);
+    Ok(Options {
+        external_hostname: flags.optional("external-hostname").map(str::to_owned),
+        // Whoever anybody is, they may do everything: then they are to say at least who they are.
+        anonymous: flags.is_set("anonymous-auth") && !always_allowed,
+        bootstrap_tokens: flags.is_set("enable-bootstrap-token-auth"),
+        authorization,
+        admission: Selection::new(&flags.list("enable-admission-plugins"), &flags.list("disable-admission-plugins"))?,
+        ..Options::new(listen, advertise, service_ranges, credentials)
+    })
+}
+
+fn mode(name: &str) -> Result<AuthorizationMode> {
+    Ok(match name {
+        "AlwaysAllow" => AuthorizationMode::AlwaysAllow,
+        "AlwaysDeny" => AuthorizationMode::AlwaysDeny,
+        "Node" => AuthorizationMode::Node,
+        "RBAC" => AuthorizationMode::Rbac,
+        "ABAC" | "Webhook" => {
+            bail!("--authorization-mode={name} is not supported; there are Node, RBAC, AlwaysAllow, AlwaysDeny")
+        }
+        _ => bail!("authorization-mode {name:?} is not a valid mode"),
+    })
+}

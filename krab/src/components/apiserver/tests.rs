@@ -1,0 +1,83 @@
+use component::flags::FlagSet;
+
+use super::*;
+
+fn flagset(line: &[&str]) -> FlagSet {
+    let words = line.iter().map(|word| (*word).to_owned());
+    FlagSet::resolve(&flags(), words, |_| None).expect("the flags are known")
+}
+
+fn refusal(line: &[&str]) -> String {
+    let flags = flagset(line);
+    let refused = super::flags::refuse(&flags).and_then(|()| options(&flags).map(|_| ()));
+    format!("{:#}", refused.expect_err("this is refused"))
+}
+
+/// A folder with a signing key, and the flags that every server needs.
+fn folder() -> (tempfile::TempDir, Vec<String>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = apiserver::pki::ServingNames::default();
+    let pki =
+        apiserver::pki::Pki::open(&folder.path().join("pki"), &names, std::time::SystemTime::now()).expect("keys");
+    let key = folder.path().join("sa.key");
+    std::fs::write(&key, &pki.service_account_key).expect("a file");
+    let line = vec![
+        format!("--cert-dir={}", folder.path().join("made").display()),
+        format!("--service-account-signing-key-file={}", key.display()),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+    ];
+    (folder, line)
+}
+
+#[test]
+fn upstreams_defaults_hold() {
+    let (_folder, line) = folder();
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    let options = options(&flagset(&line)).unwrap();
+    assert_eq!(options.listen.to_string(), "0.0.0.0:6443");
+    assert_eq!(options.service_ranges, ["10.0.0.0/24".parse::<IpNet>().unwrap()]);
+    assert_eq!(options.authorization, [AuthorizationMode::AlwaysAllow]);
+    assert!(!options.anonymous, "nobody may do everything without a name");
+    assert!(!options.admission.runs("NodeRestriction") && options.admission.runs("ServiceAccount"));
+    assert!(options.credentials.serving.certificate_pem.contains("BEGIN CERTIFICATE"));
+    let again = super::options(&flagset(&line)).unwrap();
+    assert_eq!(again.credentials.serving.certificate_pem, options.credentials.serving.certificate_pem);
+}
+
+#[test]
+fn modes_and_plugins_are_chosen() {
+    let (_folder, line) = folder();
+    let own = [
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--disable-admission-plugins=ServiceAccount",
+    ];
+    let line: Vec<&str> = line.iter().map(String::as_str).chain(own).collect();
+    let options = options(&flagset(&line)).unwrap();
+    assert_eq!(options.authorization, [AuthorizationMode::Node, AuthorizationMode::Rbac]);
+    assert!(options.anonymous);
+    assert!(options.admission.runs("NodeRestriction") && !options.admission.runs("ServiceAccount"));
+}
+
+#[test]
+fn what_nobody_should_believe_to_hold_is_refused() {
+    assert!(refusal(&["--encryption-provider-config=/e"]).contains("stored as they are"));
+    assert!(refusal(&["--authorization-mode=Webhook"]).contains("--authorization-mode=Webhook is not supported"));
+    assert!(refusal(&["--authorization-mode=Nope"]).contains("is not a valid mode"));
+    assert!(refusal(&["--tls-cert-file=/nope"]).contains("--tls-cert-file: cannot read /nope"));
+    assert!(
+        refusal(&["--secure-port=many"]).contains("--secure-port")
+            || refusal(&["--secure-port=many"]).contains("--cert-dir")
+    );
+    let (_folder, line) = folder();
+    let without_issuer: Vec<&str> = line.iter().take(2).map(String::as_str).collect();
+    assert!(refusal(&without_issuer).contains("--service-account-issuer is needed"));
+}
+
+#[test]
+fn every_flag_is_named_once() {
+    let mut names: Vec<_> = flags().iter().map(|flag| flag.name).collect();
+    names.sort_unstable();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert_eq!(twice, Vec::<&[&str]>::new());
+}
