@@ -65,10 +65,6 @@ fn what_nobody_should_believe_to_hold_is_refused() {
     assert!(refusal(&["--authorization-mode=Webhook"]).contains("--authorization-mode=Webhook is not supported"));
     assert!(refusal(&["--authorization-mode=Nope"]).contains("is not a valid mode"));
     assert!(refusal(&["--tls-cert-file=/nope"]).contains("--tls-cert-file: cannot read /nope"));
-    assert!(
-        refusal(&["--secure-port=many"]).contains("--secure-port")
-            || refusal(&["--secure-port=many"]).contains("--cert-dir")
-    );
     let (_folder, line) = folder();
     let without_issuer: Vec<&str> = line.iter().take(2).map(String::as_str).collect();
     assert!(refusal(&without_issuer).contains("--service-account-issuer is needed"));
