@@ -18,7 +18,7 @@ const patience = 40 * time.Second
 
 // peer is one of the two servers.
 type peer struct {
-	name string
+	called string
 	// url is scheme, host and port.
 	url string
 	// tokens by user.

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -13,14 +14,16 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
 
 type options struct {
-	root, krab, only  string
-	list, keep, check bool
-	show, known       bool
+	root, krab, only, without string
+	record, recorded          string
+	list, keep, check         bool
+	show, known               bool
 }
 
 func main() {
@@ -28,6 +31,9 @@ func main() {
 	flag.StringVar(&o.root, "root", "", "the checkout")
 	flag.StringVar(&o.krab, "krab", "", "the krab `program` to compare")
 	flag.StringVar(&o.only, "only", "", "run the cases whose \"file: name\" matches this `RE`")
+	flag.StringVar(&o.without, "without", "", "leave out the cases whose \"file: name\" matches this `RE`")
+	flag.StringVar(&o.record, "record", "", "write what upstream answers into this `file`, and compare nothing")
+	flag.StringVar(&o.recorded, "recorded", "", "compare with what upstream answered when this `file` was recorded: its cases only")
 	flag.BoolVar(&o.list, "list", false, "print the cases instead of running them")
 	flag.BoolVar(&o.keep, "keep", false, "leave the servers running and say how to reach and to end them")
 	flag.BoolVar(&o.check, "check", false, "compare upstream with a second upstream: what differs is noise of the cases")
@@ -57,6 +63,10 @@ func run(o options) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("-only: %w", err)
 	}
+	without, err := regexp.Compile(o.without)
+	if err != nil {
+		return false, fmt.Errorf("-without: %w", err)
+	}
 	all, err := readCases(filepath.Join(o.root, "conformance/cases"))
 	if err != nil {
 		return false, err
@@ -65,7 +75,7 @@ func run(o options) (bool, error) {
 	numbers := map[*testCase]int{}
 	for i, c := range all {
 		numbers[c] = i + 1
-		if only.MatchString(c.id()) {
+		if only.MatchString(c.id()) && (o.without == "" || !without.MatchString(c.id())) {
 			cases = append(cases, c)
 		}
 	}
@@ -85,6 +95,13 @@ func run(o options) (bool, error) {
 	if o.check {
 		known = nil
 	}
+	var past *recording
+	if o.recorded != "" {
+		if past, err = readRecording(o.recorded, "recorded"); err != nil {
+			return false, err
+		}
+		cases = slices.DeleteFunc(cases, func(c *testCase) bool { return past.cases[c.id()] == nil })
+	}
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -103,18 +120,23 @@ func run(o options) (bool, error) {
 			fmt.Fprintln(os.Stderr, "conformance/diff:", err)
 		}
 	}()
-	peers, err := l.startBoth(ctx, o.check)
+	both, err := l.start(ctx, o, past)
 	if err != nil {
 		return false, err
 	}
 	if o.keep {
-		for _, p := range peers {
-			fmt.Printf("%s: %s, Authorization: Bearer %s\n", p.name, p.url, p.tokens["admin"])
+		for _, one := range both {
+			if p, ok := one.(*peer); ok {
+				fmt.Printf("%s: %s, Authorization: Bearer %s\n", p.called, p.url, p.tokens["admin"])
+			}
 		}
 	}
+	if o.record != "" {
+		return true, recordInto(ctx, both[0], cases, numbers, o.record)
+	}
 
-	s := &sides{peers: peers, known: known, everything: o.show}
-	r := &report{out: os.Stdout, showKnown: o.known, showReplies: o.show, names: [2]string{peers[0].name, peers[1].name}}
+	s := &sides{both: both, known: known, everything: o.show}
+	r := &report{out: os.Stdout, showKnown: o.known, showReplies: o.show, names: [2]string{both[0].name(), both[1].name()}}
 	started := time.Now()
 	for _, c := range cases {
 		found, err := s.run(ctx, numbers[c], c)
@@ -123,26 +145,42 @@ func run(o options) (bool, error) {
 		}
 		r.add(found)
 	}
-	r.summary(time.Since(started), known, o.only == "")
+	r.summary(time.Since(started), known, o.only == "" && o.without == "" && past == nil)
 	return r.differ == 0, nil
 }
 
-// startBoth starts the two servers.
-func (l *lab) startBoth(ctx context.Context, check bool) ([2]*peer, error) {
-	var peers [2]*peer
-	var err error
-	if peers[0], err = l.startUpstream(ctx, "upstream"); err != nil {
-		return peers, err
+// recordInto writes a recording; a file is there only when it is whole.
+func recordInto(ctx context.Context, from side, cases []*testCase, numbers map[*testCase]int, file string) error {
+	var text bytes.Buffer
+	if err := record(ctx, from, cases, numbers, &text); err != nil {
+		return err
 	}
-	if err = peers[0].await(ctx, nil, filepath.Join(l.folder, "upstream/log/kube-apiserver.log")); err != nil {
-		return peers, err
+	fmt.Printf("%d cases recorded in %s\n", len(cases), file)
+	return os.WriteFile(file, text.Bytes(), 0o644)
+}
+
+// start starts the servers that are needed: upstream, unless what it said is recorded, and what it is compared with.
+func (l *lab) start(ctx context.Context, o options, past *recording) (both [2]side, err error) {
+	if past != nil {
+		both[0] = past
+	} else if both[0], err = l.startReady(ctx, "upstream"); err != nil {
+		return both, err
 	}
-	if !check {
-		peers[1], err = l.startKrab(ctx, "krab")
-		return peers, err
+	switch {
+	case o.record != "":
+	case o.check:
+		both[1], err = l.startReady(ctx, "second")
+	default:
+		both[1], err = l.startKrab(ctx, "krab")
 	}
-	if peers[1], err = l.startUpstream(ctx, "second"); err != nil {
-		return peers, err
+	return both, err
+}
+
+// startReady starts upstream under a name and waits for it.
+func (l *lab) startReady(ctx context.Context, name string) (*peer, error) {
+	p, err := l.startUpstream(ctx, name)
+	if err != nil {
+		return nil, err
 	}
-	return peers, peers[1].await(ctx, nil, filepath.Join(l.folder, "second/log/kube-apiserver.log"))
+	return p, p.await(ctx, nil, filepath.Join(l.folder, name, "log/kube-apiserver.log"))
 }

@@ -22,26 +22,34 @@ type stepOutcome struct {
 	found   []difference
 }
 
-// sides runs one case on both servers.
+// side answers cases: a server that is asked, or a recording of one.
+type side interface {
+	name() string
+	// play gives the answers to the steps of a case. What is answered wrong is part of what is played; an error is a side
+	// that cannot be asked at all.
+	play(ctx context.Context, number int, c *testCase) (*playing, error)
+}
+
+// sides runs one case on both.
 type sides struct {
-	peers [2]*peer
+	both  [2]side
 	known []*known
 	// everything keeps steps without differences too.
 	everything bool
 }
 
-// run sends all steps of a case to both servers, each at its own pace, and compares the answers.
+// run plays a case on both sides, each at its own pace, and compares the answers.
 func (s *sides) run(ctx context.Context, number int, c *testCase) (*outcome, error) {
 	var played [2]*playing
 	var failed [2]error
 	var wait sync.WaitGroup
-	for i, p := range s.peers {
-		wait.Go(func() { played[i], failed[i] = play(ctx, p, number, c) })
+	for i, one := range s.both {
+		wait.Go(func() { played[i], failed[i] = one.play(ctx, number, c) })
 	}
 	wait.Wait()
 	for i, err := range failed {
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", s.peers[i].name, c.id(), err)
+			return nil, fmt.Errorf("%s: %s: %w", s.both[i].name(), c.id(), err)
 		}
 	}
 	out := &outcome{number: number, test: c}
@@ -78,9 +86,10 @@ func (p *playing) reply(step int) *reply {
 	return nil
 }
 
-// play sends the steps to one server. What a server does wrong is part of what is played; an error is a server that cannot
-// be asked at all.
-func play(ctx context.Context, p *peer, number int, c *testCase) (*playing, error) {
+func (p *peer) name() string { return p.called }
+
+// play sends the steps to the server.
+func (p *peer) play(ctx context.Context, number int, c *testCase) (*playing, error) {
 	namespace := c.namespace(number)
 	session := newSession(p, namespace)
 	if c.usesNamespace() {

@@ -130,7 +130,7 @@ func newPeer(name, port string, tokens map[string]string) *peer {
 	}
 	redirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &peer{
-		name: name, url: "https://127.0.0.1:" + port, tokens: tokens,
+		called: name, url: "https://127.0.0.1:" + port, tokens: tokens,
 		http: &http.Client{Transport: transport, CheckRedirect: redirects},
 	}
 }
@@ -152,9 +152,9 @@ func (p *peer) await(ctx context.Context, ended <-chan struct{}, log string) err
 			}
 			select {
 			case <-ended:
-				return fmt.Errorf("%s ended; its log is %s", p.name, log)
+				return fmt.Errorf("%s ended; its log is %s", p.called, log)
 			case <-ctx.Done():
-				return fmt.Errorf("%s does not answer GET %s with 200 (its log is %s): %w", p.name, path, log, ctx.Err())
+				return fmt.Errorf("%s does not answer GET %s with 200 (its log is %s): %w", p.called, path, log, ctx.Err())
 			case <-time.After(100 * time.Millisecond):
 			}
 		}

@@ -67,6 +67,23 @@ func (s *story) call(c history.Call) {
 	s.calls = append(s.calls, c)
 }
 
+// created and patched are writes that only their client hears of, read is what a read found.
+func (s *story) created(revision uint64, token string) {
+	s.call(history.Call{Verb: history.Create, Answer: version(revision, token)})
+}
+
+func (s *story) patched(revision uint64, token string) {
+	s.call(history.Call{Verb: history.Patch, Answer: version(revision, token)})
+}
+
+func (s *story) read(revision uint64, token string) {
+	s.call(history.Call{Verb: history.Get, Answer: version(revision, token)})
+}
+
+func (s *story) bookmark(revision uint64) {
+	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: revision}})
+}
+
 func (s *story) list(l history.Listing) {
 	c := history.Call{Verb: history.List, Key: history.Key{Resource: resource}, Result: history.OK, Listing: &l}
 	c.Begin, c.End = s.tick(), s.tick()
@@ -118,14 +135,14 @@ func TestARightHistoryPasses(t *testing.T) {
 	s := newStory()
 	s.write(2, "a")
 	s.write(4, "b")
-	s.call(history.Call{Verb: history.Get, Answer: version(4, "b")})
+	s.read(4, "b")
 	s.list(history.Listing{Revision: 5, Consistent: true, Items: map[string]history.Version{key.Name: version(4, "b")}})
 	s.list(history.Listing{Revision: 3, Exact: 3, Items: map[string]history.Version{key.Name: version(2, "a")}})
 	s.watched(history.Step{Kind: history.Resumed, Version: history.Version{Revision: 4}})
 	s.call(history.Call{Verb: history.Delete, Answer: history.Version{UID: "u"}})
 	s.event(history.Deleted, version(6, "b"))
 	s.call(history.Call{Verb: history.Get, Result: history.Refused, Code: 404})
-	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 9}})
+	s.bookmark(9)
 	s.breaks(t)
 }
 
@@ -134,15 +151,15 @@ func TestAWriteOfUnknownOutcomeMayOrMayNotHaveHappened(t *testing.T) {
 	never := newStory()
 	never.write(2, "a")
 	never.call(lost)
-	never.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	never.read(2, "a")
 	never.breaks(t)
 
 	late := newStory()
 	late.write(2, "a")
 	late.call(lost)
-	late.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	late.read(2, "a")
 	late.event(history.Modified, version(3, "x"))
-	late.call(history.Call{Verb: history.Get, Answer: version(3, "x")})
+	late.read(3, "x")
 	late.breaks(t)
 }
 
@@ -155,170 +172,146 @@ func TestADeleteOfUnknownOutcomeMayHaveHappened(t *testing.T) {
 	s.breaks(t)
 }
 
-func TestADeletionThatNobodyAskedForIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.event(history.Deleted, version(3, "a"))
-	s.breaks(t, RuleWrites)
+// defects are what a server may do wrong, told one at a time, and the rules that it breaks. Most begin with an object that
+// everybody knows at revision 2.
+var defects = []struct {
+	name  string
+	tell  func(*story)
+	rules []string
+}{
+	{"a deletion that nobody asked for", func(s *story) {
+		s.write(2, "a")
+		s.event(history.Deleted, version(3, "a"))
+	}, []string{RuleWrites}},
+	{"a write that is lost, although a watch had shown it", func(s *story) {
+		s.write(2, "a")
+		s.write(3, "b")
+		s.read(2, "a")
+	}, []string{RuleLinear, RuleAhead}},
+	{"a write that the last list has not", func(s *story) {
+		s.created(2, "a")
+		s.list(history.Listing{Revision: 3, Consistent: true, Final: true, Items: map[string]history.Version{}})
+		s.bookmark(4)
+	}, []string{RuleWrites, RuleLinear, RuleWatches}},
+	{"a stale read", func(s *story) {
+		s.created(2, "a")
+		s.patched(3, "b")
+		s.read(2, "a")
+		s.event(history.Added, version(2, "a"))
+		s.event(history.Modified, version(3, "b"))
+	}, []string{RuleLinear}},
+	{"an update over another revision than it names", func(s *story) {
+		s.write(2, "a")
+		s.write(3, "b")
+		s.call(history.Call{Verb: history.Update, Precondition: 2, Answer: version(4, "c")})
+		s.event(history.Modified, version(4, "c"))
+	}, []string{RuleLinear}},
+	{"a refused write that happened", func(s *story) {
+		s.write(2, "a")
+		s.call(history.Call{Verb: history.Patch, Token: "x", Result: history.Refused, Code: 429})
+		s.event(history.Modified, version(3, "x"))
+	}, []string{RuleWrites}},
+	{"a write that happened twice", func(s *story) {
+		s.write(2, "a")
+		s.write(3, "b")
+		s.event(history.Modified, version(4, "b"))
+	}, []string{RuleWrites}},
+	{"a watch with a gap", func(s *story) {
+		s.write(2, "a")
+		s.patched(3, "b")
+		s.write(4, "c")
+	}, []string{RuleWatches}},
+	{"a gap across a resumption", func(s *story) {
+		s.write(2, "a")
+		s.patched(3, "b")
+		s.watched(history.Step{Kind: history.Resumed, Version: history.Version{Revision: 2}})
+		s.bookmark(3)
+	}, []string{RuleWatches}},
+	{"an event that comes twice", func(s *story) {
+		s.write(2, "a")
+		s.event(history.Modified, version(2, "a"))
+	}, []string{RuleWatches}},
+	{"events out of order", func(s *story) {
+		s.created(2, "a")
+		s.patched(3, "b")
+		s.event(history.Added, version(3, "b"))
+		s.event(history.Modified, version(2, "a"))
+	}, []string{RuleWatches}},
+	{"a deletion that a watch does not show", func(s *story) {
+		another := history.Version{Revision: 4, Token: "b", UID: "u2"}
+		s.write(2, "a")
+		s.call(history.Call{Verb: history.Delete, Answer: history.Version{UID: "u"}})
+		s.call(history.Call{Verb: history.Create, Answer: another})
+		s.event(history.Modified, another)
+	}, []string{RuleWatches}},
+	{"a bookmark ahead of the events", func(s *story) {
+		s.write(2, "a")
+		s.patched(3, "b")
+		s.bookmark(3)
+		s.event(history.Modified, version(3, "b"))
+	}, []string{RuleWatches}},
+	{"a watch ahead of reads, of a write that is acknowledged later", func(s *story) {
+		s.write(2, "a")
+		begin := s.now
+		s.event(history.Modified, version(3, "b"))
+		s.read(2, "a")
+		s.patched(3, "b")
+		s.calls[len(s.calls)-1].Begin = begin
+	}, []string{RuleAhead}},
+	{"a revision that goes back", func(s *story) {
+		s.write(9, "a")
+		s.patched(5, "b")
+	}, []string{RuleRevisions, RuleLinear, RuleWatches}},
+	{"a list of an older revision than is known", func(s *story) {
+		s.write(5, "a")
+		s.list(history.Listing{Revision: 3, Consistent: true, Items: map[string]history.Version{}})
+	}, []string{RuleRevisions, RuleLinear}},
+	{"lists that are not the state at their revision", func(s *story) {
+		s.write(2, "a")
+		s.write(3, "b")
+		s.list(history.Listing{Revision: 2, Exact: 2, Items: map[string]history.Version{key.Name: version(3, "b")}})
+		s.list(history.Listing{Revision: 2, Exact: 2, Items: map[string]history.Version{}})
+	}, []string{RuleLists}},
+	{"pages of different revisions", func(s *story) {
+		s.write(2, "a")
+		s.list(history.Listing{Revision: 2, Consistent: true, Items: only(2, "a"), Pages: []uint64{2, 3}})
+	}, []string{RulePages}},
+	{"an object on two pages", func(s *story) {
+		s.write(2, "a")
+		s.list(history.Listing{Revision: 2, Consistent: true, Items: only(2, "a"), Repeated: []string{key.Name}})
+	}, []string{RulePages}},
+	{"a selecting watch that shows what is not selected", func(s *story) {
+		s.selecting()
+		s.write(3, "x.3")
+	}, []string{RuleWatches}},
+	{"a watch that stops short", func(s *story) {
+		s.write(2, "a")
+		s.stream.Unfinished = true
+	}, []string{RuleWatches}},
 }
 
-func TestALostWriteIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.write(3, "b")
-	// After a crash the second write is gone from reads; the watch had shown it.
-	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
-	s.breaks(t, RuleLinear, RuleAhead)
+// only is a collection that has nothing but the one object.
+func only(revision uint64, token string) map[string]history.Version {
+	return map[string]history.Version{key.Name: version(revision, token)}
 }
 
-func TestALostWriteIsFoundInTheLastList(t *testing.T) {
-	s := newStory()
-	s.call(history.Call{Verb: history.Create, Answer: version(2, "a")})
-	s.list(history.Listing{Revision: 3, Consistent: true, Final: true, Items: map[string]history.Version{}})
-	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 4}})
-	s.breaks(t, RuleWrites, RuleLinear, RuleWatches)
-}
-
-func TestAStaleReadIsFound(t *testing.T) {
-	s := newStory()
-	s.call(history.Call{Verb: history.Create, Answer: version(2, "a")})
-	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
-	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
-	s.event(history.Added, version(2, "a"))
-	s.event(history.Modified, version(3, "b"))
-	s.breaks(t, RuleLinear)
-}
-
-func TestAnUpdateOverAnotherRevisionIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.write(3, "b")
-	s.call(history.Call{Verb: history.Update, Precondition: 2, Answer: version(4, "c")})
-	s.event(history.Modified, version(4, "c"))
-	s.breaks(t, RuleLinear)
-}
-
-func TestARefusedWriteThatHappenedIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.call(history.Call{Verb: history.Patch, Token: "x", Result: history.Refused, Code: 429})
-	s.event(history.Modified, version(3, "x"))
-	s.breaks(t, RuleWrites)
-}
-
-func TestAWriteThatHappenedTwiceIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.write(3, "b")
-	s.event(history.Modified, version(4, "b"))
-	s.breaks(t, RuleWrites)
-}
-
-func TestAWatchWithAGapIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
-	s.write(4, "c")
-	s.breaks(t, RuleWatches)
-}
-
-func TestAGapAcrossAResumptionIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
-	s.watched(history.Step{Kind: history.Resumed, Version: history.Version{Revision: 2}})
-	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 3}})
-	s.breaks(t, RuleWatches)
-}
-
-func TestADuplicateEventIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.event(history.Modified, version(2, "a"))
-	s.breaks(t, RuleWatches)
-}
-
-func TestEventsOutOfOrderAreFound(t *testing.T) {
-	s := newStory()
-	s.call(history.Call{Verb: history.Create, Answer: version(2, "a")})
-	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
-	s.event(history.Added, version(3, "b"))
-	s.event(history.Modified, version(2, "a"))
-	s.breaks(t, RuleWatches)
-}
-
-func TestADroppedDeletionIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.call(history.Call{Verb: history.Delete, Answer: history.Version{UID: "u"}})
-	s.call(history.Call{Verb: history.Create, Answer: history.Version{Revision: 4, Token: "b", UID: "u2"}})
-	s.event(history.Modified, history.Version{Revision: 4, Token: "b", UID: "u2"})
-	s.breaks(t, RuleWatches)
-}
-
-func TestABookmarkAheadOfEventsIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
-	s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 3}})
-	s.event(history.Modified, version(3, "b"))
-	s.breaks(t, RuleWatches)
-}
-
-func TestAWatchAheadOfReadsIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	begin := s.now
-	s.event(history.Modified, version(3, "b"))
-	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
-	// The write that the watch showed is acknowledged only now.
-	s.call(history.Call{Verb: history.Patch, Answer: version(3, "b")})
-	s.calls[len(s.calls)-1].Begin = begin
-	s.breaks(t, RuleAhead)
-}
-
-func TestARevisionThatGoesBackIsFound(t *testing.T) {
-	s := newStory()
-	s.write(9, "a")
-	s.call(history.Call{Verb: history.Patch, Answer: version(5, "b")})
-	s.breaks(t, RuleRevisions, RuleLinear, RuleWatches)
+func TestEachDefectIsFoundByItsRules(t *testing.T) {
+	for _, d := range defects {
+		t.Run(d.name, func(t *testing.T) {
+			s := newStory()
+			d.tell(s)
+			s.breaks(t, d.rules...)
+		})
+	}
 }
 
 func TestARevisionGivenTwiceIsFound(t *testing.T) {
 	s := newStory()
 	s.write(2, "a")
-	s.call(history.Call{Verb: history.Patch, Answer: version(2, "b")})
+	s.patched(2, "b")
 	if found := s.judge(); !slices.Contains(found, RuleRevisions) {
 		t.Errorf("broken: %v", found)
 	}
-}
-
-func TestAListOfAnOlderRevisionThanKnownIsFound(t *testing.T) {
-	s := newStory()
-	s.write(5, "a")
-	s.list(history.Listing{Revision: 3, Consistent: true, Items: map[string]history.Version{}})
-	s.breaks(t, RuleRevisions, RuleLinear)
-}
-
-func TestAListThatIsNotTheStateAtItsRevisionIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.write(3, "b")
-	s.list(history.Listing{Revision: 2, Exact: 2, Items: map[string]history.Version{key.Name: version(3, "b")}})
-	s.list(history.Listing{Revision: 2, Exact: 2, Items: map[string]history.Version{}})
-	s.breaks(t, RuleLists)
-}
-
-func TestPagesOfDifferentRevisionsAreFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	items := map[string]history.Version{key.Name: version(2, "a")}
-	s.list(history.Listing{Revision: 2, Consistent: true, Items: items, Pages: []uint64{2, 3}})
-	s.breaks(t, RulePages)
-	s = newStory()
-	s.write(2, "a")
-	s.list(history.Listing{Revision: 2, Consistent: true, Items: items, Repeated: []string{key.Name}})
-	s.breaks(t, RulePages)
 }
 
 func TestAWatchThatMustBeginAnewIsFoundWhereItIsPromisedNot(t *testing.T) {
@@ -348,13 +341,13 @@ func TestASelectingWatchSeesObjectsComeAndGo(t *testing.T) {
 		all := s.selecting()
 		s.write(2, "x.2")
 		all.Steps = append(all.Steps, s.stream.Steps[len(s.stream.Steps)-1])
-		s.call(history.Call{Verb: history.Patch, Answer: version(3, "x.3")})
+		s.patched(3, "x.3")
 		all.Steps = append(all.Steps, history.Step{Kind: history.Modified, At: s.tick(), Name: key.Name, Version: version(3, "x.3")})
 		if !gap {
 			s.event(history.Deleted, version(3, "x.2"))
 		}
-		s.call(history.Call{Verb: history.Get, Answer: version(3, "x.3")})
-		s.watched(history.Step{Kind: history.Bookmark, Version: history.Version{Revision: 3}})
+		s.read(3, "x.3")
+		s.bookmark(3)
 		if gap {
 			s.breaks(t, RuleWatches)
 		} else {
@@ -363,25 +356,11 @@ func TestASelectingWatchSeesObjectsComeAndGo(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatIsNotSelectedIsFound(t *testing.T) {
-	s := newStory()
-	s.selecting()
-	s.write(3, "x.3")
-	s.breaks(t, RuleWatches)
-}
-
-func TestAWatchThatStopsShortIsFound(t *testing.T) {
-	s := newStory()
-	s.write(2, "a")
-	s.stream.Unfinished = true
-	s.breaks(t, RuleWatches)
-}
-
 func TestAnAcknowledgementAfterAFailedSyncIsFound(t *testing.T) {
 	s := newStory()
 	s.write(2, "a")
 	s.barriers = append(s.barriers, history.Barrier{From: s.now, Until: s.now + time.Second})
-	s.call(history.Call{Verb: history.Get, Answer: version(2, "a")})
+	s.read(2, "a")
 	s.breaks(t)
 	s.write(3, "b")
 	s.breaks(t, RuleDurable)

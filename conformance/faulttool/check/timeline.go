@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sort"
@@ -142,12 +143,7 @@ func spans(s *history.Stream) []span {
 
 // join makes spans that touch into one.
 func join(all []span) []span {
-	slices.SortFunc(all, func(a, b span) int {
-		if a.after < b.after {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.after, b.after) })
 	var joined []span
 	for _, s := range all {
 		if last := len(joined) - 1; last >= 0 && s.after <= joined[last].to {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -175,12 +176,7 @@ func (j *judge) notBehind(c history.Call, key history.Key, found uint64, events 
 
 // rising keeps the moments that were news.
 func rising(all []moment) []moment {
-	slices.SortFunc(all, func(a, b moment) int {
-		if a.at < b.at {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(all, func(a, b moment) int { return cmp.Compare(a.at, b.at) })
 	var news []moment
 	for _, m := range all {
 		if len(news) == 0 || m.revision > news[len(news)-1].revision {
@@ -192,12 +188,7 @@ func rising(all []moment) []moment {
 
 // before is the newest revision that was seen before a time, 0 if none was.
 func before(news []moment, at history.Time) uint64 {
-	next, _ := slices.BinarySearchFunc(news, at, func(m moment, at history.Time) int {
-		if m.at < at {
-			return -1
-		}
-		return 1
-	})
+	next, _ := slices.BinarySearchFunc(news, at, func(m moment, at history.Time) int { return cmp.Compare(m.at, at) })
 	if next == 0 {
 		return 0
 	}

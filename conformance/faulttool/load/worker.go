@@ -129,21 +129,25 @@ func (w *worker) learn(c history.Call) {
 
 func (w *worker) padding() int { return w.random.IntN(int(w.load.padding.Load())) }
 
-func (w *worker) get(ctx context.Context, key history.Key) bool {
-	c := w.begin(history.Get, key)
-	var found object
-	code, err := w.client.call(ctx, http.MethodGet, path(key.Resource, key.Name), nil, "", nil, &found)
-	c.Answer = found.version()
+// ask makes a call that is answered with the object, and records it.
+func (w *worker) ask(ctx context.Context, c history.Call, method, mediaType string, body any) bool {
+	name := c.Key.Name
+	if method == http.MethodPost {
+		name = ""
+	}
+	var answer object
+	code, err := w.client.call(ctx, method, path(c.Key.Resource, name), nil, mediaType, body, &answer)
+	c.Answer = answer.version()
 	return w.finish(c, code, err)
+}
+
+func (w *worker) get(ctx context.Context, key history.Key) bool {
+	return w.ask(ctx, w.begin(history.Get, key), http.MethodGet, "", nil)
 }
 
 func (w *worker) create(ctx context.Context, key history.Key) bool {
 	c := w.begin(history.Create, key)
-	var made object
-	body := newObject(key, c.Token, w.padding())
-	code, err := w.client.call(ctx, http.MethodPost, path(key.Resource, ""), nil, "application/json", body, &made)
-	c.Answer = made.version()
-	return w.finish(c, code, err)
+	return w.ask(ctx, c, http.MethodPost, "application/json", newObject(key, c.Token, w.padding()))
 }
 
 // update writes over the revision last seen; it reads first if it has seen none.
@@ -157,10 +161,7 @@ func (w *worker) update(ctx context.Context, key history.Key) bool {
 	c.Upsert = key.Resource == Leases
 	body := newObject(key, c.Token, w.padding())
 	body.Metadata.ResourceVersion = strconv.FormatUint(known.Revision, 10)
-	var made object
-	code, err := w.client.call(ctx, http.MethodPut, path(key.Resource, key.Name), nil, "application/json", body, &made)
-	c.Answer = made.version()
-	return w.finish(c, code, err)
+	return w.ask(ctx, c, http.MethodPut, "application/json", body)
 }
 
 // patch writes whatever is there, or, one time in four, the revision last seen.
@@ -169,11 +170,7 @@ func (w *worker) patch(ctx context.Context, key history.Key) bool {
 	if known, seen := w.known[key]; seen && w.random.IntN(4) == 0 {
 		c.Precondition = known.Revision
 	}
-	var made object
-	body := patchOf(key, c.Token, c.Precondition)
-	code, err := w.client.call(ctx, http.MethodPatch, path(key.Resource, key.Name), nil, "application/merge-patch+json", body, &made)
-	c.Answer = made.version()
-	return w.finish(c, code, err)
+	return w.ask(ctx, c, http.MethodPatch, "application/merge-patch+json", patchOf(key, c.Token, c.Precondition))
 }
 
 // delete takes away what is there, or, half of the time, only the revision last seen.
