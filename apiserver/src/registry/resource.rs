@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use api::decode;
 use api::meta::{GroupKind, GroupResource};
-use api::schema::{CompiledSchema, Schema};
+use api::schema::Schema;
 use api::scheme::{ResourceInfo, Scheme, SubresourceInfo};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -36,8 +36,8 @@ pub struct Resource {
     pub conversion: Option<conversion::Conversion>,
     /// Beginning of every list up to the resource version's digits.
     pub list_head: Bytes,
-    schema: SchemaOf,
-    storage_schema: SchemaOf,
+    schema: Option<Schema<'static>>,
+    storage_schema: Option<Schema<'static>>,
 }
 
 /// The strategy of a resource.
@@ -68,21 +68,6 @@ impl std::fmt::Debug for Semantics {
     }
 }
 
-enum SchemaOf {
-    Builtin(Option<Schema<'static>>),
-    #[allow(dead_code, reason = "custom resources come with issue 5")]
-    Compiled(Arc<CompiledSchema>),
-}
-
-impl SchemaOf {
-    fn get(&self) -> Option<Schema<'_>> {
-        match self {
-            SchemaOf::Builtin(schema) => *schema,
-            SchemaOf::Compiled(compiled) => Some(compiled.schema()),
-        }
-    }
-}
-
 impl Resource {
     fn builtin(scheme: &'static Scheme, info: &ResourceInfo) -> Resource {
         let api_version = info.api_version();
@@ -102,8 +87,8 @@ impl Resource {
             rules: Rules::of(&info.group, &info.plural),
             conversion: conversion::between(&storage_api_version, &api_version, &info.kind),
             list_head: list_head.into(),
-            schema: SchemaOf::Builtin(scheme.kind(&info.group, &info.version, &info.kind)),
-            storage_schema: SchemaOf::Builtin(scheme.kind(&info.storage_group, &info.storage_version, &info.kind)),
+            schema: scheme.kind(&info.group, &info.version, &info.kind),
+            storage_schema: scheme.kind(&info.storage_group, &info.storage_version, &info.kind),
             api_version,
             storage_api_version,
             info: info.clone(),
@@ -111,13 +96,13 @@ impl Resource {
     }
 
     /// Schema of its objects in this version.
-    pub fn schema(&self) -> Option<Schema<'_>> {
-        self.schema.get()
+    pub fn schema(&self) -> Option<Schema<'static>> {
+        self.schema
     }
 
     /// Schema of its objects as stored.
-    pub fn storage_schema(&self) -> Option<Schema<'_>> {
-        self.storage_schema.get()
+    pub fn storage_schema(&self) -> Option<Schema<'static>> {
+        self.storage_schema
     }
 
     /// What a body sent to the resource itself must be.
@@ -136,6 +121,11 @@ impl Resource {
     /// Are its objects stored in this version?
     pub fn is_storage_version(&self) -> bool {
         self.conversion.is_none()
+    }
+
+    /// Is it of a custom resource definition?
+    pub fn is_custom(&self) -> bool {
+        matches!(self.strategy, Semantics::Custom(_))
     }
 
     /// Are there objects of it in the store?
@@ -234,6 +224,21 @@ impl Set {
         let all = [self.builtin.as_ref(), &self.custom].into_iter().flat_map(HashMap::values);
         let all = all.flat_map(HashMap::values).flat_map(HashMap::values);
         all.filter(|resource| resource.is_stored() && resource.is_storage_version())
+    }
+
+    /// The same objects as other groups and versions serve them. Upstream: runtime.EquivalentResourceMapper.
+    pub fn equivalents(&self, resource: &Resource) -> Vec<Arc<Resource>> {
+        let all = [self.builtin.as_ref(), &self.custom].into_iter().flat_map(HashMap::values);
+        let all = all.flat_map(HashMap::values).flat_map(HashMap::values);
+        let same = |other: &Resource| {
+            let is_other = other.api_version != resource.api_version;
+            // What is not stored has no prefix of its own.
+            let is_stored = resource.is_stored() && other.prefix == resource.prefix;
+            is_other && (is_stored || other.group_resource() == resource.group_resource())
+        };
+        let mut found: Vec<_> = all.filter(|other| same(other)).cloned().collect();
+        found.sort_by(|a, b| a.api_version.cmp(&b.api_version));
+        found
     }
 
     /// The custom resources, in every version that is served.

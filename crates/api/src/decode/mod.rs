@@ -118,6 +118,18 @@ pub fn normalize(object: &Value, target: Target<'_>, validation: FieldValidation
     self::object(&node, &named, target, validation, Vec::new())
 }
 
+/// Brings a value of a type that is no kind (metadata) into the form decoding gives. Returns what was dropped
+/// (`unknown field "a.b"`); the error is the decoder's words.
+pub(crate) fn normalize_typed(value: &mut Value, schema: Schema<'_>) -> Result<Vec<String>, String> {
+    if !value.is_object() && !value.is_null() {
+        let (noun, wanted) = (Node::of(value).noun(), &schema.object().go_type);
+        return Err(format!("json: cannot unmarshal {noun} into Go value of type {wanted}"));
+    }
+    let walked = typed::walk(&Node::of(value), schema, true).map_err(|problem| problem.to_string())?;
+    *value = walked.value;
+    Ok(walked.strict)
+}
+
 /// What is written for a field that nobody set: `{}` for most statuses, the zero values of their required fields for
 /// others. None when nothing is written.
 pub fn unset(schema: Schema<'_>, field: &str) -> Option<Value> {

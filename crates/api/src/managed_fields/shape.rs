@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 use super::element::{Element, Literal};
 use crate::schema::{Field, ListType, Name, Schema, Type};
+use crate::scheme::Scheme;
+use crate::structural::{self, Node};
 
 /// A place in an object.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,10 @@ pub enum Place<'a> {
     Root(Schema<'a>),
     /// A value of a type, in a field (which may say more) or as the element of a list or map.
     Typed(Schema<'a>, &'a Type, Option<&'a Field>),
+    /// A place of a custom resource.
+    Custom(&'a Node),
+    /// A custom resource, or one embedded in it: it has metadata whatever its schema says.
+    CustomRoot(&'a Node),
     /// No schema: maps piece by piece, lists as a whole.
     Deduced,
     /// No schema: everything as a whole.
@@ -61,18 +67,46 @@ pub(super) enum Items<'a> {
 /// An object or a map.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a> {
-    declared: Option<Schema<'a>>,
+    declared: Declared<'a>,
     /// The place of what is not declared; None forbids it.
     rest: Option<Place<'a>>,
     pub(super) whole: bool,
 }
 
+/// The named fields.
+#[derive(Clone, Copy, Debug)]
+enum Declared<'a> {
+    Nothing,
+    Of(Schema<'a>),
+    Custom(&'a Node),
+    CustomRoot(&'a Node),
+}
+
+impl<'a> Declared<'a> {
+    fn place(self, name: &str) -> Option<Place<'a>> {
+        match self {
+            Declared::Nothing => None,
+            Declared::Of(schema) => schema.field(name).map(|field| Place::Typed(schema, &field.r#type, Some(field))),
+            Declared::CustomRoot(_) if name == "metadata" => {
+                let meta = Scheme::builtin().type_named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")?;
+                Some(Place::Root(meta))
+            }
+            Declared::CustomRoot(_) if matches!(name, "kind" | "apiVersion") => Some(Place::Deduced),
+            Declared::Custom(node) | Declared::CustomRoot(node) => node.property(name).map(custom),
+        }
+    }
+}
+
+/// A place of a custom resource, itself a resource or not.
+fn custom(node: &Node) -> Place<'_> {
+    if node.embedded { Place::CustomRoot(node) } else { Place::Custom(node) }
+}
+
 impl<'a> Fields<'a> {
     /// The place of a field, and whether the schema names it. None is a field that must not be there.
     pub(super) fn child(&self, name: &str) -> Option<(Place<'a>, bool)> {
-        let declared = self.declared.and_then(|schema| Some((schema, schema.field(name)?)));
-        match declared {
-            Some((schema, field)) => Some((Place::Typed(schema, &field.r#type, Some(field)), true)),
+        match self.declared.place(name) {
+            Some(place) => Some((place, true)),
             None => self.rest.map(|rest| (rest, false)),
         }
     }
@@ -84,6 +118,8 @@ impl<'a> Place<'a> {
     pub(super) fn shape(self, value: Option<&Value>) -> Shape<'a> {
         match self {
             Place::Root(schema) => Shape::Map(object(schema, schema.object().atomic)),
+            Place::CustomRoot(node) => Shape::Map(custom_fields(node, Declared::CustomRoot(node))),
+            Place::Custom(node) => custom_shape(node, value),
             Place::Deduced => deduced(value, false),
             Place::Whole => deduced(value, true),
             Place::Typed(schema, r#type, field) => {
@@ -115,7 +151,7 @@ impl<'a> Place<'a> {
                         Shape::List(List { element, items: field.map_or(Items::Whole, items) })
                     }
                     Type::Map(element) => Shape::Map(Fields {
-                        declared: None,
+                        declared: Declared::Nothing,
                         rest: Some(Place::Typed(schema, element, None)),
                         whole: said == ListType::Atomic,
                     }),
@@ -128,7 +164,8 @@ impl<'a> Place<'a> {
     pub(super) fn is_open(self) -> bool {
         match self {
             Place::Deduced | Place::Whole => true,
-            Place::Root(_) => false,
+            Place::Root(_) | Place::CustomRoot(_) => false,
+            Place::Custom(node) => node.kind.is_none(),
             Place::Typed(_, r#type, _) => matches!(
                 r#type,
                 Type::IntOrString
@@ -159,8 +196,40 @@ impl<'a> Place<'a> {
 
 fn object(schema: Schema<'_>, whole: bool) -> Fields<'_> {
     let object = schema.object();
-    let rest = (object.preserve_unknown || object.fields.is_empty()).then_some(Place::Deduced);
-    Fields { declared: Some(schema), rest, whole }
+    let rest = object.fields.is_empty().then_some(Place::Deduced);
+    Fields { declared: Declared::Of(schema), rest, whole }
+}
+
+fn custom_shape<'a>(node: &'a Node, value: Option<&Value>) -> Shape<'a> {
+    match node.kind {
+        Some(structural::Kind::Boolean) => Shape::Scalar(Scalar::Boolean),
+        Some(structural::Kind::Integer | structural::Kind::Number) => Shape::Scalar(Scalar::Numeric),
+        Some(structural::Kind::String) => {
+            let format = node.checks.as_ref().and_then(|checks| checks.format);
+            let free = format.is_some_and(|format| format.name() != "byte");
+            Shape::Scalar(if free { Scalar::Any } else { Scalar::Text })
+        }
+        Some(structural::Kind::Array) => {
+            let element = node.items.as_deref().map_or(Place::Deduced, custom);
+            let items = match node.list_type {
+                ListType::Set => Items::Values,
+                ListType::Map => Items::Keys(&node.map_keys),
+                _ => Items::Whole,
+            };
+            Shape::List(List { element, items })
+        }
+        None if node.properties.is_empty() => deduced(value, false),
+        Some(structural::Kind::Object) | None => Shape::Map(custom_fields(node, Declared::Custom(node))),
+    }
+}
+
+fn custom_fields<'a>(node: &'a Node, declared: Declared<'a>) -> Fields<'a> {
+    let nothing_said = node.properties.is_empty() && node.additional.values().is_none();
+    let rest = match node.additional.values() {
+        Some(values) => Some(custom(values)),
+        None => (node.preserve_unknown || nothing_said).then_some(Place::Deduced),
+    };
+    Fields { declared, rest, whole: node.atomic }
 }
 
 fn deduced<'a>(value: Option<&Value>, whole: bool) -> Shape<'a> {
@@ -169,7 +238,7 @@ fn deduced<'a>(value: Option<&Value>, whole: bool) -> Shape<'a> {
         Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => Shape::Scalar(Scalar::Any),
         Some(Value::Object(_) | Value::Null) | None => {
             let rest = Some(if whole { Place::Whole } else { Place::Deduced });
-            Shape::Map(Fields { declared: None, rest, whole })
+            Shape::Map(Fields { declared: Declared::Nothing, rest, whole })
         }
     }
 }
@@ -230,6 +299,9 @@ impl<'a> List<'a> {
 
     /// The published default of a key field.
     fn default_of(&self, name: &str) -> Option<Literal<'a>> {
+        if let Place::Custom(node) = self.element {
+            return node.property(name)?.default.as_deref().map(Literal::Borrowed);
+        }
         let Place::Typed(schema, r#type, _) = self.element else { return None };
         let default = schema.object_of(r#type)?.field(name)?.published_default.as_deref()?;
         serde_json::from_str(default).ok().map(|value| Literal::Owned(Box::new(value)))

@@ -1,9 +1,8 @@
 //! The shape of API objects as data: object types, their fields, and the facts each field carries.
 //!
-//! Main types: [`ObjectType`] (one Go struct, or one object node of a custom resource), [`Field`], [`Type`] (what
-//! a value may be) and [`Schema`], a cheap handle that resolves references. Built-in types come from the fact
-//! tables ([`crate::scheme`]); a custom resource definition compiles into a [`CompiledSchema`] of the same types,
-//! so every engine (decoding, defaulting, patches, apply, OpenAPI) knows one kind of schema only.
+//! Main types: [`ObjectType`] (one Go struct), [`Field`], [`Type`] (what a value may be) and [`Schema`], a cheap handle that
+//! resolves references. Types come from the fact tables ([`crate::scheme`]). Custom resources have no Go structs: their
+//! schema is [`crate::structural`].
 //!
 //! This module never looks at objects; it only describes them.
 
@@ -164,8 +163,6 @@ pub struct Field {
     pub presence: Presence,
     /// Named in `required` of the published OpenAPI.
     pub required: bool,
-    /// `nullable` (custom resources).
-    pub nullable: bool,
     /// List or map semantics for server-side apply.
     pub list_type: ListType,
     /// `x-kubernetes-list-map-keys`.
@@ -203,7 +200,6 @@ impl Field {
             pointer: false,
             presence: Presence::OmitEmpty,
             required: false,
-            nullable: false,
             list_type: ListType::Unset,
             map_keys: Vec::new(),
             patch_merge: false,
@@ -253,10 +249,6 @@ pub struct ObjectType {
     pub fields: Vec<Field>,
     /// `x-kubernetes-map-type: atomic` on the type itself.
     pub atomic: bool,
-    /// `x-kubernetes-preserve-unknown-fields` (custom resources).
-    pub preserve_unknown: bool,
-    /// `x-kubernetes-embedded-resource` (custom resources).
-    pub embedded: bool,
     /// Constants the server fills in, by a path from this type.
     pub(crate) constants: Vec<crate::default::Constant>,
     /// The rule for defaults that depend on something.
@@ -287,8 +279,6 @@ impl ObjectType {
             unions: Vec::new(),
             fields,
             atomic: false,
-            preserve_unknown: false,
-            embedded: false,
             constants: Vec::new(),
             rule: None,
             has_defaults: true,
@@ -323,37 +313,19 @@ impl ObjectType {
 }
 
 /// A set of object types that refer to each other.
-///
-/// Ids below [`Types::base`] are those of the built-in scheme, so a custom resource's set refers to `ObjectMeta`
-/// and the like without holding a copy.
 #[derive(Debug, Default)]
 pub struct Types {
-    base: u32,
     own: Vec<ObjectType>,
 }
 
 impl Types {
-    /// An empty set on top of the built-in types.
-    pub fn over_builtin() -> Self {
-        Types { base: crate::scheme::Scheme::builtin().types().own.len() as u32, own: Vec::new() }
-    }
-
     pub(crate) fn builtin(own: Vec<ObjectType>) -> Self {
-        Types { base: 0, own }
+        Types { own }
     }
 
-    /// Adds a type, gives its id.
-    pub fn push(&mut self, r#type: ObjectType) -> TypeId {
-        self.own.push(r#type);
-        TypeId(self.base + (self.own.len() - 1) as u32)
-    }
-
-    /// The type of an id made by this set or by the built-in one.
+    /// The type of an id made by this set.
     pub fn get(&self, id: TypeId) -> &ObjectType {
-        match id.0.checked_sub(self.base) {
-            Some(own) => &self.own[own as usize],
-            None => crate::scheme::Scheme::builtin().types().get(id),
-        }
+        &self.own[id.0 as usize]
     }
 
     /// A handle on a type.
@@ -367,7 +339,7 @@ impl Types {
 
     /// All types this set holds itself.
     pub fn iter(&self) -> impl Iterator<Item = Schema<'_>> {
-        (0..self.own.len()).map(|position| self.schema(TypeId(self.base + position as u32)))
+        (0..self.own.len()).map(|position| self.schema(TypeId(position as u32)))
     }
 }
 
@@ -431,21 +403,5 @@ impl<'a> Schema<'a> {
     /// The object type found by following field names; lists and maps are stepped into without a name.
     pub fn at(&self, path: &[&str]) -> Option<Schema<'a>> {
         path.iter().try_fold(*self, |schema, name| schema.object_of(&schema.field(name)?.r#type))
-    }
-}
-
-/// A schema that owns its types: what a custom resource definition compiles into.
-#[derive(Debug)]
-pub struct CompiledSchema {
-    /// The inner object nodes.
-    pub types: Types,
-    /// The whole object.
-    pub root: TypeId,
-}
-
-impl CompiledSchema {
-    /// Handle on the whole object.
-    pub fn schema(&self) -> Schema<'_> {
-        self.types.schema(self.root)
     }
 }

@@ -1,8 +1,8 @@
 //! Which group-versions, resources and kinds exist, and what each resource offers.
 //!
 //! [`Scheme::builtin`] is made once from the fact tables in `crates/api/data` and holds everything v1.37 serves by
-//! default. It knows nothing of custom resources: those are the apiserver's, in the same types ([`ResourceInfo`],
-//! [`crate::schema::CompiledSchema`]). Upstream: `runtime.Scheme` plus the installed `rest.Storage`s.
+//! default. It knows nothing of custom resources: those are the apiserver's, their facts in the same [`ResourceInfo`].
+//! Upstream: `runtime.Scheme` plus the installed `rest.Storage`s.
 
 mod load;
 #[cfg(test)]
