@@ -59,12 +59,7 @@ impl Union {
     }
 
     /// The user of a token for one of `audiences`, as TokenReview asks too. `Err` when nobody accepts it.
-    pub fn by_token(
-        &self,
-        token: &str,
-        audiences: &[String],
-        now: Timestamp,
-    ) -> Result<Option<TokenUser>, Error> {
+    pub fn by_token(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Option<TokenUser>, Error> {
         let mut refusal = Error::Token("invalid bearer token".to_owned());
         for authenticator in &self.tokens {
             match authenticator.authenticate_token(token, audiences, now) {

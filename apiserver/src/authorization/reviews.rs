@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use api::field::{Error as FieldError, ErrorList, Path};
 use api::meta::GroupKind;
+use api::selector::{field, label};
 use api::status::Status;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
+use super::node::node_of;
 use super::rbac::Rule;
 use super::union::Authorization;
 use super::{Attributes, Review};
@@ -50,15 +52,12 @@ impl Computed for AccessReview {
             let spec = object["spec"].clone();
             let errors = self.validate(ctx, &object, &spec);
             if !errors.is_empty() {
-                let kind = match self.whose {
-                    Whose::Named => "SubjectAccessReview",
-                    Whose::NamedHere => "LocalSubjectAccessReview",
-                    Whose::Own => "SelfSubjectAccessReview",
-                };
-                return Err(Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors));
+                // Upstream's decoded review has forgotten its kind.
+                return Err(Status::invalid(&GroupKind::new("authorization.k8s.io", ""), "", &errors));
             }
             let user = if self.whose == Whose::Own { ctx.user.clone() } else { named_user(&spec) };
-            object["status"] = status(&self.authorization.review(&attributes(user, &spec)));
+            object["status"] =
+                status(&self.authorization.review(&attributes(user, &spec)), &spec["resourceAttributes"]);
             Ok(object)
         })
     }
@@ -70,17 +69,9 @@ impl AccessReview {
         let path = Path::new("spec");
         let (resource, path_given) =
             (spec["resourceAttributes"].is_object(), spec["nonResourceAttributes"].is_object());
-        if resource && path_given {
-            let detail = "cannot be specified in combination with resourceAttributes";
-            errors.push(FieldError::invalid(
-                &path.child("nonResourceAttributes"),
-                spec["nonResourceAttributes"].clone(),
-                detail,
-            ));
-        }
-        if !resource && !path_given {
+        if resource == path_given {
             let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-            errors.push(FieldError::invalid(&path.child("resourceAttributes"), Value::Null, detail));
+            errors.push(FieldError::invalid(&path, spec["nonResourceAttributes"].clone(), detail));
         }
         if self.whose != Whose::Own && text(spec, "user").is_empty() && items(spec, "groups").is_empty() {
             let detail = "at least one of user or group must be specified";
@@ -157,7 +148,8 @@ fn attributes(user: UserInfo, spec: &Value) -> Attributes {
     }
 }
 
-fn status(review: &Review) -> Value {
+/// What a review came to; `resource` is what it asked about.
+fn status(review: &Review, resource: &Value) -> Value {
     let mut status = Map::new();
     status.insert("allowed".to_owned(), review.allowed.into());
     if review.denied {
@@ -166,7 +158,39 @@ fn status(review: &Review) -> Value {
     if !review.reason.is_empty() {
         status.insert("reason".to_owned(), review.reason.as_str().into());
     }
+    let ignored = [
+        selector_note("fieldSelector", resource, field_requirement),
+        selector_note("labelSelector", resource, label_requirement),
+    ];
+    let ignored: Vec<String> = ignored.into_iter().flatten().collect();
+    if !ignored.is_empty() {
+        status.insert("evaluationError".to_owned(), ignored.join("; ").into());
+    }
     Value::Object(status)
+}
+
+/// Says that a selector was not looked at, or a part of it, because it has no meaning. Upstream: util.BuildEvaluationError.
+fn selector_note(field: &str, resource: &Value, is_understood: fn(&Value) -> bool) -> Option<String> {
+    let selector = &resource[field];
+    let requirements = items(selector, "requirements");
+    let understood = requirements.iter().filter(|requirement| is_understood(requirement)).count();
+    let raw = text(selector, "rawSelector");
+    let unreadable = requirements.is_empty()
+        && match field {
+            "fieldSelector" => field::Selector::parse(raw).is_err(),
+            _ => label::Selector::parse(raw).is_err(),
+        };
+    let partially = if understood > 0 { "partially " } else { "" };
+    (unreadable || understood < requirements.len())
+        .then(|| format!("spec.resourceAttributes.{field} {partially}ignored due to parse error"))
+}
+
+fn field_requirement(requirement: &Value) -> bool {
+    matches!(text(requirement, "operator"), "In" | "NotIn") && items(requirement, "values").len() == 1
+}
+
+fn label_requirement(requirement: &Value) -> bool {
+    label::Selector::from_object(Some(&json!({"matchExpressions": [requirement]}))).is_ok()
 }
 
 struct RulesReview {
@@ -187,15 +211,16 @@ impl Computed for RulesReview {
             if ctx.user.in_group(crate::authentication::SYSTEM_PRIVILEGED_GROUP) {
                 rules.splice(0..0, everything());
             }
+            let is_node = self.authorization.node.is_some() && node_of(&ctx.user).is_some();
             let (resource, path): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| rule.non_resource_urls.is_empty());
             let all = |list: &[&Rule]| list.iter().map(|rule| rule.to_json()).collect::<Vec<_>>();
             object["status"] = json!({
                 "resourceRules": all(&resource),
                 "nonResourceRules": all(&path),
-                "incomplete": !errors.is_empty() || self.authorization.node.is_some(),
+                "incomplete": !errors.is_empty() || is_node,
             });
             let mut reasons = errors;
-            if self.authorization.node.is_some() {
+            if is_node {
                 reasons.push("node authorizer does not support user rule resolution".to_owned());
             }
             if !reasons.is_empty() {

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use api::decode::{self, FieldValidation, Target};
+use api::go_text::quote;
 use api::meta;
+use api::schema::Schema;
 use api::scheme::Scheme;
 use api::selector::label;
 use api::status::Status;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::negotiation::Input;
 use super::options::{DeleteOptions, WriteOptions};
 use super::query::Query;
 use super::{Call, Request, body, negotiation, respond, send};
+use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
 use crate::context::RequestContext;
-use crate::registry::store::{Engine, Present, Update};
+use crate::registry::store::{Engine, Mode, Ownership, Present, Update};
 use crate::server::body::Body;
 
 /// Upstream: handlers.DeleteResource.
@@ -50,27 +53,45 @@ pub(super) fn options(
     let schema = Scheme::builtin()
         .type_named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
         .ok_or_else(respond::no_such_resource)?;
-    // Clients send it as their own group's kind, as v1 or as meta.k8s.io/v1: all are the same.
     let info = &call.resource.info;
-    let targets = [(info.group.as_ref(), info.version.as_ref()), ("", "v1"), ("meta.k8s.io", "v1")];
-    let targets = targets.map(|(group, version)| Target { group, version, kind: "DeleteOptions", schema });
-    let decode = |target: Target<'_>| match input {
-        Input::Text(syntax) => {
-            decode::decode(bytes, syntax, target, FieldValidation::Ignore).map_err(|error| bare(&error))
+    let decode = |group: &str, version: &str| {
+        let target = Target { group, version, kind: "DeleteOptions", schema };
+        let decoded = match input {
+            Input::Text(syntax) => decode::decode(bytes, syntax, target, FieldValidation::Ignore),
+            Input::Protobuf => {
+                let object = body::from_protobuf(bytes, target).map_err(|status| status.message)?;
+                decode::normalize(&object, target, FieldValidation::Ignore)
+            }
+        };
+        decoded.map_err(|error| bare(&error))
+    };
+    let decoded = decode(&info.group, &info.version).or_else(|why| match named(bytes, input, schema) {
+        Some((api_version, kind)) if kind != "DeleteOptions" => Err(format!(
+            "no kind {} is registered for version {} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:30\"",
+            quote(&kind),
+            quote(&api_version)
+        )),
+        // Clients send it as the kind of any group and version: which one is not looked at.
+        Some((api_version, _)) => {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+            decode(group, version)
         }
+        None => Err(why),
+    });
+    DeleteOptions::from_value(&decoded.map_err(Status::bad_request)?.object)
+}
+
+/// The `apiVersion` and `kind` of a body that names both.
+fn named(bytes: &Bytes, input: Input, schema: Schema<'_>) -> Option<(String, String)> {
+    let object = match input {
+        Input::Text(syntax) => decode::decode_untyped(bytes, syntax, FieldValidation::Ignore).ok()?.object,
         Input::Protobuf => {
-            let object = body::from_protobuf(bytes, target).map_err(|status| status.message)?;
-            decode::normalize(&object, target, FieldValidation::Ignore).map_err(|error| bare(&error))
+            let target = Target { group: "", version: "v1", kind: "DeleteOptions", schema };
+            body::from_protobuf(bytes, target).ok()?
         }
     };
-    let mut refused = None;
-    for target in targets {
-        match decode(target) {
-            Ok(decoded) => return DeleteOptions::from_value(&decoded.object),
-            Err(why) => refused = refused.or(Some(why)),
-        }
-    }
-    Err(Status::bad_request(refused.unwrap_or_default()))
+    let (api_version, kind) = (meta::api_version(&object), meta::kind(&object));
+    (!api_version.is_empty() && !kind.is_empty()).then(|| (api_version.to_owned(), kind.to_owned()))
 }
 
 /// Upstream decodes DeleteOptions apart from objects: its message is the reason alone.
@@ -142,6 +163,16 @@ async fn take_disruption(
     let pod = call.ctx.target.name.clone();
     let now = call.ctx.timestamp();
     let mut ctx = call.ctx.for_object(&call.ctx.target.namespace, name);
+    // The server writes the status: who evicts need not be allowed to.
+    ctx.user = UserInfo::new("system:apiserver", &[SYSTEM_PRIVILEGED_GROUP]);
+    ctx.field_manager = "kube-apiserver".to_owned();
+    ctx.target = crate::context::Target {
+        group: budgets.info.group.to_string(),
+        version: budgets.info.version.to_string(),
+        resource: budgets.info.plural.to_string(),
+        subresource: "status".to_owned(),
+        ..ctx.target
+    };
     let mut change = |_: &RequestContext, budget: Present<'_>| {
         let mut budget = budget.served();
         let left = budget["status"]["disruptionsAllowed"].as_i64().unwrap_or(0) - 1;
@@ -153,8 +184,37 @@ async fn take_disruption(
         }
         budget["status"]["disruptionsAllowed"] = left.into();
         budget["status"]["disruptedPods"][pod.as_str()] = now.as_str().into();
+        note_room(&mut budget["status"], &now);
         Ok(budget)
     };
     let options = WriteOptions::default();
-    engine.update(&mut ctx, Update::direct(budgets, &options, &mut change)).await.map(|_| ())
+    let update = Update {
+        mode: Mode::Subresource("status"),
+        ownership: Ownership::Tracked,
+        ..Update::direct(budgets, &options, &mut change)
+    };
+    engine.update(&mut ctx, update).await.map(|_| ())
+}
+
+/// The condition that says whether a budget has room. Upstream: pdb.UpdateDisruptionAllowedCondition.
+fn note_room(status: &mut Value, now: &str) {
+    let has_room = status["disruptionsAllowed"].as_i64().unwrap_or(0) > 0;
+    let (state, reason) = if has_room { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let mut condition = json!({
+        "type": "DisruptionAllowed", "status": state, "observedGeneration": status["observedGeneration"],
+        "lastTransitionTime": now, "reason": reason, "message": "",
+    });
+    if status["conditions"].is_null() {
+        status["conditions"] = json!([]);
+    }
+    let Some(conditions) = status["conditions"].as_array_mut() else { return };
+    match conditions.iter_mut().find(|present| present["type"] == condition["type"]) {
+        Some(present) => {
+            if present["status"] == state {
+                condition["lastTransitionTime"] = present["lastTransitionTime"].clone();
+            }
+            *present = condition;
+        }
+        None => conditions.push(condition),
+    }
 }

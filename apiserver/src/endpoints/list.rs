@@ -102,7 +102,7 @@ async fn page(
 ) -> Result<Result<Page, Box<Response<Body>>>, Status> {
     let engine = call.engine();
     let resource = call.resource;
-    let prefix = resource.list_prefix(&call.ctx.target.namespace);
+    let prefix = selection.prefix(resource, &call.ctx.target.namespace);
     let limit = usize::try_from(options.limit).unwrap_or(0);
     if !options.continue_token.is_empty() {
         if !matches!(options.resource_version.as_str(), "" | "0") {

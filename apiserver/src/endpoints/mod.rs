@@ -94,6 +94,15 @@ impl Call<'_> {
         &self.state.engine
     }
 
+    fn warn_if_deprecated(&self) {
+        let info = &self.resource.info;
+        let deprecated = DEPRECATED.iter().find(|(plural, _)| *plural == info.plural && info.group.is_empty());
+        if let Some((_, warning)) = deprecated {
+            self.ctx.warn(*warning);
+            self.state.metrics.deprecated(&info.group, &info.version, &info.plural);
+        }
+    }
+
     /// Takes what the options say about the request into its context.
     fn apply(&mut self, options: &WriteOptions, request: &Request) {
         self.ctx.dry_run = options.dry_run;
@@ -106,7 +115,7 @@ impl Call<'_> {
     }
 }
 
-/// Resources of the core group that are on their way out, and what each request for them is told.
+/// Resources of the core group that are on their way out, and what each request that is served is told.
 const DEPRECATED: [(&str, &str); 2] = [
     ("componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"),
     ("endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
@@ -128,11 +137,6 @@ pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Respon
         name: info.name.clone(),
     };
     let ctx = RequestContext::new(request.user.clone(), target, state.engine.clone());
-    let deprecated = DEPRECATED.iter().find(|(plural, _)| *plural == info.resource && info.api_group.is_empty());
-    if let Some((_, warning)) = deprecated {
-        ctx.warn(*warning);
-        state.metrics.deprecated(&info.api_group, &info.api_version, &info.resource);
-    }
     if !connect::is_stream(&info.subresource) {
         let collection = request.is(&Method::GET) && (info.parts.len() == 1 || info.verb_in_path);
         let route = if collection { negotiation::Route::Collection } else { negotiation::Route::Single };
@@ -195,7 +199,11 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Response<Body
         return subresource(call, request).await;
     }
     if request.info.verb_in_path {
-        return if request.is(&Method::GET) && resource.info.has_verb("watch") && request.info.verb == "watch" {
+        if !resource.info.has_verb("watch") {
+            return Err(respond::no_such_resource());
+        }
+        return if request.is(&Method::GET) && request.info.verb == "watch" {
+            call.warn_if_deprecated();
             boxed(watch::serve(call, &request, named)).await
         } else {
             Err(respond::method_not_allowed())
@@ -223,6 +231,7 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Response<Body
     if resource.info.namespaced && request.info.namespace.is_empty() && verb != "list" {
         return Err(respond::method_not_allowed());
     }
+    call.warn_if_deprecated();
     match verb {
         "get" => boxed(get::serve(call, &request)).await,
         "list" if request.info.verb == "watch" => boxed(watch::serve(call, &request, false)).await,

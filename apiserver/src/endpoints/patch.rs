@@ -22,7 +22,8 @@ use crate::server::body::Body;
 /// A decoded patch.
 pub(super) enum Patch {
     Json(json_patch::Patch),
-    Merge(Value),
+    /// With what it says twice, where that is to be refused.
+    Merge(Value, Vec<String>),
     Strategic(Value),
 }
 
@@ -43,7 +44,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
             return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
         }
         let patched = patch.apply(present.served(), resource, options.field_validation)?;
-        let mut object = normalize(resource, ctx, patched, options.field_validation)?;
+        let mut object = normalize(resource, ctx, patched, options.field_validation, patch.duplicates())?;
         metadata::ensure_namespace(&mut object, &ctx.target.namespace)?;
         check_name(&object, &ctx.target.name)?;
         Ok(object)
@@ -73,13 +74,11 @@ pub(super) fn media_type(request: &Request) -> Result<MediaType, Status> {
     let given =
         request.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let given = negotiation::media_type(given);
-    MEDIA_TYPES.iter().find(|(name, _)| *name == given).map(|(_, kind)| *kind).ok_or_else(|| {
-        if given.starts_with("application/apply-patch") {
-            Status::unsupported_media_type(&MEDIA_TYPES.map(|(name, _)| name))
-        } else {
-            Status::generic(415, "", &Default::default(), "", "415: Unsupported Media Type")
-        }
-    })
+    MEDIA_TYPES
+        .iter()
+        .find(|(name, _)| *name == given)
+        .map(|(_, kind)| *kind)
+        .ok_or_else(|| Status::generic(415, "", &Default::default(), "", "415: Unsupported Media Type"))
 }
 
 impl Patch {
@@ -90,6 +89,11 @@ impl Patch {
         ctx: &RequestContext,
     ) -> Result<Patch, Status> {
         let strict = validation != FieldValidation::Ignore;
+        if media_type == MediaType::Merge && validation == FieldValidation::Strict {
+            let decoded = decode::decode_untyped(bytes, Syntax::Json, FieldValidation::Warn);
+            let decoded = decoded.map_err(|_| Status::bad_request("invalid JSON patch"))?;
+            return Ok(Patch::Merge(decoded.object, decoded.warnings));
+        }
         let parsed = decode::decode_untyped(bytes, Syntax::Json, validation).map(|decoded| {
             for warning in decoded.warnings {
                 ctx.warn(warning);
@@ -113,10 +117,19 @@ impl Patch {
                 }
                 Ok(Patch::Json(patch))
             }
-            MediaType::Merge => parsed.map(Patch::Merge).map_err(|_| Status::bad_request("invalid JSON patch")),
+            MediaType::Merge => parsed
+                .map(|patch| Patch::Merge(patch, Vec::new()))
+                .map_err(|_| Status::bad_request("invalid JSON patch")),
             MediaType::Strategic | MediaType::Apply => {
                 parsed.map(Patch::Strategic).map_err(|error| Status::bad_request(error.to_string()))
             }
+        }
+    }
+
+    fn duplicates(&self) -> &[String] {
+        match self {
+            Patch::Merge(_, duplicates) => duplicates,
+            _ => &[],
         }
     }
 
@@ -129,7 +142,7 @@ impl Patch {
         let strict = validation != FieldValidation::Ignore;
         Ok(match self {
             Patch::Json(patch) => patch.apply(present)?,
-            Patch::Merge(patch) => merge::apply(present, patch.clone(), strict)?,
+            Patch::Merge(patch, _) => merge::apply(present, patch.clone(), strict)?,
             Patch::Strategic(patch) => {
                 let schema = resource.schema().ok_or_else(respond::no_such_resource)?;
                 strategic::apply(present, patch.clone(), schema)?
@@ -138,15 +151,25 @@ impl Patch {
     }
 }
 
-/// What a patch made is held to what a body is held to. Upstream: jsonPatcher.applyPatchToCurrentObject.
+/// What a patch made is held to what a body is held to; `duplicates` are complaints about the patch itself.
+/// Upstream: jsonPatcher.applyPatchToCurrentObject.
 fn normalize(
     resource: &Resource,
     ctx: &RequestContext,
     patched: Value,
     validation: FieldValidation,
+    duplicates: &[String],
 ) -> Result<Value, Status> {
     let target = resource.decode_target().ok_or_else(respond::no_such_resource)?;
-    match decode::normalize(&patched, target, validation) {
+    let strict = validation == FieldValidation::Strict;
+    match decode::normalize(&patched, target, if strict { FieldValidation::Warn } else { validation }) {
+        Ok(decoded) if strict => {
+            let complaints = [duplicates, &decoded.warnings].concat();
+            if complaints.is_empty() {
+                return Ok(decoded.object);
+            }
+            Err(invalid_patch(&patched.to_string(), &format!("strict decoding error: {}", complaints.join(", "))))
+        }
         Ok(decoded) => {
             for warning in decoded.warnings {
                 ctx.warn(warning);

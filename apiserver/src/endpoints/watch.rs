@@ -43,7 +43,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
     let selection = Selection::new(call.resource, &options, name)?;
     let revision = parse_resource_version(&options.resource_version).map_err(|why| Status::unknown(500, why))?;
     let table = shape::TableOptions::of(&request.query)?;
-    let prefix = call.resource.list_prefix(&call.ctx.target.namespace);
+    let prefix = selection.prefix(call.resource, &call.ctx.target.namespace);
     let state = call.state;
     let start = start(call, &options, revision, &prefix).await?;
     let now = Instant::now();

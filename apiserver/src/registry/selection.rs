@@ -25,6 +25,8 @@ pub struct Selection {
     fields: field::Selector,
     /// Set when a field selector asks for one name.
     name: Option<String>,
+    /// Set when a field selector asks for one namespace.
+    namespace: Option<String>,
     /// Some field beyond name and namespace is compared.
     looks_inside: bool,
     /// What every selected object has.
@@ -58,6 +60,10 @@ impl Selection {
         };
         Ok(Selection {
             name: fields.requires_exact_match("metadata.name").map(str::to_string),
+            namespace: fields
+                .requires_exact_match("metadata.namespace")
+                .filter(|namespace| api::names::is_dns1123_label(namespace).is_empty())
+                .map(str::to_string),
             looks_inside: fields
                 .terms()
                 .iter()
@@ -76,6 +82,13 @@ impl Selection {
     /// The one name it asks for.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// What the keys of all selected objects begin with; `namespace` is the request's, "" for all, and then that of a field
+    /// selector counts. Upstream: registry.Store.ListPredicate, WatchPredicate.
+    pub fn prefix(&self, resource: &Resource, namespace: &str) -> String {
+        let selected = self.namespace.as_deref().filter(|_| namespace.is_empty());
+        resource.list_prefix(selected.unwrap_or(namespace))
     }
 
     /// The selected objects of a snapshot whose keys begin with `prefix`, in key order; only those after `start_after`, if it is given.

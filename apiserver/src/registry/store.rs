@@ -18,7 +18,8 @@ pub use update::{Change, Mode, Present, Update};
 use std::sync::Arc;
 
 use api::decode::{FieldValidation, Target};
-use api::meta;
+use api::field::ErrorList;
+use api::meta::{self, GroupKind};
 use api::status::Status;
 use bytes::Bytes;
 use serde_json::Value;
@@ -171,6 +172,13 @@ pub fn decode(entry: &Entry) -> Result<Value, Status> {
     })
 }
 
+/// Refuses an object, which is in the storage version: of a kind that two groups serve it names the storage version's group.
+/// Upstream: rest.BeforeCreate, rest.BeforeUpdate.
+fn invalid(resource: &Resource, object: &Value, errors: &ErrorList) -> Status {
+    let group = meta::api_version(object).split_once('/').map_or("", |(group, _)| group);
+    Status::invalid(&GroupKind::new(group, &*resource.info.kind), meta::name(object), errors)
+}
+
 /// What the store says, as clients hear it. Upstream: storage/errors.Interpret*Error.
 pub fn storage_error(resource: &Resource, name: &str, operation: &str, error: &store::Error) -> Status {
     let group_resource = resource.group_resource();
@@ -249,10 +257,14 @@ pub fn parse_resource_version(text: &str) -> Result<Revision, String> {
     if text.is_empty() {
         return Ok(Revision(0));
     }
+    parse_revision(text).map_err(|why| format!("resourceVersion: Invalid value: {}: {why}", api::go_text::quote(text)))
+}
+
+/// A revision that must be one, or what Go says.
+fn parse_revision(text: &str) -> Result<Revision, String> {
     text.parse::<u64>().map(Revision).map_err(|error| {
         let overflow = matches!(error.kind(), std::num::IntErrorKind::PosOverflow);
         let why = if overflow { "value out of range" } else { "invalid syntax" };
-        let quoted = api::go_text::quote(text);
-        format!("resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: {why}")
+        format!("strconv.ParseUint: parsing {}: {why}", api::go_text::quote(text))
     })
 }

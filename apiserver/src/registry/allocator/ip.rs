@@ -48,6 +48,11 @@ impl Ranges {
         self.0.iter().filter(move |range| Family::of(range.addr()) == family)
     }
 
+    /// The address a family's first range begins with.
+    pub(crate) fn first(&self, family: Family) -> Option<IpAddr> {
+        self.of(family).next().map(IpNet::network)
+    }
+
     /// The family of the primary range.
     pub(crate) fn default_family(&self) -> Family {
         self.0.first().map_or(Family::V4, |range| Family::of(range.addr()))

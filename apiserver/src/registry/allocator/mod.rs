@@ -49,17 +49,30 @@ pub(crate) struct Plan {
 impl Plan {
     /// Takes an address for the Service: its IPAddress object, which must not be there yet.
     pub(crate) fn take_address(&mut self, ctx: &RequestContext, address: IpAddr, namespace: &str, name: &str) {
+        let now = meta::time::format(ctx.now);
         let object = json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "IPAddress",
             "metadata": {
                 "name": address.to_string(),
                 "uid": uuid::Uuid::new_v4().to_string(),
-                "creationTimestamp": meta::time::format(ctx.now),
+                "creationTimestamp": now,
                 "labels": {
                     "ipaddress.kubernetes.io/ip-family": Family::of(address).as_str(),
                     "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
                 },
+                "managedFields": [{
+                    "manager": "kube-apiserver", "operation": "Update", "apiVersion": "networking.k8s.io/v1", "time": now,
+                    "fieldsType": "FieldsV1",
+                    "fieldsV1": {
+                        "f:metadata": {"f:labels": {
+                            ".": {},
+                            "f:ipaddress.kubernetes.io/ip-family": {},
+                            "f:ipaddress.kubernetes.io/managed-by": {},
+                        }},
+                        "f:spec": {"f:parentRef": {".": {}, "f:name": {}, "f:namespace": {}, "f:resource": {}}},
+                    },
+                }],
             },
             "spec": {"parentRef": {"resource": "services", "namespace": namespace, "name": name}},
         });

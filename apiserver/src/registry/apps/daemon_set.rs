@@ -16,6 +16,7 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 pub(crate) const DAEMON_SET: Workload = Workload {
     first_counts: &["currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"],
     immutable_first: true,
+    default: write_count,
     prepare: count_templates,
     ..Workload::new(
         spec,
@@ -32,6 +33,13 @@ pub(crate) const DAEMON_SET: Workload = Workload {
         ],
     )
 };
+
+/// The count is always written, 0 before the server has counted: whoever writes the object owns the field.
+fn write_count(new: &mut Value) {
+    if meta::annotation(new, TEMPLATE_GENERATION).is_none() {
+        meta::set_annotation(new, TEMPLATE_GENERATION, "0");
+    }
+}
 
 /// Each change of the template counts.
 fn count_templates(new: &mut Value, old: Option<&Value>) {

@@ -1,27 +1,42 @@
 //! Deployments. Upstream: ValidateDeploymentSpec, pkg/registry/apps/deployment/strategy.go.
 
 use api::field::ErrorList;
+use api::meta;
 use serde_json::Value;
 
-use super::super::fields::At;
-use super::super::validation::{at_most_hundred_percent, int_or_percent, nonnegative};
+use super::super::fields::{At, at};
+use super::super::validation::{at_most_hundred_percent, int_or_percent, nonnegative, same};
 use super::template;
 use super::workload::Workload;
 
 /// The semantics of deployments.
-pub(crate) const DEPLOYMENT: Workload = Workload::new(
-    spec,
-    &[
-        "observedGeneration",
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-        "unavailableReplicas",
-        "terminatingReplicas",
-        "collisionCount",
-    ],
-);
+pub(crate) const DEPLOYMENT: Workload = Workload {
+    names_pods: true,
+    prepare: count_annotations,
+    ..Workload::new(
+        spec,
+        &[
+            "observedGeneration",
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "terminatingReplicas",
+            "collisionCount",
+        ],
+    )
+};
+
+/// Annotations are copied to ReplicaSets: a change of them is one the controller has to see.
+fn count_annotations(new: &mut Value, old: Option<&Value>) {
+    let path = ["metadata", "annotations"];
+    if let Some(old) = old
+        && !same(at(new, &path), at(old, &path))
+    {
+        meta::set_generation(new, meta::generation(old) + 1);
+    }
+}
 
 fn spec(spec: &At<'_>, errors: &mut ErrorList) {
     nonnegative(&spec.field("replicas"), errors);

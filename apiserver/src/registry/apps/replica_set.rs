@@ -10,6 +10,7 @@ use super::workload::Workload;
 /// The semantics of replica sets.
 pub(crate) const REPLICA_SET: Workload = Workload {
     first_counts: &["replicas"],
+    names_pods: true,
     ..Workload::new(
         spec,
         &[

@@ -30,6 +30,10 @@ pub(crate) struct Workload {
     pub(crate) counts: &'static [&'static str],
     /// Do its pods stay when a delete does not say? A rule of the first versions.
     pub(crate) orphans: bool,
+    /// Are pods named after it? Then its name should be good for them.
+    pub(crate) names_pods: bool,
+    /// Defaults that depend on other fields.
+    pub(crate) default: fn(&mut Value),
     /// What the server itself sets on a create (no old object) and an update.
     pub(crate) prepare: fn(&mut Value, Option<&Value>),
 }
@@ -45,6 +49,8 @@ impl Workload {
             immutable_first: false,
             counts,
             orphans: false,
+            names_pods: false,
+            default: |_| {},
             prepare: |_, _| {},
         }
     }
@@ -64,6 +70,10 @@ impl Strategy for Workload {
 
     fn default_propagation_orphans(&self) -> bool {
         self.orphans
+    }
+
+    fn default(&self, new: &mut Value) {
+        (self.default)(new);
     }
 
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
@@ -98,12 +108,15 @@ impl Strategy for Workload {
     }
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
-        pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec")
+        let mut warnings =
+            if self.names_pods { pod_warnings::of_name(new, "Pod names and hostnames") } else { Vec::new() };
+        warnings.extend(template_warnings(new));
+        warnings
     }
 
     /// Only somebody who changes the spec is told about it. Upstream compares generations.
-    fn warnings_on_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
-        if same(&new["spec"], &old["spec"]) { Vec::new() } else { self.warnings_on_create(ctx, new) }
+    fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
+        if same(&new["spec"], &old["spec"]) { Vec::new() } else { template_warnings(new) }
     }
 
     fn validate_status(&self, new: &Value, old: &Value) -> ErrorList {
@@ -114,4 +127,8 @@ impl Strategy for Workload {
         }
         errors
     }
+}
+
+fn template_warnings(new: &Value) -> Vec<String> {
+    pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec")
 }

@@ -27,6 +27,12 @@ impl Strategy for HorizontalPodAutoscaler {
         let mut errors = ErrorList::new();
         let spec = At::root(new).field("spec");
         let (least, most) = (spec.field("minReplicas"), spec.field("maxReplicas"));
+        if least.is_set() && most.int() < least.int() {
+            errors.push(most.invalid_int("must be greater than or equal to `minReplicas`"));
+        }
+        reference(&spec.field("scaleTargetRef"), &mut errors);
+        spec.field("metrics").items().for_each(|own| metric(&own, &mut errors));
+        // What upstream's tags say of the type comes after what its code says.
         if least.is_set() && least.int() < 1 {
             let lowest = i64::from(
                 !spec.field("metrics").items().any(|metric| matches!(metric.text("type"), "Object" | "External")),
@@ -43,13 +49,8 @@ impl Strategy for HorizontalPodAutoscaler {
         if most.int() == 0 {
             errors.push(most.required(""));
         } else if most.int() < 1 {
-            errors.push(most.invalid_int("must be greater than 0"));
+            errors.push(most.invalid_int("must be greater than or equal to 1"));
         }
-        if most.int() != 0 && least.is_set() && most.int() < least.int() {
-            errors.push(most.invalid_int("must be greater than or equal to `minReplicas`"));
-        }
-        reference(&spec.field("scaleTargetRef"), &mut errors);
-        spec.field("metrics").items().for_each(|own| metric(&own, &mut errors));
         errors
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::core::pod_warnings;
 use super::super::fields::{At, at, set};
 use super::super::strategy::Strategy;
-use super::super::validation::{nonnegative, required_one_of, required_text};
+use super::super::validation::{nonnegative, required_one_of, required_text, same};
 use super::{job, schedule};
 use crate::context::RequestContext;
 
@@ -33,13 +33,23 @@ impl Strategy for CronJob {
     }
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
-        let path = ["spec", "jobTemplate", "spec", "template", "spec"];
-        pod_warnings::of_spec(at(new, &path), "spec.jobTemplate.spec.template.spec")
+        let mut warnings = pod_warnings::of_name(new, "Pod names and hostnames");
+        warnings.extend(template_warnings(new));
+        warnings
+    }
+
+    fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
+        if same(&new["spec"], &old["spec"]) { Vec::new() } else { template_warnings(new) }
     }
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         spec(new, Some(old))
     }
+}
+
+fn template_warnings(new: &Value) -> Vec<String> {
+    let path = ["spec", "jobTemplate", "spec", "template", "spec"];
+    pod_warnings::of_spec(at(new, &path), "spec.jobTemplate.spec.template.spec")
 }
 
 fn spec(new: &Value, old: Option<&Value>) -> ErrorList {

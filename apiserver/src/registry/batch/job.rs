@@ -165,9 +165,9 @@ fn selected(spec: &At<'_>, errors: &mut ErrorList) {
     let own = spec.field("selector");
     if !own.is_set() {
         errors.push(own.required(""));
-        return;
+    } else {
+        selector::label_selector(&own, errors);
     }
-    selector::label_selector(&own, errors);
     template::labels_match(&spec.field("template"), own.value, errors);
 }
 

@@ -19,11 +19,7 @@ impl Strategy for Node {
         false
     }
 
-    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
-        one_pod_cidr(new);
-    }
-
-    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, _old: &Value) {
+    fn default(&self, new: &mut Value) {
         one_pod_cidr(new);
     }
 
@@ -56,7 +52,7 @@ impl Strategy for Node {
 /// The singular field wins over the plural where they differ. Upstream: Convert_v1_NodeSpec_To_core_NodeSpec.
 fn one_pod_cidr(node: &mut Value) {
     let own = text(&node["spec"], "podCIDR").to_owned();
-    if !own.is_empty() && node["spec"]["podCIDRs"][0] != own.as_str() {
+    if !own.is_empty() && at(node, &["spec", "podCIDRs"])[0] != own.as_str() {
         set(object_mut(node, "spec"), "podCIDRs", serde_json::json!([own]));
     }
 }

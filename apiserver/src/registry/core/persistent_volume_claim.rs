@@ -4,7 +4,7 @@ use api::field::{Error, ErrorList};
 use api::names;
 use serde_json::{Value, json};
 
-use super::super::fields::{At, at, object_mut, remove, set};
+use super::super::fields::{At, at, object_mut, remove, set, text};
 use super::super::strategy::Strategy;
 use super::super::validation::resources::{quantity, quantity_value};
 use super::super::validation::{named, one_of, optional_one_of, same, selector};
@@ -17,30 +17,13 @@ pub(super) const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "Re
 pub struct PersistentVolumeClaim;
 
 impl Strategy for PersistentVolumeClaim {
-    fn default(&self, new: &mut Value) {
-        // dataSource and dataSourceRef name the same thing where both can.
-        let Some(spec) = new.get_mut("spec") else { return };
-        match (spec.get("dataSource").cloned(), spec.get("dataSourceRef").cloned()) {
-            (Some(source), None) if !source.is_null() => set(spec, "dataSourceRef", source),
-            (None, Some(reference))
-                if reference.get("namespace").is_none_or(|namespace| namespace == "") && !reference.is_null() =>
-            {
-                set(spec, "dataSource", reference);
-            }
-            _ => {}
-        }
-    }
-
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         set(new, "status", json!({"phase": "Pending"}));
-        // Upstream: NormalizeDataSources.
-        let spec = object_mut(new, "spec");
-        for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
-            if spec[to].is_null() && !spec[from].is_null() && spec[from]["namespace"].is_null() {
-                let source = spec[from].clone();
-                set(spec, to, source);
-            }
-        }
+        name_both_sources(new);
+    }
+
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, _old: &Value) {
+        name_both_sources(new);
     }
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
@@ -80,6 +63,18 @@ impl Strategy for PersistentVolumeClaim {
             );
         }
         errors
+    }
+}
+
+/// dataSource and dataSourceRef name the same thing where both can; who wrote one does not own the other.
+/// Upstream: NormalizeDataSources.
+fn name_both_sources(claim: &mut Value) {
+    let spec = object_mut(claim, "spec");
+    for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
+        if spec[to].is_null() && !spec[from].is_null() && text(&spec[from], "namespace").is_empty() {
+            let source = spec[from].clone();
+            set(spec, to, source);
+        }
     }
 }
 

@@ -22,15 +22,15 @@ pub(crate) fn of_spec(spec: &Value, path: &str) -> Vec<String> {
     let mut warnings = Vec::new();
     let at = At::root(spec);
     for (key, _) in at.field("nodeSelector").entries() {
-        let replacement = match key {
-            "beta.kubernetes.io/arch" => "kubernetes.io/arch",
-            "beta.kubernetes.io/os" => "kubernetes.io/os",
-            "failure-domain.beta.kubernetes.io/region" => "topology.kubernetes.io/region",
-            "failure-domain.beta.kubernetes.io/zone" => "topology.kubernetes.io/zone",
-            "beta.kubernetes.io/instance-type" => "node.kubernetes.io/instance-type",
+        let (since, replacement) = match key {
+            "beta.kubernetes.io/arch" => ("v1.14", "kubernetes.io/arch"),
+            "beta.kubernetes.io/os" => ("v1.14", "kubernetes.io/os"),
+            "failure-domain.beta.kubernetes.io/region" => ("v1.17", "topology.kubernetes.io/region"),
+            "failure-domain.beta.kubernetes.io/zone" => ("v1.17", "topology.kubernetes.io/zone"),
+            "beta.kubernetes.io/instance-type" => ("v1.17", "node.kubernetes.io/instance-type"),
             _ => continue,
         };
-        warnings.push(format!("{path}.nodeSelector[{key}]: deprecated since v1.14; use \"{replacement}\" instead"));
+        warnings.push(format!("{path}.nodeSelector[{key}]: deprecated since {since}; use \"{replacement}\" instead"));
     }
     for (index, secret) in items(spec, "imagePullSecrets").iter().enumerate() {
         if text(secret, "name").is_empty() {

@@ -14,6 +14,7 @@ pub(crate) const REPLICATION_CONTROLLER: Workload = Workload {
     // Its selector may change.
     immutable: &[],
     orphans: true,
+    names_pods: true,
     ..Workload::new(
         spec,
         &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],

@@ -24,6 +24,15 @@ impl Strategy for EndpointSlice {
         errors
     }
 
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        let deprecated = At::root(new).text("addressType") == "FQDN";
+        deprecated.then(|| "spec.addressType: FQDN endpoints are deprecated".to_owned()).into_iter().collect()
+    }
+
+    fn warnings_on_update(&self, _ctx: &RequestContext, _new: &Value, _old: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         header(new, &mut errors);
@@ -72,11 +81,6 @@ fn endpoints(new: &Value, errors: &mut ErrorList) {
     }
     for endpoint in list.items() {
         let own = endpoint.field("addresses");
-        if own.is_empty() {
-            errors.push(own.required(""));
-        } else if own.slice().len() > 100 {
-            errors.push(Error::too_many(&own.path, Some(own.slice().len()), 100));
-        }
         own.items().for_each(|one| address(root.text("addressType"), &own, &one, errors));
         let (node, host) = (endpoint.field("nodeName"), endpoint.field("hostname"));
         if node.is_set() {
@@ -87,6 +91,14 @@ fn endpoints(new: &Value, errors: &mut ErrorList) {
             dns_label(&host, errors);
         }
         hints(&endpoint.field("hints"), errors);
+    }
+    // What upstream's tags say of the type comes after what its code says.
+    for own in list.items().map(|endpoint| endpoint.field("addresses")) {
+        if own.is_empty() {
+            errors.push(own.required(""));
+        } else if own.slice().len() > 100 {
+            errors.push(Error::too_many(&own.path, Some(own.slice().len()), 100));
+        }
     }
 }
 

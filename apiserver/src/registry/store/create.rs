@@ -4,9 +4,9 @@
 use api::meta;
 use api::status::Status;
 use serde_json::Value;
-use store::{ErrorKind, Txn};
+use store::{Entry, ErrorKind, Txn};
 
-use super::{ATTEMPTS, Engine, Ownership, Served, storage_error};
+use super::{ATTEMPTS, Engine, Ownership, Served, decode, invalid, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
@@ -94,7 +94,7 @@ impl Engine {
         errors.extend(strategy.validate(ctx, object));
         let errors = metadata::without_repeats(errors);
         if !errors.is_empty() {
-            return Err(Status::invalid(&resource.group_kind(), meta::name(object), &errors));
+            return Err(invalid(resource, object, &errors));
         }
         for warning in strategy.warnings_on_create(ctx, object) {
             ctx.warn(warning);
@@ -115,8 +115,8 @@ impl Engine {
             let mut object = object.clone();
             let extra = resource.strategy.allocate_on_create(ctx, &mut object)?;
             if ctx.dry_run {
-                if self.store.snapshot().get(&key).is_some() {
-                    return Err(Status::already_exists(&resource.group_resource(), &name));
+                if let Some(entry) = self.store.snapshot().get(&key) {
+                    return Err(already_exists(resource, &name, Some(&entry)));
                 }
                 return Ok(Served::Object(object));
             }
@@ -135,7 +135,8 @@ impl Engine {
                 // Somebody else took what was to be allocated: choose again.
                 Err(error) if error.is_compare_failed() && error.key.as_deref() != Some(key.as_str()) => {}
                 Err(error) if error.kind == ErrorKind::KeyExists => {
-                    return Err(Status::already_exists(&resource.group_resource(), &name));
+                    let snapshot = self.consistent(resource).await?;
+                    return Err(already_exists(resource, &name, snapshot.get(&key).as_deref()));
                 }
                 Err(error) => return Err(storage_error(resource, &name, "create", &error)),
             }
@@ -146,6 +147,15 @@ impl Engine {
 
 fn creation<'a>(ctx: &'a RequestContext, resource: &'a Resource, options: &'a Value) -> Attributes<'a> {
     Attributes { ctx, operation: Operation::Create, kind: &resource.info.kind, options, old: None }
+}
+
+/// The 409 of a name that is taken; who waits for it to become free is told that it will.
+fn already_exists(resource: &Resource, name: &str, present: Option<&Entry>) -> Status {
+    let mut status = Status::already_exists(&resource.group_resource(), name);
+    if present.and_then(|entry| decode(entry).ok()).is_some_and(|object| meta::is_being_deleted(&object)) {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
 }
 
 /// Drops repeated owners and says so.

@@ -11,7 +11,8 @@ use store::{Entry, Txn};
 
 use super::create::warn_of_duplicate_owners;
 use super::{
-    ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, resource_version, storage_error,
+    ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, invalid, parse_revision,
+    resource_version, storage_error,
 };
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
@@ -210,7 +211,7 @@ impl Engine {
         });
         let errors = metadata::without_repeats(errors);
         if !errors.is_empty() {
-            return Err(Status::invalid(&resource.group_kind(), meta::name(new), &errors));
+            return Err(invalid(resource, new, &errors));
         }
         if update.mode == Mode::Main {
             for warning in strategy.warnings_on_update(ctx, new, old) {
@@ -252,8 +253,11 @@ impl Engine {
         let mut object = (update.change)(ctx, Present { resource, stored: None })?;
         let uid = meta::uid(&object);
         if !uid.is_empty() {
-            let why =
-                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            let why = if update.ownership == Ownership::Applied {
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found")
+            } else {
+                other_uid(&resource.key(&ctx.target.namespace, &ctx.target.name), uid, "")
+            };
             return Err(Status::conflict(&resource.group_resource(), &ctx.target.name, &why));
         }
         (update.authorize_create)()?;
@@ -279,15 +283,12 @@ fn check_versions(
     let (uid, old_uid) = (meta::uid(new), meta::uid(old));
     // What a patch makes of the uid is found by validation: it is not the client's precondition.
     if !uid.is_empty() && uid != old_uid && options.kind != "PatchOptions" {
-        let key = resource.key(meta::namespace(old), name);
-        let why = format!(
-            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
-             UID in precondition: {uid}, UID in object meta: {old_uid}"
-        );
+        let why = other_uid(&resource.key(meta::namespace(old), name), uid, old_uid);
         return Err(Status::conflict(&resource.group_resource(), name, &why));
     }
     match resource_version(new).filter(|version| *version != "0") {
         Some(version) if version != meta::resource_version(old) => {
+            parse_revision(version).map_err(|why| Status::unknown(500, why))?;
             Err(Status::conflict(&resource.group_resource(), name, &MODIFIED))
         }
         Some(_) => Ok(()),
@@ -304,6 +305,14 @@ fn check_versions(
             Err(Status::invalid(&kind, name, &errors))
         }
     }
+}
+
+/// Upstream's words for a precondition that failed.
+fn other_uid(key: &str, asked: &str, found: &str) -> String {
+    format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+         UID in precondition: {asked}, UID in object meta: {found}"
+    )
 }
 
 fn keep_status(new: &mut Value, old: &Value) {

@@ -42,7 +42,7 @@ async fn busy() -> Cluster {
     let cluster = Cluster::new().await;
     cluster.post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "a"}})).await.expect(201);
     cluster.get("/api/v1/namespaces/default/configmaps/a").await.expect(200);
-    cluster.get("/api/v1/componentstatuses").await;
+    cluster.get("/api/v1/endpoints").await.expect(200);
     cluster.get("/readyz").await.expect(200);
     cluster
 }

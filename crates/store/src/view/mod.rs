@@ -43,12 +43,13 @@ pub struct Window {
     /// The bytes of their keys and values.
     pub bytes: usize,
     /// Events older than this are given up, by the time the ticks tell; counted from a restart for those from before it.
+    /// Clients count on less than ten minutes: upstream compacts every five what is older than five.
     pub age: Duration,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Window { events: 50_000, bytes: 32 << 20, age: Duration::from_secs(600) }
+        Window { events: 50_000, bytes: 32 << 20, age: Duration::from_secs(300) }
     }
 }
 

@@ -151,7 +151,12 @@ fn addresses(ctx: &RequestContext, service: &mut Value, before: &[String], plan:
             let shown = service["spec"]["clusterIPs"].clone();
             let path = Path::new("spec").child("clusterIPs");
             let fail = |detail: String| invalid(service, Error::invalid(&path, shown, detail));
-            let address = if asked.is_empty() {
+            let address = if asked.is_empty() && ctx.dry_run {
+                // Nothing is looked for: upstream shows the range's own address.
+                ranges
+                    .first(family)
+                    .ok_or_else(|| fail(format!("failed to allocate IP: {}", allocator::Error::NotReady)))?
+            } else if asked.is_empty() {
                 ranges.next(family, &*ctx.objects).map_err(|error| match error {
                     allocator::Error::Full => Status::internal_error(&format_args!(
                         "failed to allocate a serviceIP for Service {name:?}: {error}"

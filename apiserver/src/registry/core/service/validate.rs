@@ -384,7 +384,7 @@ pub(super) fn warnings(new: &Value) -> Vec<String> {
             warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
         }
     }
-    if !spec.field("externalIPs").is_empty() {
+    if !spec.field("externalIPs").is_empty() && !is_headless(new) && !is_external_name(new) {
         warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
     }
     if spec.text("trafficDistribution") == "PreferClose" {
