@@ -21,6 +21,7 @@ pub mod pki;
 pub mod registry;
 pub mod server;
 pub mod streaming;
+pub mod webhook;
 
 pub use controlplane::{ControlPlane, Options};
 pub use registry::encode::transform;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use api::meta::{self, GroupResource};
 use api::status::Status;
 use serde_json::Value;
+use store::Store;
 
+use super::webhook::{MutatingAdmissionWebhook, Source, ValidatingAdmissionWebhook};
 use super::{Attributes, Chain, Mutating, Validating};
 use super::{
     certificates, default_toleration_seconds, limit_ranger, node_restriction, pod_security, priority, resource_quota,
@@ -17,9 +19,17 @@ use super::{
 use crate::authorization::Authorizer;
 use crate::authorization::rbac::Rbac;
 use crate::authorization::rbac::escalation::EscalationCheck;
+use crate::registry::resource::Resources;
 
-/// The chain of a default API server. `rbac` is the authorizer whose rules may not be exceeded; none without RBAC.
-pub fn default_chain(authorizer: &Arc<dyn Authorizer>, rbac: Option<Rbac>) -> Chain {
+/// The chain of a default API server. `rbac` is the authorizer whose rules may not be exceeded; none without RBAC. Webhooks are
+/// configured in `store`, for what `resources` serve.
+pub fn default_chain(
+    authorizer: &Arc<dyn Authorizer>,
+    rbac: Option<Rbac>,
+    store: &Arc<Store>,
+    resources: &Resources,
+) -> Chain {
+    let webhooks = Source { store: Arc::clone(store), resources: resources.clone() };
     let mut mutating: Vec<Arc<dyn Mutating>> = vec![
         Arc::new(super::namespace_lifecycle::NamespaceLifecycle),
         Arc::new(limit_ranger::LimitRanger),
@@ -32,6 +42,7 @@ pub fn default_chain(authorizer: &Arc<dyn Authorizer>, rbac: Option<Rbac>) -> Ch
         Arc::new(storage::StorageObjectInUseProtection),
         Arc::new(runtime_class::RuntimeClass),
         Arc::new(super::default_ingress_class::DefaultIngressClass),
+        Arc::new(MutatingAdmissionWebhook(webhooks.clone())),
     ];
     if let Some(rbac) = rbac {
         mutating.push(Arc::new(EscalationCheck { rbac, authorizer: authorizer.clone() }));
@@ -46,6 +57,7 @@ pub fn default_chain(authorizer: &Arc<dyn Authorizer>, rbac: Option<Rbac>) -> Ch
         Arc::new(certificates::Approval { authorizer: authorizer.clone() }),
         Arc::new(certificates::Signing { authorizer: authorizer.clone() }),
         Arc::new(certificates::SubjectRestriction),
+        Arc::new(ValidatingAdmissionWebhook(webhooks)),
         Arc::new(resource_quota::ResourceQuota::default()),
     ];
     Chain { mutating, validating }

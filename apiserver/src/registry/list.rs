@@ -3,8 +3,8 @@
 
 use super::strategy::{Generic, Strategy};
 use super::{
-    apps, autoscaling, batch, certificates, coordination, core, discovery, networking, node, policy, rbac, scheduling,
-    storage,
+    admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core, discovery,
+    networking, node, policy, rbac, scheduling, storage,
 };
 
 /// The strategy of a resource.
@@ -25,6 +25,13 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("", "secrets") => &core::secret::Secret,
         ("", "serviceaccounts") => &core::service_account::ServiceAccount,
         ("", "services") => &core::service::Service,
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations") => {
+            &admissionregistration::webhook_configuration::WebhookConfiguration { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations") => {
+            &admissionregistration::webhook_configuration::WebhookConfiguration { mutating: false }
+        }
+        ("apiregistration.k8s.io", "apiservices") => &apiregistration::ApiService,
         ("apps", "controllerrevisions") => &apps::controller_revision::ControllerRevision,
         ("apps", "daemonsets") => &apps::daemon_set::DAEMON_SET,
         ("apps", "deployments") => &apps::deployment::DEPLOYMENT,

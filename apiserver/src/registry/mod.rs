@@ -1,7 +1,9 @@
 //! Resources: one generic engine (`store.rs`), small strategies, one list that joins them.
 //! Upstream: k8s.io/apiserver/pkg/registry/{generic,rest} and k8s.io/kubernetes/pkg/registry.
 
+pub mod admissionregistration;
 pub(crate) mod allocator;
+pub mod apiregistration;
 pub mod apps;
 pub mod autoscaling;
 pub mod batch;

@@ -133,7 +133,7 @@ impl Engine {
     }
 
     /// Constant defaults, then those that depend on other fields.
-    fn apply_defaults(resource: &Resource, object: &mut Value) {
+    pub(crate) fn apply_defaults(resource: &Resource, object: &mut Value) {
         if let Some(schema) = resource.storage_schema() {
             api::default::apply(object, schema);
         }

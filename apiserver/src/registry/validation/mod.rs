@@ -14,6 +14,7 @@ pub mod resources;
 pub mod security;
 pub mod selector;
 pub mod volume;
+pub(crate) mod webhook;
 
 use std::net::{IpAddr, Ipv4Addr};
 

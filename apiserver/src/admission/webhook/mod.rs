@@ -1,0 +1,88 @@
+//! Admission webhooks: MutatingAdmissionWebhook and ValidatingAdmissionWebhook.
+//!
+//! A stored configuration is compiled once per revision and kept with its entry ([`store::Entry::slot`]), connections included: it
+//! acts from its commit on, a changed one is another entry, and a request without any configuration costs two looks into an
+//! empty range. What a webhook is asked about is decided by [`request`], how it is asked by [`call`]; the mutating ones are asked
+//! one after the other, the validating ones all at once.
+//! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook.
+
+mod call;
+mod hook;
+mod mutating;
+mod request;
+mod review;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod validating;
+
+pub(crate) use mutating::MutatingAdmissionWebhook;
+pub(crate) use validating::ValidatingAdmissionWebhook;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use store::Store;
+
+use self::hook::Configuration;
+use self::request::Asked;
+use super::Attributes;
+use crate::registry::resource::Resources;
+
+/// Reviews that decide who may do what: a webhook in their way could lock everybody out.
+/// Upstream: kubeapiserver/admission/exclusion.Excluded.
+pub(crate) const EXCLUDED: [(&str, &str); 6] = [
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authentication.k8s.io", "tokenreviews"),
+    ("authorization.k8s.io", "localsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
+];
+
+/// Kinds of admissionregistration.k8s.io no webhook is asked about, or a broken one could not be repaired.
+/// Upstream: rules.IsExemptAdmissionConfigurationResource.
+const EXEMPT: [&str; 6] = [
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+];
+
+/// Where configurations come from, and what is known of resources.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) store: Arc<Store>,
+    pub(crate) resources: Resources,
+}
+
+impl Source {
+    /// The configurations below a prefix, by name. Nothing for what webhooks are never asked about.
+    fn configurations(&self, prefix: &str, attributes: Attributes<'_>) -> Vec<Arc<Configuration>> {
+        let snapshot = self.store.snapshot();
+        let mut entries = snapshot.range(prefix, None).peekable();
+        if entries.peek().is_none() || is_exempt(attributes) {
+            return Vec::new();
+        }
+        entries
+            .map(|entry| {
+                entry.slot(|entry| {
+                    let stored: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+                    Configuration::compile(&stored)
+                })
+            })
+            .collect()
+    }
+
+    fn asked<'a>(&self, attributes: Attributes<'a>) -> Option<Asked<'a>> {
+        Asked::new(attributes, self.resources.current())
+    }
+}
+
+fn is_exempt(attributes: Attributes<'_>) -> bool {
+    let target = &attributes.ctx.target;
+    EXCLUDED.contains(&(target.group.as_str(), target.resource.as_str()))
+        || (target.group == "admissionregistration.k8s.io" && EXEMPT.contains(&attributes.kind))
+}

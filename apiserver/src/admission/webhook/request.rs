@@ -1,0 +1,154 @@
+//! What is asked of the API server, as webhooks see it, and which of them are to be asked about it.
+//! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/generic.Webhook.ShouldCallHook, predicates/{namespace,object}.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use api::meta::{self, GroupResource, GroupVersionKind};
+use api::selector::label::Selector;
+use api::status::Status;
+use serde_json::Value;
+
+use super::hook::Hook;
+use super::rules::Subject;
+use crate::admission::{Attributes, Operation};
+use crate::registry::resource::{Resource, Set};
+use crate::registry::store::Engine;
+
+/// A request under admission.
+pub(super) struct Asked<'a> {
+    pub(super) attributes: Attributes<'a>,
+    /// The resource in the version of the request.
+    pub(super) resource: Arc<Resource>,
+    /// What the object is; options, for a connect.
+    pub(super) kind: GroupVersionKind,
+    served: Arc<Set>,
+    /// The same objects in other groups and versions.
+    equivalents: OnceLock<Vec<Arc<Resource>>>,
+}
+
+/// One webhook to be asked, and in which version.
+pub(super) struct Invocation<'h> {
+    pub(super) hook: &'h Hook,
+    pub(super) resource: Arc<Resource>,
+    pub(super) kind: GroupVersionKind,
+}
+
+impl<'a> Asked<'a> {
+    /// None for what is not served.
+    pub(super) fn new(attributes: Attributes<'a>, served: Arc<Set>) -> Option<Asked<'a>> {
+        let target = &attributes.ctx.target;
+        let resource = Arc::clone(served.get(&target.group, &target.version, &target.resource)?);
+        let kind = kind_of(&resource, &target.subresource, attributes.kind);
+        Some(Asked { attributes, resource, kind, served, equivalents: OnceLock::new() })
+    }
+
+    /// The namespace as rules and webhooks see it: that of a namespace is itself.
+    pub(super) fn namespace(&self) -> &'a str {
+        let target = &self.attributes.ctx.target;
+        if target.group.is_empty() && target.resource == "namespaces" { &target.name } else { &target.namespace }
+    }
+
+    /// Is the object what the resource stores, and not a body of a subresource's own kind?
+    pub(super) fn is_own_kind(&self) -> bool {
+        self.kind.kind == *self.resource.info.kind && self.kind.group == *self.resource.info.group
+    }
+
+    /// A stored object as `resource` serves it.
+    pub(super) fn served<'v>(&self, object: &'v Value, resource: &Resource) -> Cow<'v, Value> {
+        if object.is_null() || !self.is_own_kind() || resource.is_storage_version() {
+            return Cow::Borrowed(object);
+        }
+        let mut object = object.clone();
+        Engine::from_storage(resource, &mut object);
+        Cow::Owned(object)
+    }
+
+    /// Is this webhook to be asked about `object`? Errors are those of a webhook that would be.
+    pub(super) fn invocation<'h>(&self, hook: &'h Hook, object: &Value) -> Result<Option<Invocation<'h>>, Status> {
+        let namespace = self.matches_namespace(hook, object);
+        if matches!(namespace, Ok(false)) {
+            return Ok(None);
+        }
+        let selected = self.matches_object(hook, object);
+        if matches!(selected, Ok(false)) {
+            return Ok(None);
+        }
+        let Some(invocation) = self.by_rules(hook) else { return Ok(None) };
+        namespace?;
+        selected?;
+        Ok(Some(invocation))
+    }
+
+    fn by_rules<'h>(&self, hook: &'h Hook) -> Option<Invocation<'h>> {
+        let subresource = self.attributes.ctx.target.subresource.as_str();
+        let matches = |resource: &Resource, rule: &super::rules::Rule| {
+            rule.matches(Subject {
+                operation: self.attributes.operation.as_str(),
+                group: &resource.info.group,
+                version: &resource.info.version,
+                resource: &resource.info.plural,
+                subresource,
+                namespace: self.namespace(),
+            })
+        };
+        if hook.rules.iter().any(|rule| matches(&self.resource, rule)) {
+            return Some(Invocation { hook, resource: Arc::clone(&self.resource), kind: self.kind.clone() });
+        }
+        if !hook.matches_equivalents {
+            return None;
+        }
+        let others = self.equivalents.get_or_init(|| self.served.equivalents(&self.resource));
+        // Rules first: an earlier one counts more than an earlier version.
+        hook.rules.iter().find_map(|rule| {
+            let resource = others.iter().find(|other| matches(other, rule))?;
+            let kind = kind_of(resource, subresource, self.attributes.kind);
+            Some(Invocation { hook, resource: Arc::clone(resource), kind })
+        })
+    }
+
+    fn matches_namespace(&self, hook: &Hook, object: &Value) -> Result<bool, Status> {
+        let target = &self.attributes.ctx.target;
+        let name = self.namespace();
+        // What is in no namespace is never exempt by one.
+        if name.is_empty() && target.resource != "namespaces" {
+            return Ok(true);
+        }
+        let selector = usable(&hook.namespace_selector)?;
+        if selector.is_everything() {
+            return Ok(true);
+        }
+        let is_written = target.resource == "namespaces"
+            && target.subresource.is_empty()
+            && matches!(self.attributes.operation, Operation::Create | Operation::Update);
+        if is_written {
+            return Ok(selector.matches_object(object));
+        }
+        let namespace = self.attributes.ctx.objects.get("", "namespaces", "", name);
+        let namespace = namespace.ok_or_else(|| Status::not_found(&GroupResource::new("", "namespaces"), name))?;
+        Ok(selector.matches_object(&namespace))
+    }
+
+    fn matches_object(&self, hook: &Hook, object: &Value) -> Result<bool, Status> {
+        let selector = usable(&hook.object_selector)?;
+        if selector.is_everything() {
+            return Ok(true);
+        }
+        // What has no metadata (options of a connect) has no labels to match, not even by absence.
+        let matches = |object: &Value| meta::metadata(object).is_some() && selector.matches_object(object);
+        Ok(matches(object) || self.attributes.old.is_some_and(matches))
+    }
+}
+
+fn usable(selector: &Result<Selector, String>) -> Result<&Selector, Status> {
+    selector.as_ref().map_err(|error| Status::internal_error(error))
+}
+
+/// The kind a resource or one of its subresources takes.
+fn kind_of(resource: &Resource, subresource: &str, kind: &str) -> GroupVersionKind {
+    let (group, version) = match resource.subresource(subresource) {
+        Some(own) if *own.kind == *kind => (own.group.as_ref(), own.version.as_ref()),
+        _ => (resource.info.group.as_ref(), resource.info.version.as_ref()),
+    };
+    GroupVersionKind::new(group, version, kind)
+}

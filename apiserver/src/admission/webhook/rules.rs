@@ -1,0 +1,83 @@
+//! Which requests a rule is about.
+//! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules.
+
+use serde_json::Value;
+
+/// `scope` of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    Cluster,
+    Namespaced,
+    /// One nobody knows matches nothing.
+    Unknown,
+}
+
+/// A RuleWithOperations.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    operations: Vec<String>,
+    groups: Vec<String>,
+    versions: Vec<String>,
+    /// Resource and subresource ("" is the resource itself).
+    resources: Vec<(String, String)>,
+    scope: Scope,
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) group: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) subresource: &'a str,
+    /// "" for what is in none; for a namespace itself its own name.
+    pub(crate) namespace: &'a str,
+}
+
+impl Rule {
+    pub(crate) fn read(rule: &Value) -> Rule {
+        let texts = |key: &str| -> Vec<String> {
+            rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let resources = texts("resources").into_iter().map(|own| match own.split_once('/') {
+            Some((resource, subresource)) => (resource.to_owned(), subresource.to_owned()),
+            None => (own, String::new()),
+        });
+        Rule {
+            operations: texts("operations"),
+            groups: texts("apiGroups"),
+            versions: texts("apiVersions"),
+            resources: resources.collect(),
+            scope: match rule["scope"].as_str().unwrap_or("*") {
+                "*" => Scope::All,
+                "Cluster" => Scope::Cluster,
+                "Namespaced" => Scope::Namespaced,
+                _ => Scope::Unknown,
+            },
+        }
+    }
+
+    pub(crate) fn matches(&self, subject: Subject<'_>) -> bool {
+        let is = |own: &str, asked: &str| own == "*" || own == asked;
+        self.in_scope(subject)
+            && self.operations.iter().any(|own| is(own, subject.operation))
+            && self.groups.iter().any(|own| is(own, subject.group))
+            && self.versions.iter().any(|own| is(own, subject.version))
+            && self.resources.iter().any(|(resource, subresource)| {
+                is(resource, subject.resource) && is(subresource, subject.subresource)
+            })
+    }
+
+    fn in_scope(&self, subject: Subject<'_>) -> bool {
+        let is_namespace = (subject.group, subject.version, subject.resource) == ("", "v1", "namespaces");
+        let of_cluster = is_namespace || subject.namespace.is_empty();
+        match self.scope {
+            Scope::All => true,
+            Scope::Cluster => of_cluster,
+            Scope::Namespaced => !of_cluster,
+            Scope::Unknown => false,
+        }
+    }
+}

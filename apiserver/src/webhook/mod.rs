@@ -1,0 +1,180 @@
+//! The HTTPS client towards webhooks: of admission ([`crate::admission`]) and of custom resources ([`conversion`]).
+//!
+//! A [`Webhook`] is made once of a stored `clientConfig` and holds its connections; whoever compiled the configuration keeps
+//! it and drops it with the configuration. A call takes no longer than it is given, reads no more than [`MAX_ANSWER`], follows
+//! no redirect and is never repeated. What it says when it fails are upstream's words, which clients and tests look for.
+//! Upstream: k8s.io/apiserver/pkg/util/webhook, client-go/rest.Request.
+
+mod certificate;
+pub mod conversion;
+mod failure;
+pub(crate) mod http;
+pub(crate) mod review;
+pub(crate) mod service;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use certificate::Trust;
+pub use failure::Error;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use ::http::{HeaderValue, Method, Request, Uri, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use rustls_pki_types::ServerName;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use self::failure::Cause;
+use crate::context::Objects;
+
+/// An answer with more bytes than this is refused: a patch of the largest object there may be, in base64, fits three times.
+pub const MAX_ANSWER: usize = 12 << 20;
+
+/// Where a webhook is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Address {
+    /// A Service, looked up anew for each call.
+    Service { namespace: String, name: String, port: u16 },
+    /// A host of a URL.
+    Host { host: String, port: u16 },
+}
+
+/// A webhook that can be called.
+#[derive(Debug)]
+pub struct Webhook {
+    address: Address,
+    /// The URL it is known by, without query: what errors show.
+    url: String,
+    path: String,
+    host_header: HeaderValue,
+    agent: &'static str,
+    client: http::Client,
+}
+
+/// Who calls; webhooks see it as the user agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Admission.
+    Admission,
+    /// Conversion of custom resources.
+    Conversion,
+}
+
+impl Webhook {
+    /// Of a `clientConfig`, which has either `service` or `url`.
+    ///
+    /// # Errors
+    /// Those of a configuration that cannot be used; they are to be told with each request the webhook is for.
+    pub fn new(client_config: &Value, caller: Caller) -> Result<Webhook, Error> {
+        let bundle = client_config.get("caBundle").and_then(Value::as_str).unwrap_or_default();
+        let bundle = STANDARD.decode(bundle).map_err(|_| Error::Roots)?;
+        // A conversion webhook's bundle of nothing but white space is none.
+        let blank = caller == Caller::Conversion && bundle.trim_ascii().is_empty();
+        let trust = if bundle.is_empty() || blank { Trust::System } else { Trust::Bundle(&bundle) };
+        let (address, url, path) = if let Some(service) = client_config.get("service").filter(|own| own.is_object()) {
+            of_service(service)
+        } else {
+            of_url(client_config.get("url").and_then(Value::as_str).unwrap_or_default())?
+        };
+        let server = match &address {
+            Address::Service { namespace, name, .. } => format!("{name}.{namespace}.svc"),
+            Address::Host { host, .. } => host.clone(),
+        };
+        let name = ServerName::try_from(server.clone()).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
+        let authority = url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let host_header = HeaderValue::from_str(authority).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
+        let client = http::Client::new(certificate::client_config(trust, None)?, name);
+        let agent = match caller {
+            Caller::Admission => "kube-apiserver-admission",
+            Caller::Conversion => "kube-apiserver",
+        };
+        Ok(Webhook { address, url, path, host_header, agent, client })
+    }
+
+    /// Posts a review and gives the answer's bytes. `objects` knows the services.
+    ///
+    /// # Errors
+    /// Whatever came between, in upstream's words.
+    pub async fn post(&self, objects: &dyn Objects, body: Bytes, limit: Duration) -> Result<Bytes, Error> {
+        let deadline = Instant::now() + limit;
+        let seconds = limit.as_millis().div_ceil(1000);
+        let query = format!("timeout={seconds}s");
+        let failed = |cause| Error::Post { url: format!("{}?{query}", self.url), cause };
+        let asking = self.ask(objects, body, &query);
+        let response = match tokio::time::timeout_at(deadline, asking).await {
+            Ok(answer) => answer.map_err(failed)?,
+            Err(_) => return Err(failed(Cause::Deadline)),
+        };
+        let (head, body) = response.into_parts();
+        let reading = Limited::new(body, MAX_ANSWER).collect();
+        let bytes = match tokio::time::timeout_at(deadline, reading).await {
+            Ok(Ok(collected)) => collected.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Error::TooLarge),
+            Ok(Err(_)) => return Err(Error::Body(Cause::UnexpectedEof)),
+            Err(_) => return Err(Error::Body(Cause::Deadline)),
+        };
+        failure::of_answer(&head, &bytes)?;
+        Ok(bytes)
+    }
+
+    async fn ask(
+        &self,
+        objects: &dyn Objects,
+        body: Bytes,
+        query: &str,
+    ) -> Result<::http::Response<hyper::body::Incoming>, Cause> {
+        let authority = match &self.address {
+            Address::Service { namespace, name, port } => {
+                service::resolve(objects, namespace, name, *port).map_err(Cause::Service)?
+            }
+            Address::Host { host, port } => service::authority(host, *port),
+        };
+        let uri = format!("https://{authority}{}?{query}", self.path);
+        let uri: Uri = uri.parse().map_err(|_| Cause::Other(format!("invalid URL {uri:?}")))?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header(header::HOST, &self.host_header)
+            .header(header::USER_AGENT, self.agent)
+            .header(header::ACCEPT, "application/json, */*")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_LENGTH, body.len())
+            .body(Full::new(body).map_err(|never| match never {}).boxed())
+            .map_err(|error| Cause::Other(error.to_string()))?;
+        self.client.request(request).await
+    }
+}
+
+/// Address, URL and path of a `service`.
+fn of_service(service: &Value) -> (Address, String, String) {
+    let text = |key: &str| service.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (namespace, name) = (text("namespace"), text("name"));
+    let port = service.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
+    let path = rooted(&text("path"));
+    let url = format!("https://{name}.{namespace}.svc:{port}{path}");
+    (Address::Service { namespace, name, port }, url, path)
+}
+
+/// Address, URL and path of a `url`.
+fn of_url(url: &str) -> Result<(Address, String, String), Error> {
+    if url.is_empty() {
+        return Err(Error::Nowhere);
+    }
+    let unparsable = || Error::Url(format!("parse {url:?}: invalid URI for request"));
+    let parsed: Uri = url.parse().map_err(|_| unparsable())?;
+    let host = parsed.host().ok_or_else(unparsable)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let path = rooted(parsed.path());
+    let authority = parsed.authority().map(ToString::to_string).unwrap_or_default();
+    Ok((Address::Host { host, port: parsed.port_u16().unwrap_or(443) }, format!("https://{authority}{path}"), path))
+}
+
+fn rooted(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
