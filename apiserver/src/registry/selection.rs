@@ -9,7 +9,6 @@ use api::selector::field::{self, Supported};
 use api::selector::label;
 use api::status::Status;
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Entry, Snapshot, Term};
@@ -155,6 +154,5 @@ fn read_labels(entry: &Entry) -> Labels {
 }
 
 fn read_fields(resource: &Resource, entry: &Entry) -> Fields {
-    let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
-    Fields(field::fields_of(&resource.info.storage_group, &resource.info.kind, &object))
+    Fields(field::fields_in(&resource.info.storage_group, &resource.info.kind, &entry.value))
 }

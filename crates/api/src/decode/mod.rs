@@ -3,13 +3,15 @@
 //! [`decode`] gives what a Go round trip through the typed struct gives: types checked, unknown fields pruned,
 //! null and empty optional fields dropped, numbers, quantities and times in canonical form, fields in Go's order.
 //! [`decode_untyped`] is for custom resources and patches: syntax and duplicates only. Messages are upstream's.
-//! Neither fills in defaults ([`crate::default`]) nor limits the size of a body (the apiserver's).
+//! [`sparse`] reads a few fields out of bytes that were encoded here.
+//! None fills in defaults ([`crate::default`]) nor limits the size of a body (the apiserver's).
 //! Upstream: `runtime/serializer/json` over `sigs.k8s.io/json`.
 
 mod error;
 mod json;
 mod node;
 mod scalar;
+mod sparse;
 mod time;
 mod typed;
 mod yaml;
@@ -26,6 +28,7 @@ use crate::scheme::Scheme;
 pub use error::{Error, internal_package};
 pub use node::MAX_DEPTH;
 use node::Node;
+pub use sparse::sparse;
 
 /// What is done about unknown and duplicate fields. Upstream: `metav1.FieldValidation*`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

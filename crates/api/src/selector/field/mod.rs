@@ -8,7 +8,7 @@
 
 mod supported;
 
-pub use supported::{Supported, fields_of};
+pub use supported::{Supported, fields_in, fields_of};
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Which fields each kind can be selected by, and where their values are.
 
 use super::Error;
+use crate::decode;
 use crate::go_text::quote;
 use crate::meta;
 use serde_json::Value;
@@ -215,13 +216,28 @@ impl Supported {
 
 /// The values of every field an object of a built-in kind can be selected by, name and namespace included.
 pub fn fields_of(group: &str, kind: &str, object: &Value) -> Vec<(&'static str, String)> {
-    let mut values = vec![
-        ("metadata.name", meta::name(object).to_owned()),
-        ("metadata.namespace", meta::namespace(object).to_owned()),
-    ];
-    let own = KINDS.iter().find(|k| k.group == group && k.kind == kind).map_or(&[][..], |k| k.fields);
-    values.extend(own.iter().map(|(name, source, absent)| (*name, value(object, source, absent))));
-    values
+    values(own_fields(group, kind), object)
+}
+
+/// As [`fields_of`], for the JSON of an object as it is stored; the rest of it is not decoded. What is no JSON has empty values.
+pub fn fields_in(group: &str, kind: &str, object: &[u8]) -> Vec<(&'static str, String)> {
+    let own = own_fields(group, kind);
+    let sources = own.iter().flat_map(|(_, source, _)| source.split('|'));
+    let paths: Vec<&str> = ["metadata.name", "metadata.namespace"].into_iter().chain(sources).collect();
+    values(own, &decode::sparse(object, &paths).unwrap_or_default())
+}
+
+fn own_fields(group: &str, kind: &str) -> &'static [Field] {
+    KINDS.iter().find(|k| k.group == group && k.kind == kind).map_or(&[][..], |k| k.fields)
+}
+
+fn values(own: &[Field], object: &Value) -> Vec<(&'static str, String)> {
+    let metadata =
+        [("metadata.name", meta::name(object).to_owned()), ("metadata.namespace", meta::namespace(object).to_owned())];
+    metadata
+        .into_iter()
+        .chain(own.iter().map(|(name, source, absent)| (*name, value(object, source, absent))))
+        .collect()
 }
 
 fn value(object: &Value, source: &str, absent: &str) -> String {

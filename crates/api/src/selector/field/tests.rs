@@ -66,6 +66,7 @@ fn old_and_foreign_names_stand_for_the_stored_field() {
 fn fields_are_read_from_the_object() {
     let pod = json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"nodeName": "x"},
         "status": {"phase": "Running", "podIPs": [{"ip": "1.2.3.4"}]}});
+    assert_eq!(fields_in("", "Pod", pod.to_string().as_bytes()), fields_of("", "Pod", &pod));
     let fields = fields_of("", "Pod", &pod);
     for (text, expected) in [
         ("metadata.name=p,metadata.namespace=n", true),
