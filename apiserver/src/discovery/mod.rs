@@ -71,7 +71,7 @@ impl Discovery {
             return Err(respond::method_not_allowed());
         }
         let headers = &request.parts.headers;
-        Route::Single.accepts(headers)?;
+        Route::Single.accepts(headers, request.formats)?;
         if parts.len() == 1 && wants_aggregated(headers) {
             return Ok(self.aggregated(headers, parts[0] == "api"));
         }

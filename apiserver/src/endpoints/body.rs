@@ -49,7 +49,7 @@ pub(crate) fn decode(
 ) -> Result<Value, Status> {
     let decoded = match input {
         Input::Text(syntax) => decode::decode(bytes, syntax, target, validation),
-        Input::Protobuf => decode::normalize(&from_protobuf(bytes, target)?, target, validation),
+        Input::Protobuf | Input::Cbor => decode::normalize(&from_binary(bytes, input, target)?, target, validation),
     };
     let decoded = decoded.map_err(|error| Status::bad_request(error.to_string()))?;
     for warning in decoded.warnings {
@@ -58,8 +58,16 @@ pub(crate) fn decode(
     Ok(decoded.object)
 }
 
+/// The object in a body that is no text.
+pub(crate) fn from_binary(bytes: &[u8], input: Input, target: Target<'_>) -> Result<Value, Status> {
+    if input == Input::Protobuf {
+        return from_protobuf(bytes, target);
+    }
+    api::cbor::decode(bytes).map_err(|error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes)))
+}
+
 /// The object in a protobuf body, typed as its envelope says.
-pub(crate) fn from_protobuf(bytes: &[u8], target: Target<'_>) -> Result<Value, Status> {
+fn from_protobuf(bytes: &[u8], target: Target<'_>) -> Result<Value, Status> {
     let refused = |error: protobuf::Error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes));
     let envelope = protobuf::Envelope::read(bytes).map_err(refused)?;
     let mut object = protobuf::decode(envelope.raw, target.schema).map_err(refused)?;

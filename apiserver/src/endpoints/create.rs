@@ -10,7 +10,7 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::options::{DeleteOptions, WriteOptions};
-use super::{Call, Request, body, negotiation, respond, send};
+use super::{Call, Request, body, respond, send};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::registry::computed::Computed;
@@ -32,7 +32,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         return Err(respond::method_not_allowed());
     }
     let output = request.output()?;
-    let syntax = negotiation::input(&request.parts.headers)?;
+    let syntax = request.input()?;
     let options = WriteOptions::decode(&request.query, "CreateOptions")?;
     call.apply(&options, &request);
     let bytes = body::read(request.body).await?;
@@ -58,7 +58,7 @@ pub(super) async fn computed(
 
 /// Decodes, defaults and admits a body that is not the resource's own kind.
 async fn decode_other(call: &mut Call<'_>, request: Request) -> Result<(Value, WriteOptions), Status> {
-    let syntax = negotiation::input(&request.parts.headers)?;
+    let syntax = request.input()?;
     let options = WriteOptions::decode(&request.query, "CreateOptions")?;
     call.apply(&options, &request);
     let bytes = body::read(request.body).await?;

@@ -49,7 +49,7 @@ pub(super) fn options(
     if bytes.is_empty() {
         return DeleteOptions::from_query(query);
     }
-    let input = negotiation::input(headers)?;
+    let input = negotiation::input(headers, call.state.formats)?;
     let schema = Scheme::builtin()
         .type_named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
         .ok_or_else(respond::no_such_resource)?;
@@ -58,8 +58,8 @@ pub(super) fn options(
         let target = Target { group, version, kind: "DeleteOptions", schema };
         let decoded = match input {
             Input::Text(syntax) => decode::decode(bytes, syntax, target, FieldValidation::Ignore),
-            Input::Protobuf => {
-                let object = body::from_protobuf(bytes, target).map_err(|status| status.message)?;
+            Input::Protobuf | Input::Cbor => {
+                let object = body::from_binary(bytes, input, target).map_err(|status| status.message)?;
                 decode::normalize(&object, target, FieldValidation::Ignore)
             }
         };
@@ -85,9 +85,9 @@ pub(super) fn options(
 fn named(bytes: &Bytes, input: Input, schema: Schema<'_>) -> Option<(String, String)> {
     let object = match input {
         Input::Text(syntax) => decode::decode_untyped(bytes, syntax, FieldValidation::Ignore).ok()?.object,
-        Input::Protobuf => {
+        Input::Protobuf | Input::Cbor => {
             let target = Target { group: "", version: "v1", kind: "DeleteOptions", schema };
-            body::from_protobuf(bytes, target).ok()?
+            body::from_binary(bytes, input, target).ok()?
         }
     };
     let (api_version, kind) = (meta::api_version(&object), meta::kind(&object));

@@ -7,28 +7,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::decode::{FieldValidation, Syntax};
+use api::protobuf;
+use api::scheme::Scheme;
 use api::status::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::BytesMut;
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value, json};
 use store::{Entry, ErrorKind, Revision, Snapshot};
 
-use super::negotiation::{Output, Shape};
+use super::negotiation::{Format, Output, Shape};
 use super::options::{ListOptions, VersionMatch};
 use super::{Call, Request, respond, shape};
-use crate::registry::encode;
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
 use crate::registry::store::{Engine, decode, parse_resource_version, storage_error};
+use crate::registry::{self, encode};
 use crate::server::body::Body;
 
 /// Bodies up to this size are one piece.
 const ONE_PIECE: usize = 64 << 10;
 /// Larger ones are copied together in pieces of this size as the client reads.
 const PIECE: usize = 128 << 10;
+/// So many messages are made before others have their turn.
+const MESSAGES_AT_ONCE: usize = 64;
 /// How long a request waits for a revision the view has not reached. Upstream: blockTimeout of the watch cache.
 const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
 
@@ -64,6 +68,9 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Resp
     };
     if output.is_plain() && call.resource.conversion.is_none() {
         return Ok(plain(call.resource, page, &output));
+    }
+    if output.format == Format::Protobuf && output.shape == Shape::Object {
+        return in_protobuf(call.resource, page, &output).await;
     }
     let mut items = Vec::with_capacity(page.entries.len());
     for entry in &page.entries {
@@ -211,13 +218,10 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
         head.extend_from_slice(format!(",\"remainingItemCount\":{remaining}").as_bytes());
     }
     head.extend_from_slice(b"},\"items\":[");
-    const TAIL: &[u8] = b"]}\n";
     // Items of custom resources name their type, those of built-in kinds do not.
-    let total = head.len()
-        + TAIL.len()
-        + page.entries.iter().map(|entry| item(entry).0.len() + item(entry).1.len()).sum::<usize>()
-        + page.entries.len().saturating_sub(1);
-    let write = |out: &mut BytesMut, entry: &Entry, first: bool| {
+    let items = page.entries.iter().map(|entry| item(entry).0.len() + item(entry).1.len()).sum::<usize>();
+    let commas = page.entries.len().saturating_sub(1);
+    let write = |out: &mut BytesMut, entry: &Arc<Entry>, first: bool| {
         if !first {
             out.extend_from_slice(b",");
         }
@@ -225,40 +229,88 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
         out.extend_from_slice(open);
         out.extend_from_slice(rest);
     };
-    let gzip = output.gzip && total >= respond::GZIP_THRESHOLD;
+    assemble(Pieces { head, items: page.entries, length: items + commas, tail: b"]}\n" }, write, output)
+}
+
+/// As [`plain`], of the messages the entries have beside their bytes.
+async fn in_protobuf(resource: &Resource, page: Page, output: &Output) -> Result<Response<Body>, Status> {
+    /// Tag of field 2, the items of every list; field 1 is its metadata.
+    const ITEM: u8 = 0x12;
+    let kind = format!("{}List", resource.info.kind);
+    let schema = Scheme::builtin().kind(&resource.info.group, &resource.info.version, &kind);
+    let schema = schema.ok_or_else(|| registry::protobuf::not_marshalable(&kind))?;
+    let metadata = protobuf::encode_message(&json!({"metadata": page.metadata()}), schema)
+        .map_err(|error| Status::internal_error(&error))?;
+    let mut messages = Vec::with_capacity(page.entries.len());
+    for (index, entry) in page.entries.iter().enumerate() {
+        if index % MESSAGES_AT_ONCE == MESSAGES_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
+        messages.push(registry::protobuf::message(resource, entry)?);
+    }
+    let length = messages.iter().map(|message| 1 + protobuf::varint_length(message.len()) + message.len()).sum();
+    let mut head =
+        BytesMut::from(protobuf::envelope_start(&resource.api_version, &kind, metadata.len() + length).as_slice());
+    head.extend_from_slice(&metadata);
+    let write = |out: &mut BytesMut, message: &Bytes, _: bool| {
+        out.put_u8(ITEM);
+        protobuf::put_varint(out, message.len());
+        out.extend_from_slice(message);
+    };
+    Ok(assemble(Pieces { head, items: messages, length, tail: protobuf::ENVELOPE_END }, write, output))
+}
+
+/// What a body is made of.
+struct Pieces<T> {
+    head: BytesMut,
+    items: Vec<T>,
+    /// Of all items, as they are written.
+    length: usize,
+    tail: &'static [u8],
+}
+
+/// Writes the pieces one behind the other: at once when they are few bytes, otherwise as the client reads.
+fn assemble<T: Send + 'static>(
+    pieces: Pieces<T>,
+    write: impl Fn(&mut BytesMut, &T, bool) + Send + 'static,
+    output: &Output,
+) -> Response<Body> {
+    let Pieces { mut head, items, length, tail } = pieces;
+    let total = head.len() + length + tail.len();
+    let media_type = output.format.media_type();
     if total <= ONE_PIECE {
         head.reserve(total - head.len());
-        for (index, entry) in page.entries.iter().enumerate() {
-            write(&mut head, entry, index == 0);
+        for (index, item) in items.iter().enumerate() {
+            write(&mut head, item, index == 0);
         }
-        head.extend_from_slice(TAIL);
-        return respond::bytes_with_type(200, head.freeze(), output.format.media_type(), false);
+        head.extend_from_slice(tail);
+        return respond::bytes_with_type(200, head.freeze(), media_type, false);
     }
-    let entries = page.entries;
-    let pieces = stream::unfold((Some(head), 0usize, entries), move |(head, mut next, entries)| async move {
-        if next > entries.len() {
+    let state = (Some(head), 0usize, items, write);
+    let pieces = stream::unfold(state, move |(head, mut next, items, write)| async move {
+        if next > items.len() {
             return None;
         }
         let mut piece = BytesMut::with_capacity(PIECE + (PIECE >> 3));
         if let Some(head) = head {
             piece.extend_from_slice(&head);
         }
-        while next < entries.len() && piece.len() < PIECE {
-            write(&mut piece, &entries[next], next == 0);
+        while next < items.len() && piece.len() < PIECE {
+            write(&mut piece, &items[next], next == 0);
             next += 1;
         }
-        if next == entries.len() && piece.len() < PIECE {
-            piece.extend_from_slice(TAIL);
+        if next == items.len() && piece.len() < PIECE {
+            piece.extend_from_slice(tail);
             next += 1;
         }
-        Some((piece.freeze(), (None, next, entries)))
+        Some((piece.freeze(), (None, next, items, write)))
     });
-    if gzip {
-        return respond::gzipped(pieces, output.format.media_type());
+    if output.gzip && total > respond::GZIP_THRESHOLD {
+        return respond::gzipped(pieces, media_type);
     }
     let mut response = Response::new(Body::stream(pieces.map(Ok)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(output.format.media_type()));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(total));
     response
 }

@@ -9,6 +9,7 @@ mod connect;
 mod create;
 mod delete;
 mod delete_collection;
+mod frames;
 mod get;
 mod list;
 pub mod negotiation;
@@ -29,7 +30,7 @@ use futures::future::BoxFuture;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use self::negotiation::Output;
+use self::negotiation::{Format, Formats, Input, Offer, Output, Shape};
 use self::options::WriteOptions;
 use self::query::Query;
 use crate::authentication::UserInfo;
@@ -47,29 +48,35 @@ pub(crate) struct Request {
     pub(crate) user: UserInfo,
     pub(crate) parts: Parts,
     pub(crate) body: RequestBody,
+    /// The encodings on offer.
+    pub(crate) formats: Formats,
     /// May answers be gzipped for this caller?
     pub(crate) may_gzip: bool,
 }
 
 impl Request {
     pub(crate) fn output(&self) -> Result<Output, Status> {
-        let output = Output::negotiate(&self.parts.headers, &self.query)?;
-        Ok(Output { gzip: output.gzip && self.may_gzip, ..output })
+        self.output_among(Offer::Shapes)
     }
 
     /// As [`Request::output`], for what has no rows.
     pub(crate) fn output_without_table(&self) -> Result<Output, Status> {
-        let output = Output::negotiate_without_table(&self.parts.headers, &self.query)?;
-        Ok(Output { gzip: output.gzip && self.may_gzip, ..output })
+        self.output_among(Offer::ShapesWithoutTable)
     }
 
     /// As [`Request::output`], for what has no shape but its own.
     pub(crate) fn output_unshaped(&self) -> Result<Output, Status> {
-        let output = self.output()?;
-        if output.shape == negotiation::Shape::Object {
-            return Ok(output);
-        }
-        Err(Status::not_acceptable(&negotiation::MEDIA_TYPES))
+        self.output_among(Offer::Object)
+    }
+
+    pub(crate) fn output_among(&self, offer: Offer) -> Result<Output, Status> {
+        let output = Output::negotiate(&self.parts.headers, &self.query, self.formats, offer)?;
+        Ok(Output { gzip: output.gzip && self.may_gzip, ..output })
+    }
+
+    /// How the body is encoded.
+    pub(crate) fn input(&self) -> Result<Input, Status> {
+        negotiation::input(&self.parts.headers, self.formats)
     }
 
     /// Shall a large answer be gzipped?
@@ -122,12 +129,13 @@ const DEPRECATED: [(&str, &str); 2] = [
 ];
 
 /// Serves a resource request. Errors are rendered by the caller.
-pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Response<Body>, Status> {
+pub(crate) async fn serve(state: &Arc<State>, mut request: Request) -> Result<Response<Body>, Status> {
     let info = &request.info;
     let Some(resource) = &state.engine.resources.get(&info.api_group, &info.api_version, &info.resource) else {
         return unknown(state, info);
     };
     check_path(info, resource)?;
+    request.formats.custom = resource.is_custom();
     let target = Target {
         group: info.api_group.clone(),
         version: info.api_version.clone(),
@@ -140,7 +148,7 @@ pub(crate) async fn serve(state: &Arc<State>, request: Request) -> Result<Respon
     if !connect::is_stream(&info.subresource) {
         let collection = request.is(&Method::GET) && (info.parts.len() == 1 || info.verb_in_path);
         let route = if collection { negotiation::Route::Collection } else { negotiation::Route::Single };
-        route.accepts(&request.parts.headers)?;
+        route.accepts(&request.parts.headers, request.formats)?;
     }
     let mut call = Call { state, resource, ctx };
     let mut result = dispatch(&mut call, request).await;
@@ -288,6 +296,11 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T>
 pub(crate) fn send(call: &Call<'_>, code: u16, served: &Served, output: &Output) -> Result<Response<Body>, Status> {
     if output.is_plain() && call.resource.conversion.is_none() {
         return Ok(respond::object_bytes(code, served.bytes(), output));
+    }
+    if let (Format::Protobuf, Shape::Object, Served::Entry(entry)) = (output.format, output.shape, served) {
+        let message = crate::registry::protobuf::message(call.resource, entry)?;
+        let info = &call.resource.info;
+        return Ok(respond::protobuf_message(code, &call.resource.api_version, &info.kind, &message, output));
     }
     let mut object = served.to_value()?;
     Engine::from_storage(call.resource, &mut object);

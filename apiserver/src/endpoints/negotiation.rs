@@ -1,6 +1,9 @@
 //! Which encoding and which shape the client wants: `Accept` and `Content-Type` against one table.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/negotiation.
 
+#[cfg(test)]
+mod tests;
+
 use api::decode::Syntax;
 use api::status::Status;
 use http::{HeaderMap, header};
@@ -14,6 +17,10 @@ pub enum Format {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
+    /// `application/cbor`.
+    Cbor,
 }
 
 impl Format {
@@ -22,33 +29,83 @@ impl Format {
         match self {
             Format::Json => "application/json",
             Format::Yaml => "application/yaml",
+            Format::Protobuf => "application/vnd.kubernetes.protobuf",
+            Format::Cbor => "application/cbor",
+        }
+    }
+
+    /// The media type of a watch; None for what cannot be cut into events.
+    pub fn stream_media_type(self) -> Option<&'static str> {
+        match self {
+            Format::Json => Some("application/json"),
+            Format::Yaml => None,
+            Format::Protobuf => Some("application/vnd.kubernetes.protobuf;stream=watch"),
+            Format::Cbor => Some("application/cbor-seq"),
         }
     }
 }
 
-/// The table: media types offered, in order of preference. Protobuf is read, and written with issue 5: then it joins here.
-const FORMATS: [(&str, &str, Format); 2] =
-    [("application", "json", Format::Json), ("application", "yaml", Format::Yaml)];
+/// In order of preference; what is behind a feature gate comes last.
+const FORMATS: [Format; 4] = [Format::Json, Format::Yaml, Format::Protobuf, Format::Cbor];
 /// What 406 and 415 name.
-pub const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const MEDIA_TYPES: [&str; 4] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/cbor"];
 /// What 406 names for watches.
-const STREAM_MEDIA_TYPES: [&str; 2] =
-    ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
-/// What 406 names for collections, which are listed and watched.
-const COLLECTION_MEDIA_TYPES: [&str; 5] =
-    [MEDIA_TYPES[0], MEDIA_TYPES[1], MEDIA_TYPES[2], STREAM_MEDIA_TYPES[0], STREAM_MEDIA_TYPES[1]];
+const STREAM_MEDIA_TYPES: [&str; 3] =
+    ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch", "application/cbor-seq"];
+
+/// The encodings a server offers. Upstream: NegotiatedSerializer.SupportedMediaTypes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Formats {
+    /// CBOR too. Upstream: the feature gate CBORServingAndStorage, off by default.
+    pub cbor: bool,
+    /// Objects have no protobuf form, though their metadata has.
+    pub custom: bool,
+}
+
+impl Formats {
+    fn all(self) -> &'static [Format] {
+        &FORMATS[..if self.cbor { 4 } else { 3 }]
+    }
+
+    /// What 406 and 415 name.
+    pub(crate) fn media_types(self) -> &'static [&'static str] {
+        &MEDIA_TYPES[..self.all().len()]
+    }
+
+    fn stream_media_types(self) -> &'static [&'static str] {
+        &STREAM_MEDIA_TYPES[..self.all().len() - 1]
+    }
+
+    pub(crate) fn not_acceptable(self) -> Status {
+        Status::not_acceptable(self.media_types())
+    }
+}
 
 /// The shape of what is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Objects as they are.
     Object,
-    /// meta.k8s.io/v1 Table.
+    /// meta.k8s.io Table.
     Table,
-    /// meta.k8s.io/v1 PartialObjectMetadata.
+    /// meta.k8s.io PartialObjectMetadata.
     PartialObjectMetadata,
-    /// meta.k8s.io/v1 PartialObjectMetadataList.
+    /// meta.k8s.io PartialObjectMetadataList.
     PartialObjectMetadataList,
+}
+
+/// Which shapes there are to choose from. Upstream: EndpointRestrictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// All of them.
+    Shapes,
+    /// All but tables: there are no rows.
+    ShapesWithoutTable,
+    /// Only what it is.
+    Object,
+    /// Only another kind than its own, at this group, version and kind.
+    Kind(&'static str, &'static str, &'static str),
 }
 
 /// What the answer is to look like.
@@ -58,6 +115,8 @@ pub struct Output {
     pub format: Format,
     /// Shape.
     pub shape: Shape,
+    /// `apiVersion` of the shape, if it is not the object's own.
+    pub shape_version: &'static str,
     /// Indented?
     pub pretty: bool,
     /// May the body be gzipped?
@@ -67,63 +126,44 @@ pub struct Output {
 impl Output {
     /// Objects as JSON, as they are.
     pub fn plain() -> Output {
-        Output { format: Format::Json, shape: Shape::Object, pretty: false, gzip: false }
+        Output { format: Format::Json, shape: Shape::Object, shape_version: "", pretty: false, gzip: false }
     }
 
     /// JSON, indented for people.
     pub fn json(headers: &HeaderMap, query: &Query) -> Output {
-        Output { format: Format::Json, shape: Shape::Object, pretty: pretty(headers, query), gzip: false }
+        Output { pretty: pretty(headers, query), ..Output::plain() }
     }
 
     /// Of an error: it has no other shape than its own. Who accepts nothing of what there is gets indented JSON.
-    pub fn of_error(headers: &HeaderMap, query: &Query) -> Output {
-        match Output::negotiate_among(headers, query, |_, shape| shape == Shape::Object) {
+    pub fn of_error(headers: &HeaderMap, query: &Query, formats: Formats) -> Output {
+        match Output::negotiate(headers, query, formats, Offer::Object) {
             Ok(output) => Output { gzip: false, ..output },
             Err(_) => Output { pretty: true, ..Output::json(headers, query) },
         }
     }
 
     /// Of an answer to a request with these headers.
-    pub fn negotiate(headers: &HeaderMap, query: &Query) -> Result<Output, Status> {
-        Output::negotiate_among(headers, query, |_, _| true)
-    }
-
-    /// The same for what has no rows: a Table is not on offer.
-    pub fn negotiate_without_table(headers: &HeaderMap, query: &Query) -> Result<Output, Status> {
-        Output::negotiate_among(headers, query, |_, shape| shape != Shape::Table)
-    }
-
-    /// The same for a watch.
-    pub fn negotiate_stream(headers: &HeaderMap, query: &Query) -> Result<Output, Status> {
-        Output::negotiate_among(headers, query, |format, _| format != Format::Yaml)
-            .map_err(|_| Status::not_acceptable(&STREAM_MEDIA_TYPES))
-    }
-
-    fn negotiate_among(
+    pub(crate) fn negotiate(
         headers: &HeaderMap,
         query: &Query,
-        offered: fn(Format, Shape) -> bool,
+        formats: Formats,
+        offer: Offer,
     ) -> Result<Output, Status> {
-        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let accept = accept.collect::<Vec<_>>().join(",");
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let output = Output { gzip: accepts_gzip(headers), ..Output::json(headers, query) };
-        if accept.trim().is_empty() {
+        if accept.is_empty() {
             return Ok(output);
         }
-        let clauses = parse_accept(&accept);
-        for clause in &clauses {
-            if let Some(found) = clause.accepted().filter(|(format, shape)| offered(*format, *shape)) {
-                return Ok(Output {
-                    pretty: output.pretty || clause.param("pretty") == Some("1"),
-                    ..output.with(found)
-                });
-            }
-        }
-        Err(Status::not_acceptable(&MEDIA_TYPES))
+        let clauses = parse_accept(accept);
+        let mut choices = clauses.iter().flat_map(|clause| formats.all().iter().map(move |format| (clause, *format)));
+        let accepted = choices.find_map(|(clause, format)| clause.accept(format, formats, offer));
+        let accepted = accepted.ok_or_else(|| formats.not_acceptable())?;
+        Ok(Output { pretty: output.pretty || accepted.pretty, gzip: output.gzip, ..accepted })
     }
 
-    fn with(self, (format, shape): (Format, Shape)) -> Output {
-        Output { format, shape, ..self }
+    /// The media type of a watch in this form.
+    pub(crate) fn stream_media_type(&self, formats: Formats) -> Result<&'static str, Status> {
+        self.format.stream_media_type().ok_or_else(|| Status::not_acceptable(formats.stream_media_types()))
     }
 
     /// Is the body sent exactly as the store holds it?
@@ -146,11 +186,11 @@ pub(crate) enum Route {
 impl Route {
     /// Refuses what none of the route's media types is: parameters, qualities and `application/*` mean nothing here.
     /// Upstream: go-restful's Route.matchesAccept.
-    pub(crate) fn accepts(self, headers: &HeaderMap) -> Result<(), Status> {
+    pub(crate) fn accepts(self, headers: &HeaderMap, formats: Formats) -> Result<(), Status> {
         let types = match self {
-            Route::Single => &MEDIA_TYPES[..],
-            Route::Collection => &COLLECTION_MEDIA_TYPES,
-            Route::Json => &MEDIA_TYPES[..1],
+            Route::Single => formats.media_types().to_vec(),
+            Route::Collection => [formats.media_types(), formats.stream_media_types()].concat(),
+            Route::Json => vec![MEDIA_TYPES[0]],
         };
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let wanted = |clause: &str| {
@@ -172,19 +212,20 @@ pub enum Input {
     Text(Syntax),
     /// `application/vnd.kubernetes.protobuf`.
     Protobuf,
+    /// `application/cbor`.
+    Cbor,
 }
 
 /// The encoding of a request's body; JSON when nothing is said.
-pub fn input(headers: &HeaderMap) -> Result<Input, Status> {
+pub fn input(headers: &HeaderMap, formats: Formats) -> Result<Input, Status> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !is_media_type(given) {
-        return Err(Status::unsupported_media_type(&MEDIA_TYPES));
-    }
     match media_type(given).as_str() {
+        _ if !is_media_type(given) => Err(Status::unsupported_media_type(formats.media_types())),
         "" | "application/json" => Ok(Input::Text(Syntax::Json)),
         "application/yaml" => Ok(Input::Text(Syntax::Yaml)),
         "application/vnd.kubernetes.protobuf" => Ok(Input::Protobuf),
-        _ => Err(Status::unsupported_media_type(&MEDIA_TYPES)),
+        "application/cbor" if formats.cbor => Ok(Input::Cbor),
+        _ => Err(Status::unsupported_media_type(formats.media_types())),
     }
 }
 
@@ -202,13 +243,10 @@ fn is_media_type(text: &str) -> bool {
     params.iter().all(|param| param.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty()))
 }
 
+/// Qualities mean nothing here. Upstream: responsewriters.ContentEncodingSupported.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|coding| coding.split(';').next().is_some_and(|coding| coding.trim() == "gzip"))
+    let codings = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    codings.split(',').any(|coding| coding.trim() == "gzip")
 }
 
 /// `?pretty`, or a program people read the output of.
@@ -220,6 +258,10 @@ fn pretty(headers: &HeaderMap, query: &Query) -> bool {
     ["curl", "Wget", "Mozilla/5.0"].iter().any(|prefix| agent.starts_with(prefix))
 }
 
+/// More clauses than this are not read.
+const MAX_CLAUSES: usize = 64;
+
+/// One of the media types a client takes.
 struct Clause<'a> {
     kind: &'a str,
     subkind: &'a str,
@@ -228,153 +270,110 @@ struct Clause<'a> {
 }
 
 impl Clause<'_> {
+    /// A parameter; the last one counts.
     fn param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        self.params.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| *value)
     }
 
-    /// The format of this clause's media type, its parameters aside.
-    fn format(&self) -> Option<Format> {
-        let matches = |offered: &&(&str, &str, Format)| {
-            (self.kind == "*" && self.subkind == "*")
-                || (self.kind == offered.0 && (self.subkind == "*" || self.subkind == offered.1))
-        };
-        FORMATS.iter().find(matches).map(|offered| offered.2)
+    fn names(&self, format: Format) -> bool {
+        let (kind, subkind) = format.media_type().split_once('/').unwrap_or_default();
+        match (self.kind, self.subkind) {
+            ("*", "*") => true,
+            (own, "*") => own == kind,
+            (own, subtype) => own == kind && subtype == subkind,
+        }
     }
 
-    fn accepted(&self) -> Option<(Format, Shape)> {
-        let format = self.format()?;
-        if self.param("sv").is_some_and(|version| !version.is_empty()) {
+    /// What a format makes of this clause, if it is on offer. Upstream: acceptMediaTypeOptions.
+    fn accept(&self, format: Format, formats: Formats, offer: Offer) -> Option<Output> {
+        if !self.names(format) {
             return None;
         }
-        if self.param("stream").is_some_and(|stream| !stream.is_empty() && stream != "watch") {
+        let version = self.param("sv").unwrap_or_default();
+        let of_resource = matches!(offer, Offer::Shapes | Offer::ShapesWithoutTable);
+        if !(version.is_empty() || of_resource && version == "v1") {
             return None;
         }
-        if ["as", "g", "v"].iter().all(|name| self.param(name).is_none()) {
-            return Some((format, Shape::Object));
-        }
-        if self.param("g") != Some("meta.k8s.io") || !matches!(self.param("v"), Some("v1" | "v1beta1")) {
+        let stream = self.param("stream").unwrap_or_default();
+        if !(stream.is_empty() || stream == "watch" && format.stream_media_type().is_some()) {
             return None;
         }
-        let shape = match self.param("as") {
-            Some("Table") => Shape::Table,
-            Some("PartialObjectMetadata") => Shape::PartialObjectMetadata,
-            Some("PartialObjectMetadataList") => Shape::PartialObjectMetadataList,
-            _ => return None,
+        let target = ["g", "v", "as"].map(|name| self.param(name));
+        let asked = target.iter().any(Option::is_some).then(|| target.map(Option::unwrap_or_default));
+        let (shape, shape_version) = match (offer, asked) {
+            (Offer::Kind(group, version, kind), Some(asked)) if asked == [group, version, kind] => (Shape::Object, ""),
+            (Offer::Kind(..), _) | (Offer::Object, Some(_)) => return None,
+            (_, None) if formats.custom && format == Format::Protobuf => return None,
+            (_, None) => (Shape::Object, ""),
+            (_, Some([group, version, kind])) => {
+                let shape = shape_of(kind, format, offer)?;
+                (shape, shape_version(group, version)?)
+            }
         };
-        // v1beta1 is no longer served by default.
-        (self.param("v") == Some("v1")).then_some((format, shape))
+        let pretty = self.param("pretty") == Some("1");
+        Some(Output { format, shape, shape_version, pretty, gzip: false })
     }
 }
 
-/// Clauses, best first: by quality, exact media types before wildcards, then in the order given.
+fn shape_of(kind: &str, format: Format, offer: Offer) -> Option<Shape> {
+    match kind {
+        "Table" if offer == Offer::Shapes && matches!(format, Format::Json | Format::Yaml) => Some(Shape::Table),
+        "PartialObjectMetadata" => Some(Shape::PartialObjectMetadata),
+        "PartialObjectMetadataList" => Some(Shape::PartialObjectMetadataList),
+        _ => None,
+    }
+}
+
+fn shape_version(group: &str, version: &str) -> Option<&'static str> {
+    match (group, version) {
+        ("meta.k8s.io", "v1") => Some("meta.k8s.io/v1"),
+        ("meta.k8s.io", "v1beta1") => Some("meta.k8s.io/v1beta1"),
+        _ => None,
+    }
+}
+
+/// Clauses, best first. Upstream: goautoneg.ParseAccept.
 fn parse_accept(text: &str) -> Vec<Clause<'_>> {
-    let mut clauses: Vec<Clause<'_>> = text
-        .split(',')
-        .filter_map(|clause| {
-            let mut pieces = clause.split(';').map(str::trim);
-            let (kind, subkind) = match pieces.next()? {
-                "*" => ("*", "*"),
-                range => range.split_once('/')?,
-            };
-            let mut parsed = Clause { kind, subkind, quality: 1.0, params: Vec::new() };
-            for piece in pieces {
-                let Some((key, value)) = piece.split_once('=') else { continue };
-                let (key, value) = (key.trim(), value.trim().trim_matches('"'));
-                if key == "q" {
-                    parsed.quality = value.parse().unwrap_or(1.0);
-                } else {
-                    parsed.params.push((key, value));
-                }
+    let mut clauses: Vec<Clause<'_>> = Vec::new();
+    for clause in text.split(',') {
+        let (range, params) = clause.split_once(';').unwrap_or((clause, ""));
+        let (kind, subkind) = match range.split_once('/') {
+            Some((kind, subkind)) if !subkind.is_empty() => {
+                (kind.trim_matches(' '), subkind.strip_suffix('/').unwrap_or(subkind).trim_matches(' '))
             }
-            Some(parsed)
-        })
-        .collect();
-    let wildcards = |clause: &Clause<'_>| u8::from(clause.kind == "*") + u8::from(clause.subkind == "*");
-    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality).then(wildcards(a).cmp(&wildcards(b))));
+            _ if range.trim_matches([' ', '/']) == "*" => ("*", "*"),
+            _ => continue,
+        };
+        if subkind.contains('/') {
+            continue;
+        }
+        let mut parsed = Clause { kind, subkind, quality: 1.0, params: Vec::new() };
+        for param in params.split(';') {
+            match param.split_once('=') {
+                Some((key, value)) if key.trim_matches(' ') == "q" && !value.is_empty() && !value.contains('=') => {
+                    parsed.quality = value.parse().unwrap_or(0.0);
+                }
+                Some((key, value)) if !value.is_empty() && !value.contains('=') => {
+                    parsed.params.push((key.trim_matches(' '), value.trim_matches(' ')));
+                }
+                _ => {}
+            }
+        }
+        clauses.push(parsed);
+    }
+    // A wildcard of a higher quality is both before and behind, so the way of sorting counts: each clause moves forward past
+    // those it is before. Nobody sends as many as would make that long.
+    clauses.truncate(MAX_CLAUSES);
+    for next in 1..clauses.len() {
+        let mut at = next;
+        while at > 0 && is_before(&clauses[at], &clauses[at - 1]) {
+            clauses.swap(at, at - 1);
+            at -= 1;
+        }
+    }
     clauses
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn negotiate(accept: &str) -> Result<(Format, Shape), u16> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, accept.parse().unwrap());
-        Output::negotiate(&headers, &Query::default()).map(|o| (o.format, o.shape)).map_err(|status| status.code)
-    }
-
-    #[test]
-    fn the_best_clause_that_is_offered_wins() {
-        let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        assert_eq!(negotiate(kubectl), Ok((Format::Json, Shape::Table)));
-        assert_eq!(
-            negotiate("application/vnd.kubernetes.protobuf,application/json"),
-            Ok((Format::Json, Shape::Object))
-        );
-        assert_eq!(negotiate("application/json;q=0.1,application/yaml"), Ok((Format::Yaml, Shape::Object)));
-        assert_eq!(negotiate("*/*"), Ok((Format::Json, Shape::Object)));
-        assert_eq!(negotiate("application/*"), Ok((Format::Json, Shape::Object)));
-        let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-        assert_eq!(negotiate(partial), Ok((Format::Json, Shape::PartialObjectMetadataList)));
-    }
-
-    #[test]
-    fn what_is_not_offered_is_406() {
-        for accept in
-            ["text/html", "application/json;as=Foo;v=v1;g=meta.k8s.io", "application/json;as=Table;v=v2;g=meta.k8s.io"]
-        {
-            assert_eq!(negotiate(accept), Err(406), "{accept}");
-        }
-    }
-
-    fn accepting(accept: &str) -> HeaderMap {
-        HeaderMap::from_iter([(header::ACCEPT, accept.parse().expect("a header"))])
-    }
-
-    #[test]
-    fn routes_know_media_types_by_name_only() {
-        for accept in ["", "*/*", "image/png, */*;q=0", "application/json;q=0", "application/yaml;as=Nope"] {
-            assert!(Route::Single.accepts(&accepting(accept)).is_ok(), "{accept}");
-        }
-        for accept in ["application/*", "text/html", ";;;", "application/json;stream=watch-x/"] {
-            let known = accept.starts_with("application/json;");
-            assert_eq!(Route::Collection.accepts(&accepting(accept)).is_ok(), known, "{accept}");
-        }
-        let refusal = Route::Json.accepts(&accepting("application/yaml")).unwrap_err();
-        assert_eq!(refusal.message, "406: Not Acceptable\n\nAvailable representations: application/json");
-    }
-
-    #[test]
-    fn errors_have_the_form_that_was_asked_for_but_not_its_shape() {
-        let output = |accept: &str| Output::of_error(&accepting(accept), &Query::default());
-        assert_eq!(output("application/yaml").format, Format::Yaml);
-        assert!(!output("application/*").pretty);
-        assert!(!output("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").pretty);
-        assert!(output("application/json;as=Table;v=v1;g=meta.k8s.io").pretty);
-        assert!(output("text/html").pretty);
-    }
-
-    #[test]
-    fn a_media_type_with_broken_parameters_is_none() {
-        let input = |given: &str| {
-            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, given.parse().expect("a header"))]);
-            super::input(&headers).is_ok()
-        };
-        assert!(input("application/json; charset=utf-8") && input("application/json;") && input("application/json"));
-        assert!(!input("application/json;;") && !input("application/json; charset"));
-    }
-
-    #[test]
-    fn what_has_no_rows_is_sent_as_itself_or_not_at_all() {
-        let negotiate = |accept: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT, accept.parse().unwrap());
-            Output::negotiate_without_table(&headers, &Query::default())
-                .map(|output| output.shape)
-                .map_err(|status| status.code)
-        };
-        assert_eq!(negotiate("application/json;as=Table;v=v1;g=meta.k8s.io"), Err(406));
-        assert_eq!(negotiate("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), Ok(Shape::Object));
-    }
+fn is_before(a: &Clause<'_>, b: &Clause<'_>) -> bool {
+    a.quality > b.quality || (a.kind != "*" && b.kind == "*") || (a.subkind != "*" && b.subkind == "*")
 }

@@ -3,6 +3,9 @@
 
 use std::io::Write;
 
+use api::meta;
+use api::protobuf;
+use api::scheme::Scheme;
 use api::status::Status;
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
@@ -12,15 +15,16 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::negotiation::{Format, Output};
+use crate::registry::protobuf::not_marshalable;
 use crate::server::body::{Body, BoxError};
 
-/// Bodies from this size on are gzipped where the client asks for it. Upstream: defaultGzipThresholdBytes.
+/// Bodies larger than this are gzipped where the client asks for it. Upstream: defaultGzipThresholdBytes.
 pub(crate) const GZIP_THRESHOLD: usize = 128 * 1024;
 
 /// An error, as the client sees it.
 pub(crate) fn status(status: &Status, output: &Output) -> Response<Body> {
     let mut response = if output.pretty || output.format != Format::Json {
-        value(status.code, &status.to_value(), output)
+        value(status.code, &status.to_value(), &Output { gzip: false, ..*output })
     } else {
         bytes_with_type(status.code, status.to_json(), output.format.media_type(), false)
     };
@@ -39,7 +43,16 @@ pub(crate) fn refusal(status: &Status, output: &Output) -> Response<Body> {
 
 /// A computed object.
 pub(crate) fn value(code: u16, object: &Value, output: &Output) -> Response<Body> {
-    bytes_with_type(code, encode(object, output), output.format.media_type(), output.gzip)
+    value_as(code, object, output, output.format.media_type())
+}
+
+/// A computed object whose media type says more than how it is encoded.
+pub(crate) fn value_as(code: u16, object: &Value, output: &Output, media_type: &'static str) -> Response<Body> {
+    match encode(object, output) {
+        Ok(bytes) => bytes_with_type(code, bytes, media_type, output.gzip),
+        // A status has every form there is.
+        Err(refusal) => status(&refusal, output),
+    }
 }
 
 /// JSON bytes as the store holds them: sent as they are, or re-rendered when the client wants them otherwise.
@@ -57,8 +70,23 @@ pub(crate) fn object_bytes(code: u16, json: Bytes, output: &Output) -> Response<
     }
 }
 
-fn encode(object: &Value, output: &Output) -> Bytes {
-    match output.format {
+/// A stored object's message in its envelope.
+pub(crate) fn protobuf_message(
+    code: u16,
+    api_version: &str,
+    kind: &str,
+    message: &[u8],
+    output: &Output,
+) -> Response<Body> {
+    let mut body = protobuf::envelope_start(api_version, kind, message.len());
+    body.reserve_exact(message.len() + protobuf::ENVELOPE_END.len());
+    body.extend_from_slice(message);
+    body.extend_from_slice(protobuf::ENVELOPE_END);
+    bytes_with_type(code, body.into(), output.format.media_type(), output.gzip)
+}
+
+fn encode(object: &Value, output: &Output) -> Result<Bytes, Status> {
+    Ok(match output.format {
         Format::Json if output.pretty => serde_json::to_vec_pretty(object).unwrap_or_default().into(),
         Format::Json => {
             let mut bytes = serde_json::to_vec(object).unwrap_or_default();
@@ -66,13 +94,27 @@ fn encode(object: &Value, output: &Output) -> Bytes {
             bytes.into()
         }
         Format::Yaml => serde_saphyr::to_string(object).unwrap_or_default().into(),
-    }
+        Format::Protobuf => protobuf_body(object)?.into(),
+        Format::Cbor => api::cbor::encode(object).into(),
+    })
+}
+
+/// An object of a built-in kind as a protobuf body.
+pub(crate) fn protobuf_body(object: &Value) -> Result<Vec<u8>, Status> {
+    let (group, version) = match meta::api_version(object).split_once('/') {
+        Some(parts) => parts,
+        // Discovery leaves the version away.
+        None => ("", "v1"),
+    };
+    let schema = Scheme::builtin().kind(group, version, meta::kind(object));
+    let schema = schema.ok_or_else(|| not_marshalable(meta::kind(object)))?;
+    protobuf::encode(object, schema).map_err(|error| Status::internal_error(&error))
 }
 
 /// A response of known bytes.
 pub(crate) fn bytes_with_type(code: u16, bytes: Bytes, media_type: &'static str, gzip: bool) -> Response<Body> {
     let (bytes, zipped) =
-        if gzip && bytes.len() >= GZIP_THRESHOLD { (self::gzip(&bytes), true) } else { (bytes, false) };
+        if gzip && bytes.len() > GZIP_THRESHOLD { (self::gzip(&bytes), true) } else { (bytes, false) };
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -106,13 +148,14 @@ pub(crate) fn gzipped(pieces: impl Stream<Item = Bytes> + Send + 'static, media_
     response
 }
 
-fn mark_gzipped(response: &mut Response<Body>) {
+/// Says that a body is gzipped.
+pub(crate) fn mark_gzipped(response: &mut Response<Body>) {
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
 }
 
 /// Gzips at the lowest level, as upstream does.
-fn gzip(bytes: &Bytes) -> Bytes {
+pub(crate) fn gzip(bytes: &Bytes) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::fast());
     match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
         Ok(zipped) => zipped.into(),

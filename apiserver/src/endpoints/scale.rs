@@ -13,7 +13,7 @@ use super::apply::Configuration;
 use super::options::WriteOptions;
 use super::patch::{MediaType, Patch, media_type};
 use super::update::check_name;
-use super::{Call, Request, body, negotiation, respond};
+use super::{Call, Request, body, respond};
 use crate::context::RequestContext;
 use crate::registry::managed_fields::{self, scale::Write};
 use crate::registry::metadata;
@@ -53,7 +53,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         Some(_) => WriteOptions::decode(&request.query, "PatchOptions")?,
         None => WriteOptions::decode(&request.query, "UpdateOptions")?,
     };
-    let syntax = negotiation::input(&request.parts.headers);
+    let syntax = request.input();
     call.apply(&options, &request);
     let bytes = body::read(request.body).await?;
     let schema = Scheme::builtin().kind("autoscaling", "v1", "Scale").ok_or_else(respond::no_such_resource)?;

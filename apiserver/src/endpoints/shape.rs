@@ -2,7 +2,7 @@
 //! Upstream: handlers/response.go, printers/storage.
 
 use api::status::Status;
-use api::table::{Columns, IncludeObject, ListMeta, Options};
+use api::table::{Columns, IncludeObject, ListMeta, Options, partial_object_metadata};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ pub(crate) fn object(
 ) -> Result<Value, Status> {
     match output.shape {
         Shape::Object => Ok(object),
-        Shape::PartialObjectMetadata => Ok(partial(&object)),
+        Shape::PartialObjectMetadata => Ok(partial_object_metadata(&object, output.shape_version)),
         Shape::PartialObjectMetadataList => {
             let message = format!(
                 "you requested PartialObjectMetadataList, but the requested object is not a list (*{})",
@@ -51,7 +51,7 @@ pub(crate) fn object(
         Shape::Table => {
             let resource_version = api::meta::resource_version(&object).to_string();
             let list = ListMeta { resource_version, ..ListMeta::default() };
-            Ok(table(resource, &[object], &list, options))
+            Ok(table(resource, &[object], &list, options, output))
         }
     }
 }
@@ -77,13 +77,13 @@ pub(crate) fn list(
                 r#continue: text("continue"),
                 remaining_item_count: metadata.get("remainingItemCount").and_then(Value::as_i64),
             };
-            Ok(table(resource, &items, &list, options))
+            Ok(table(resource, &items, &list, options, output))
         }
         Shape::PartialObjectMetadata | Shape::PartialObjectMetadataList => Ok(json!({
             "kind": "PartialObjectMetadataList",
-            "apiVersion": "meta.k8s.io/v1",
+            "apiVersion": output.shape_version,
             "metadata": metadata,
-            "items": items.iter().map(partial).collect::<Vec<_>>(),
+            "items": items.iter().map(|item| partial_object_metadata(item, output.shape_version)).collect::<Vec<_>>(),
         })),
         Shape::Object => {
             for item in &mut items {
@@ -102,20 +102,13 @@ pub(crate) fn list(
     }
 }
 
-fn partial(object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": object.get("metadata").unwrap_or(&Value::Null),
-    })
-}
-
-fn table(resource: &Resource, items: &[Value], list: &ListMeta, options: &TableOptions) -> Value {
+fn table(resource: &Resource, items: &[Value], list: &ListMeta, options: &TableOptions, output: &Output) -> Value {
     let info = &resource.info;
-    let columns = Columns::of(&info.group, &info.kind);
-    columns.table(
-        items,
-        list,
-        &Options { now: Timestamp::now(), include_object: options.include, headers: !options.without_columns },
-    )
+    let options = Options {
+        now: Timestamp::now(),
+        include_object: options.include,
+        headers: !options.without_columns,
+        api_version: output.shape_version,
+    };
+    Columns::of(&info.group, &info.kind).table(items, list, &options)
 }

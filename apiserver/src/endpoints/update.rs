@@ -6,7 +6,7 @@ use http::Response;
 use serde_json::Value;
 
 use super::options::WriteOptions;
-use super::{Call, Request, body, created, negotiation, respond, send};
+use super::{Call, Request, body, created, respond, send};
 use crate::authentication::UserInfo;
 use crate::authorization::Attributes;
 use crate::context::RequestContext;
@@ -20,7 +20,7 @@ use crate::server::body::Body;
 pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
     let output = request.output()?;
     let options = WriteOptions::decode(&request.query, "UpdateOptions")?;
-    let syntax = negotiation::input(&request.parts.headers)?;
+    let syntax = request.input()?;
     call.apply(&options, &request);
     let bytes = body::read(request.body).await?;
     let schema = call.resource.decode_target().ok_or_else(respond::no_such_resource)?;

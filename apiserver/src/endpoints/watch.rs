@@ -1,4 +1,4 @@
-//! Watches: a snapshot first if asked for, then the store's cursor, as JSON frames.
+//! Watches: a snapshot first if asked for, then the store's cursor, as frames.
 //!
 //! Nothing is queued for a slow watcher: it holds a cursor into the store's window and copies the bytes every object has
 //! anyway when its connection takes more. One that falls out of the window is told 410 and ends.
@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::protobuf;
 use api::status::Status;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::{HeaderValue, Response, header};
 use rand::RngExt;
@@ -16,9 +17,10 @@ use serde_json::{Value, json};
 use store::{Entry, ErrorKind, Event, EventKind, Revision, Snapshot, Watch};
 use tokio::time::Instant;
 
-use super::negotiation::{Format, Output};
+use super::negotiation::{Format, Output, Shape};
 use super::options::ListOptions;
-use super::{Call, Request, list, shape};
+use super::{Call, Request, frames, list, respond, shape};
+use crate::registry;
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
 use crate::registry::store::{Engine, parse_resource_version, storage_error};
@@ -37,7 +39,7 @@ const PIECE: usize = 64 << 10;
 
 /// Serves a watch; `named` when the path names one object (`/watch/.../NAME`).
 pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -> Result<Response<Body>, Status> {
-    let output = Output::negotiate_stream(&request.parts.headers, &request.query)?;
+    let output = request.output()?;
     let options = ListOptions::decode(&request.query, true)?;
     let name = if named { request.info.name.as_str() } else { "" };
     let selection = Selection::new(call.resource, &options, name)?;
@@ -46,6 +48,9 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
     let prefix = selection.prefix(call.resource, &call.ctx.target.namespace);
     let state = call.state;
     let start = start(call, &options, revision, &prefix).await?;
+    let media_type = output.stream_media_type(request.formats)?;
+    let begins_with_list = options.send_initial_events == Some(true) && options.allow_watch_bookmarks;
+    let gzip = output.gzip && begins_with_list;
     let now = Instant::now();
     let timeout = match options.timeout_seconds {
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds.min(u64::from(u32::MAX))),
@@ -62,7 +67,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
             sent: state.metrics.watches().of(call.resource),
             skip: revision,
             initial: initial.map(|snapshot| Initial { snapshot, prefix, last: None }),
-            ends_initial: options.send_initial_events == Some(true) && options.allow_watch_bookmarks,
+            ends_initial: begins_with_list,
             bookmarks: options.allow_watch_bookmarks,
             bookmark_at: bookmark_time(now, now + timeout),
             deadline: now + timeout,
@@ -70,20 +75,25 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
         },
         Err(expired) => {
             let mut frame = BytesMut::new();
-            write_frame(&mut frame, "ERROR", &serde_json::to_vec(&expired.to_value()).unwrap_or_default());
-            return Ok(response(Body::from(frame.freeze()), output.format));
+            frames::put_value(&mut frame, output.format, "ERROR", &expired.to_value())?;
+            return Ok(response(Body::from(frame.freeze()), media_type));
         }
     };
-    let chunks = stream::unfold(watcher, |mut watcher| async move {
+    let chunks = stream::unfold(watcher, move |mut watcher| async move {
         let chunk = watcher.next().await?;
-        Some((Ok(chunk), watcher))
+        // Each chunk is whole by itself: who reads it need not wait for the next.
+        Some((Ok(if gzip { respond::gzip(&chunk) } else { chunk }), watcher))
     });
-    Ok(response(Body::stream(chunks), output.format))
+    let mut response = response(Body::stream(chunks), media_type);
+    if gzip {
+        respond::mark_gzipped(&mut response);
+    }
+    Ok(response)
 }
 
-fn response(body: Body, format: Format) -> Response<Body> {
+fn response(body: Body, media_type: &'static str) -> Response<Body> {
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
@@ -209,7 +219,7 @@ impl Watcher {
                 self.over = true;
                 if error.kind == ErrorKind::Compacted {
                     let status = too_old(self.watch.progress(), error.revision);
-                    write_frame(&mut frames, "ERROR", &serde_json::to_vec(&status.to_value()).unwrap_or_default());
+                    self.write_value(&mut frames, "ERROR", &status.to_value());
                 }
                 return (!frames.is_empty()).then(|| frames.freeze());
             }
@@ -268,26 +278,36 @@ impl Watcher {
     }
 
     fn write_object(&mut self, frames: &mut BytesMut, kind: &str, entry: &Entry) {
-        self.write_bytes(frames, kind, &entry.value);
+        if (self.output.format, self.output.shape) != (Format::Protobuf, Shape::Object) {
+            return self.write_bytes(frames, kind, &entry.value);
+        }
+        let before = frames.len();
+        match registry::protobuf::message(&self.resource, entry) {
+            Ok(message) => {
+                let (api_version, of) = (&self.resource.api_version, &self.resource.info.kind);
+                let start = protobuf::envelope_start(api_version, of, message.len());
+                frames::put_protobuf(frames, kind, &[&start, &message, protobuf::ENVELOPE_END]);
+            }
+            Err(status) => return self.write_value(frames, "ERROR", &status.to_value()),
+        }
+        self.sent.sent(frames.len() - before);
     }
 
     fn write_bytes(&mut self, frames: &mut BytesMut, kind: &str, bytes: &[u8]) {
-        if self.output.format == Format::Json && self.output.shape == super::negotiation::Shape::Object {
-            if self.resource.conversion.is_none() {
-                self.sent.sent(bytes.len());
-                return write_frame(frames, kind, bytes);
-            }
-            if let Ok(mut object) = serde_json::from_slice::<Value>(bytes) {
-                Engine::from_storage(&self.resource, &mut object);
-                self.write_value(frames, kind, &object);
-            }
-            return;
+        let as_it_is = (self.output.format, self.output.shape) == (Format::Json, Shape::Object);
+        if as_it_is && self.resource.conversion.is_none() {
+            self.sent.sent(bytes.len());
+            return frames::put_json(frames, kind, bytes);
         }
         let Ok(mut object) = serde_json::from_slice::<Value>(bytes) else {
             tracing::error!(resource = %self.resource.group_resource(), "an object that cannot be decoded was not sent to a watcher");
             return;
         };
         Engine::from_storage(&self.resource, &mut object);
+        self.write_shaped(frames, kind, object);
+    }
+
+    fn write_shaped(&mut self, frames: &mut BytesMut, kind: &str, object: Value) {
         match shape::object(&self.resource, object, &self.output, &self.table) {
             Ok(shaped) => {
                 // Columns are described once a watch.
@@ -300,13 +320,9 @@ impl Watcher {
 
     fn write_value(&self, frames: &mut BytesMut, kind: &str, object: &Value) {
         let before = frames.len();
-        match self.output.format {
-            Format::Json => write_frame(frames, kind, &serde_json::to_vec(object).unwrap_or_default()),
-            Format::Yaml => {
-                let event = json!({"type": kind, "object": object});
-                frames.put_slice(serde_saphyr::to_string(&event).unwrap_or_default().as_bytes());
-                frames.put_slice(b"---\n");
-            }
+        if let Err(status) = frames::put_value(frames, self.output.format, kind, object) {
+            let resource = self.resource.group_resource();
+            tracing::error!(%resource, why = %status.message, "an object that cannot be encoded was not sent to a watcher");
         }
         self.sent.sent(frames.len() - before);
     }
@@ -322,18 +338,12 @@ impl Watcher {
         if ends_initial {
             object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        match shape::object(&self.resource, object, &self.output, &self.table) {
-            Ok(object) => self.write_value(frames, "BOOKMARK", &object),
-            Err(status) => self.write_value(frames, "ERROR", &status.to_value()),
+        let unset = self.resource.schema().map(api::decode::empty);
+        if let (Some(fields), Some(Value::Object(unset))) = (object.as_object_mut(), unset) {
+            for (key, value) in unset.into_iter().filter(|(key, _)| key != "metadata") {
+                fields.insert(key, value);
+            }
         }
+        self.write_shaped(frames, "BOOKMARK", object);
     }
-}
-
-fn write_frame(frames: &mut BytesMut, kind: &str, object: &[u8]) {
-    frames.reserve(object.len() + kind.len() + 24);
-    frames.put_slice(b"{\"type\":\"");
-    frames.put_slice(kind.as_bytes());
-    frames.put_slice(b"\",\"object\":");
-    frames.put_slice(object);
-    frames.put_slice(b"}\n");
 }

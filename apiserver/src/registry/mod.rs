@@ -24,6 +24,7 @@ pub mod name;
 pub mod networking;
 pub mod node;
 pub mod policy;
+pub(crate) mod protobuf;
 pub mod rbac;
 pub mod resource;
 pub mod rules;

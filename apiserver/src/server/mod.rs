@@ -33,6 +33,7 @@ use self::state::State;
 use crate::authentication::{Authenticator, UserInfo};
 use crate::authorization::Authorizer;
 use crate::discovery::Discovery;
+use crate::endpoints::negotiation::Formats;
 use crate::openapi::OpenApi;
 use crate::registry::computed::Computations;
 use crate::registry::store::Engine;
@@ -94,6 +95,7 @@ impl ApiServer {
                 authenticator: config.authenticator,
                 authorizer: config.authorizer,
                 computed: config.computed,
+                formats: Formats::default(),
                 discovery: Discovery::new(scheme, config.advertise_address),
                 openapi: OpenApi::new(scheme),
                 health,

@@ -52,7 +52,7 @@ impl Caller {
 pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
     let audit = audit_id::of(request.headers());
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let of_error = Output::of_error(request.headers(), &query);
+    let of_error = Output::of_error(request.headers(), &query, state.formats);
     let head = request.method() == Method::HEAD;
     let guarded = AssertUnwindSafe(walk(&state, request, query, caller)).catch_unwind();
     let mut response = match guarded.await {
@@ -130,7 +130,7 @@ async fn admitted(
         }
     };
     parts.headers.remove(header::AUTHORIZATION);
-    let of_error = Output::of_error(&parts.headers, &query);
+    let of_error = Output::of_error(&parts.headers, &query, state.formats);
     let attributes = info.attributes(&user);
     let (user, attributes) = match impersonation::apply(&mut parts.headers, &attributes, state.authorizer.as_ref()) {
         Ok(Some(other)) => (other.clone(), Attributes { user: other, ..attributes }),
@@ -141,7 +141,8 @@ async fn admitted(
         return Ok(respond::refusal(&status, &of_error));
     }
     let may_gzip = caller.may_gzip();
-    let request = endpoints::Request { info, query, user, parts, body, may_gzip };
+    let formats = state.formats;
+    let request = endpoints::Request { info, query, user, parts, body, formats, may_gzip };
     let answer: BoxFuture<'static, _> = Box::pin(route(Arc::clone(state), request));
     let Some(limit) = limit else { return answer.await };
     tokio::time::timeout(limit, answer)
@@ -180,7 +181,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             if request.parts.method != Method::GET {
                 return Err(respond::method_not_allowed());
             }
-            Route::Json.accepts(&request.parts.headers)?;
+            Route::Json.accepts(&request.parts.headers, request.formats)?;
             Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output }))
         }
         "/" => {

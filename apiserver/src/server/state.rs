@@ -11,6 +11,7 @@ use super::metrics::Metrics;
 use crate::authentication::Authenticator;
 use crate::authorization::Authorizer;
 use crate::discovery::Discovery;
+use crate::endpoints::negotiation::Formats;
 use crate::openapi::OpenApi;
 use crate::registry::computed::Computations;
 use crate::registry::store::Engine;
@@ -21,6 +22,7 @@ pub(crate) struct State {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) computed: Computations,
+    pub(crate) formats: Formats,
     pub(crate) discovery: Discovery,
     pub(crate) openapi: OpenApi,
     pub(crate) health: Health,

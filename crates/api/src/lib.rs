@@ -4,6 +4,7 @@
 //! This crate does no I/O, starts no task and never names a component. Upstream: apimachinery, and the generated
 //! parts of `k8s.io/api`.
 
+pub mod cbor;
 pub mod decode;
 pub mod default;
 pub mod duration;

@@ -19,6 +19,7 @@ pub use decode::decode;
 pub(crate) use encode::Layout;
 use encode::{Backwards, Writer};
 use wire::{Payload, Reader};
+pub use wire::{put_varint, varint_length};
 
 /// First bytes of every body.
 pub const MAGIC: &[u8] = b"k8s\0";

@@ -42,6 +42,15 @@ fn inlined_messages_maps_and_wrapped_values_are_found() {
 }
 
 #[test]
+fn varints_are_as_long_as_they_are_said_to_be() {
+    for value in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, u32::MAX as usize, usize::MAX] {
+        let mut out = Vec::new();
+        put_varint(&mut out, value);
+        assert_eq!(out.len(), varint_length(value), "{value}");
+    }
+}
+
+#[test]
 fn broken_bytes_are_refused() {
     let schema = Scheme::builtin().kind("", "v1", "Pod").expect("pods are served");
     for (bytes, expect) in [

@@ -1,6 +1,22 @@
 //! Tags, varints and lengths.
 
+use bytes::BufMut;
+
 use super::Error;
+
+/// How many bytes a varint takes.
+pub fn varint_length(value: usize) -> usize {
+    (value.checked_ilog2().unwrap_or_default() as usize) / 7 + 1
+}
+
+/// Appends a varint.
+pub fn put_varint(out: &mut impl BufMut, mut value: usize) {
+    while value >= 0x80 {
+        out.put_u8((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
 
 /// A field's content as it lies on the wire.
 #[derive(Clone, Copy, Debug)]

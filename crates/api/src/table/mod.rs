@@ -54,6 +54,8 @@ pub struct Options {
     pub include_object: IncludeObject,
     /// Whether columns are described; off after the first event of a watch.
     pub headers: bool,
+    /// `apiVersion` of the table and of the metadata in it: meta.k8s.io/v1, or v1beta1 which is the same.
+    pub api_version: &'static str,
 }
 
 /// The list's own metadata, which the table takes over.
@@ -156,9 +158,9 @@ impl Columns {
         row.insert(
             "object".to_owned(),
             match options.include_object {
-                IncludeObject::None => Value::Null,
                 IncludeObject::Object => object.clone(),
-                IncludeObject::Metadata => partial_object_metadata(object),
+                IncludeObject::None if !ends_initial_events(object) => Value::Null,
+                IncludeObject::None | IncludeObject::Metadata => partial_object_metadata(object, options.api_version),
             },
         );
         Value::Object(row)
@@ -178,7 +180,7 @@ impl Columns {
         let definitions = if options.headers { self.definitions() } else { Value::Null };
         json!({
             "kind": "Table",
-            "apiVersion": "meta.k8s.io/v1",
+            "apiVersion": options.api_version,
             "metadata": metadata,
             "columnDefinitions": definitions,
             "rows": rows,
@@ -186,12 +188,17 @@ impl Columns {
     }
 }
 
-/// An object's metadata alone, as a PartialObjectMetadata of `meta.k8s.io/v1`.
+/// The bookmark that ends what a watch began with says so in its metadata, which then nobody can do without.
+fn ends_initial_events(object: &Value) -> bool {
+    object["metadata"]["annotations"]["k8s.io/initial-events-end"] == "true"
+}
+
+/// An object's metadata alone, as a PartialObjectMetadata of a version of `meta.k8s.io`.
 ///
 /// Upstream: metav1.PartialObjectMetadata, endpoints/handlers.asPartialObjectMetadata.
-pub fn partial_object_metadata(object: &Value) -> Value {
+pub fn partial_object_metadata(object: &Value, api_version: &str) -> Value {
     let metadata = object.get("metadata").cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+    json!({"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": metadata})
 }
 
 #[cfg(test)]

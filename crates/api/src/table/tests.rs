@@ -18,7 +18,7 @@ fn items(value: &Value) -> &[Value] {
 
 fn options(now: &str) -> Options {
     let now = crate::meta::time::parse(now).expect("a time");
-    Options { now, include_object: IncludeObject::None, headers: true }
+    Options { now, include_object: IncludeObject::None, headers: true, api_version: "meta.k8s.io/v1" }
 }
 
 /// The columns a recorded table was made with.
