@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Revision, Term, Transform};
+use store::{Decoded, Draft, Revision, Transform, Undecodable};
 
 use super::terms;
 
@@ -21,6 +21,13 @@ pub fn encode(object: &Value) -> Bytes {
     let mut out = Vec::with_capacity(1024);
     write_object(&mut out, object, None);
     out.into_boxed_slice().into()
+}
+
+/// An object on its way into the store, with all the store wants to know of it.
+pub fn draft(object: &Value) -> Draft {
+    let stored = encode(object);
+    let ready = Decoded { value: stored.clone(), terms: terms::of_object(object) };
+    Draft { stored, ready: Some(ready) }
 }
 
 /// The served bytes of an object that is not in the store (dry runs); its own resourceVersion is kept.
@@ -85,30 +92,28 @@ pub fn transform() -> Arc<dyn Transform> {
 }
 
 impl Transform for SpliceResourceVersion {
-    fn serve(&self, _key: &str, stored: Bytes, mod_revision: Revision) -> Bytes {
-        if let Some(at) = metadata_start(&stored) {
-            return splice(&stored, at, at, mod_revision);
+    fn decode(&self, key: &str, stored: &Bytes) -> Result<Decoded, Undecodable> {
+        if let Some(at) = metadata_start(stored) {
+            return Ok(Decoded { value: stored.clone(), terms: terms::of(key, stored, at - 1) });
         }
         // Not an object (allocation bitmaps, leases of others), or one written in another order.
-        match serde_json::from_slice::<Value>(&stored) {
+        match serde_json::from_slice::<Value>(stored) {
             Ok(object) if object.get("metadata").is_some_and(Value::is_object) => {
-                let ordered = encode(&object);
-                match metadata_start(&ordered) {
-                    Some(at) => splice(&ordered, at, at, mod_revision),
-                    None => stored,
-                }
+                Ok(Decoded { value: encode(&object), terms: terms::of_object(&object) })
             }
-            _ => stored,
+            _ => Ok(Decoded { value: stored.clone(), terms: Box::default() }),
+        }
+    }
+
+    fn serve(&self, _key: &str, value: Bytes, mod_revision: Revision) -> Bytes {
+        match metadata_start(&value) {
+            Some(at) => splice(&value, at, at, mod_revision),
+            None => value,
         }
     }
 
     fn serve_deleted(&self, _key: &str, served: &Bytes, revision: Revision) -> Bytes {
         at_revision(served, revision)
-    }
-
-    fn terms(&self, key: &str, served: &Bytes) -> Box<[Term]> {
-        // What does not begin like an object of ours has neither labels nor fields.
-        metadata_start(served).map_or_else(Box::default, |at| terms::of(key, served, at - 1))
     }
 }
 
@@ -165,7 +170,12 @@ mod tests {
     use serde_json::json;
 
     fn serve(object: &Value, revision: u64) -> Bytes {
-        SpliceResourceVersion.serve("/registry/x", encode(object), Revision(revision))
+        stored_and_served(encode(object), revision)
+    }
+
+    fn stored_and_served(stored: Bytes, revision: u64) -> Bytes {
+        let decoded = SpliceResourceVersion.decode("/registry/x", &stored).unwrap();
+        SpliceResourceVersion.serve("/registry/x", decoded.value, Revision(revision))
     }
 
     #[test]
@@ -195,13 +205,13 @@ mod tests {
     #[test]
     fn objects_in_another_order_are_reordered_and_foreign_bytes_left_alone() {
         let foreign = Bytes::from_static(br#"{"apiVersion":"a/v1","data":1,"kind":"K","metadata":{"name":"x"}}"#);
-        let served = SpliceResourceVersion.serve("", foreign, Revision(5));
+        let served = stored_and_served(foreign, 5);
         assert_eq!(
             served,
             r#"{"kind":"K","apiVersion":"a/v1","metadata":{"resourceVersion":"5","name":"x"},"data":1}"#
         );
         for bytes in [&b"k8s\0abc"[..], b"", b"[1]", b"{\"kind\":\"x\"}"] {
-            assert_eq!(SpliceResourceVersion.serve("", Bytes::copy_from_slice(bytes), Revision(5)), bytes);
+            assert_eq!(stored_and_served(Bytes::copy_from_slice(bytes), 5), bytes);
         }
     }
 

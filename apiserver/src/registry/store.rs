@@ -15,9 +15,10 @@ pub use delete::Deleted;
 pub(crate) use delete::check_preconditions;
 pub use update::{Change, Mode, Present, Update};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use api::decode::{FieldValidation, Target};
+use api::decode::{Expected, FieldValidation};
 use api::field::ErrorList;
 use api::meta::{self, GroupKind};
 use api::status::Status;
@@ -28,6 +29,7 @@ use store::{Entry, ErrorKind, Revision, Snapshot, Store, Timestamp};
 use super::resource::{Resource, Resources};
 use super::terms;
 use crate::admission::Chain;
+use crate::apiextensions::stored;
 use crate::context::{Objects, RequestContext};
 
 /// Upstream: genericregistry.OptimisticLockErrorMsg.
@@ -114,12 +116,50 @@ impl Engine {
         self.store.consistent().await.map_err(|error| storage_error(resource, "", "get", &error))
     }
 
+    /// An entry's object in the version it is worked on in: the stored one, or that of the request for custom resources.
+    pub async fn read(&self, resource: &Resource, entry: &Entry) -> Result<Value, Status> {
+        match resource.as_custom() {
+            None => decode(entry),
+            Some(custom) => stored::read(custom, entry).await,
+        }
+    }
+
+    /// An entry as it is to be sent.
+    pub async fn served(&self, resource: &Resource, entry: Arc<Entry>) -> Result<Served, Status> {
+        match resource.as_custom() {
+            Some(custom) if !stored::is_as_served(custom, &entry) => stored::read(custom, &entry).await.map(Served::Object),
+            _ => Ok(Served::Entry(entry)),
+        }
+    }
+
+    /// The form of an object that goes into the store.
+    async fn written<'a>(&self, resource: &Resource, object: &'a Value) -> Result<Cow<'a, Value>, Status> {
+        match resource.as_custom() {
+            Some(custom) if !resource.is_storage_version() => stored::write(custom, object.clone()).await.map(Cow::Owned),
+            _ => Ok(Cow::Borrowed(object)),
+        }
+    }
+
+    /// What a write made, as it is to be sent.
+    fn outcome(resource: &Resource, object: Value, entry: Option<Arc<Entry>>) -> Served {
+        match entry {
+            Some(entry) if resource.is_storage_version() || resource.as_custom().is_none() => Served::Entry(entry),
+            entry => {
+                let mut object = object;
+                if let Some(entry) = entry {
+                    meta::set_resource_version(&mut object, &entry.mod_revision.0.to_string());
+                }
+                Served::Object(object)
+            }
+        }
+    }
+
     /// The stored form of an object of the served version.
     pub fn to_storage(resource: &Resource, object: &mut Value) {
         if let Some(conversion) = &resource.conversion {
             (conversion.to_storage)(object);
             set_api_version(object, &resource.storage_api_version);
-            as_written(object, resource.storage_target());
+            as_written(object, resource.storage_target().map(Expected::Typed));
         }
     }
 
@@ -149,7 +189,7 @@ impl Engine {
 }
 
 /// Brings a converted object into the form its version is written in: order, zero values, nothing empty.
-fn as_written(object: &mut Value, target: Option<Target<'_>>) {
+fn as_written(object: &mut Value, target: Option<Expected<'_>>) {
     if let Some(target) = target
         && let Ok(decoded) = api::decode::normalize(object, target, FieldValidation::Ignore)
     {
@@ -192,7 +232,12 @@ pub fn storage_error(resource: &Resource, name: &str, operation: &str, error: &s
             tracing::warn!(%error, operation, resource = %group_resource, "the store does not answer");
             Status::server_timeout(&group_resource, operation, 2)
         }
-        ErrorKind::Invalid | ErrorKind::Corrupt | ErrorKind::Locked | ErrorKind::NoSpace | ErrorKind::SyncFailed => {
+        ErrorKind::Invalid
+        | ErrorKind::Corrupt
+        | ErrorKind::Diverged
+        | ErrorKind::Locked
+        | ErrorKind::NoSpace
+        | ErrorKind::SyncFailed => {
             tracing::error!(%error, operation, resource = %group_resource, "the store refuses");
             Status::internal_error(error)
         }

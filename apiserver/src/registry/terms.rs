@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use api::selector::{field, label};
 use serde::Deserialize;
+use serde_json::Value;
 use store::Term;
 
 use super::resource::Resource;
@@ -26,6 +27,14 @@ fn field_term(name: &str, value: &str) -> Term {
 /// What the pods of a node are found by.
 pub(super) fn bound_to(node: &str) -> Term {
     field_term(NODE_NAME, node)
+}
+
+/// The terms of an object.
+pub(super) fn of_object(object: &Value) -> Box<[Term]> {
+    let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    let labels = labels.filter_map(|(name, value)| Some(label_term(name, value.as_str()?)));
+    let node = if object["kind"] == "Pod" { object["spec"]["nodeName"].as_str() } else { None };
+    labels.chain(node.map(|node| field_term(NODE_NAME, node))).collect()
 }
 
 /// The terms of the object under `key`, whose metadata begin at `metadata` in its bytes.

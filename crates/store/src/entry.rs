@@ -91,6 +91,19 @@ fn find<T: Any + Send + Sync>(mut cell: &OnceLock<Box<Slot>>) -> Option<Arc<T>> 
     None
 }
 
+/// What is stored under a key and cannot be read: in no list and no watch, so that nobody takes it for deleted.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// The full key.
+    pub key: Arc<str>,
+    /// The revision of this value.
+    pub mod_revision: Revision,
+    /// What is wrong with it.
+    pub reason: String,
+    /// The last value that could be read, if this store has seen one: what its watchers know.
+    pub(crate) last: Option<Arc<Entry>>,
+}
+
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")

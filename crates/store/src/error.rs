@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Compacted,
     /// The revision asked for has not happened yet. [`Error::revision`] is the newest one.
     FutureRevision,
-    /// The transaction can never succeed: a key twice, or an empty key. Nothing was changed.
+    /// The transaction can never succeed: a key twice, an empty key, more than the log takes. Nothing was changed.
     Invalid,
     /// The log cannot be used, or is closed. For a commit: the outcome is unknown.
     Unreachable,
@@ -28,6 +28,8 @@ pub enum ErrorKind {
     SyncFailed,
     /// What is on disk is damaged. Nothing is served from it.
     Corrupt,
+    /// The log is not the one the view was made from: another cluster, or one put back to an earlier state. Nothing is served from it.
+    Diverged,
     /// Another process has the data directory.
     Locked,
     /// The disk is full: the write was refused. Later writes work once there is space.
@@ -52,6 +54,16 @@ pub struct Error {
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Error {
         Error { kind, key: None, revision: Revision::ZERO, current: None, source: None }
+    }
+
+    /// A compare found the key written at another revision than `wanted`; revision 0 is an absent key.
+    pub(crate) fn compare_failed(key: &Arc<str>, found: Revision, wanted: Revision) -> Error {
+        let kind = match (found, wanted) {
+            (Revision::ZERO, _) => ErrorKind::KeyNotFound,
+            (_, Revision::ZERO) => ErrorKind::KeyExists,
+            _ => ErrorKind::Conflict,
+        };
+        Error::new(kind).on(key.clone()).at(found)
     }
 
     pub(crate) fn on(mut self, key: impl Into<Arc<str>>) -> Error {
@@ -86,7 +98,7 @@ impl fmt::Display for Error {
                 write!(f, "revision has been compacted; the oldest available is {}", self.revision)?
             }
             ErrorKind::FutureRevision => write!(f, "revision is in the future; the newest is {}", self.revision)?,
-            ErrorKind::Invalid => write!(f, "transaction is invalid at key {key:?}: a key is empty or given twice")?,
+            ErrorKind::Invalid => write!(f, "the transaction is invalid at {key:?}")?,
             ErrorKind::Unreachable => match &self.key {
                 Some(place) => write!(f, "the store at {place} cannot be used")?,
                 None => f.write_str("the store is closed")?,
@@ -99,6 +111,10 @@ impl fmt::Display for Error {
             ErrorKind::Corrupt => write!(
                 f,
                 "the store file {key} is damaged and was left untouched; bring a backup back with `krab store restore`"
+            )?,
+            ErrorKind::Diverged => write!(
+                f,
+                "the etcd at {key} is not what this server began with, and is refused; restart krab and what watches it once this is wanted"
             )?,
             ErrorKind::Locked => write!(
                 f,

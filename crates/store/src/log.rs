@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use crate::{Committed, Error, Revision, Timestamp, Txn};
 
-/// What orders commits and makes them durable: the embedded store now, etcd later.
+/// What orders commits and makes them durable: the embedded store or etcd.
 ///
 /// A log is made with the [`Feed`](crate::Feed) of a view, the only thing that may change it, and pushes every committed change into it, in
 /// revision order, whoever made it. What it promises:
@@ -26,9 +26,15 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// Gives up history before `revision`: after it the oldest snapshot is at `revision`, and watches start after it.
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Tells the time: keys that expire at `now` or before are deleted, each at a revision of its own, and history grows old.
+    /// Tells the time: history grows old, and keys that expire at `now` or before are deleted, each at a revision of its own; by a log with
+    /// a clock of its own, when that says so.
     /// A time earlier than the last one is taken as the last one.
     fn tick(&self, now: Timestamp) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// True if other programs read and write what is in it, so that values must be in the form all of them know.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Finishes what was begun, gives back files and locks. Every later call answers `Unreachable`.
     fn close(&self) -> BoxFuture<'_, Result<(), Error>>;

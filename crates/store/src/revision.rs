@@ -10,8 +10,11 @@ use std::fmt;
 pub struct Revision(pub u64);
 
 impl Revision {
-    /// Before the first commit.
+    /// Before everything: no store is ever at it.
     pub const ZERO: Revision = Revision(0);
+
+    /// That of a store nothing was ever written to, as etcd's: to clients, 0 means any.
+    pub const FIRST: Revision = Revision(1);
 
     /// The revision after this one.
     pub fn next(self) -> Revision {

@@ -14,7 +14,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Joins a view and the log that was given its feed. Backends call this; others call e.g. [`crate::embedded::open`].
+    /// Joins a view and the log that was given its feed. Backends call this; others call [`crate::embedded::open`] or [`crate::etcd::open`].
     pub fn new(view: Arc<View>, log: Arc<dyn Log>) -> Store {
         Store { view, log }
     }
@@ -73,6 +73,11 @@ impl Store {
     /// Tells the store the time: expires keys, and lets history grow old. Call it about once a second.
     pub async fn tick(&self, now: Timestamp) -> Result<(), Error> {
         self.log.tick(now).await
+    }
+
+    /// True if other programs read and write the same log: values must be in the form all of them know.
+    pub fn is_shared(&self) -> bool {
+        self.log.is_shared()
     }
 
     /// Finishes what was begun and gives back files and locks. Later commits and idle watches answer `Unreachable`; reads still work.

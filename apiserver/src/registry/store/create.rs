@@ -33,6 +33,7 @@ impl Engine {
         if ownership == Ownership::Tracked {
             managed_fields::track(&self.resources, resource, ctx, None, &mut object);
         }
+        resource.strategy.may_create(ctx)?;
         let options = options.to_value();
         self.admission.admit(creation(ctx, resource, &options), &mut object).await?;
         Engine::apply_defaults(resource, &mut object);
@@ -91,6 +92,9 @@ impl Engine {
         }
         strategy.prepare_for_create(ctx, object);
         let mut errors = metadata::validate(object, resource.info.namespaced, strategy.name_rule());
+        if resource.as_custom().is_none() {
+            errors.extend(metadata::validate_finalizer_names(object));
+        }
         errors.extend(strategy.validate(ctx, object));
         let errors = metadata::without_repeats(errors);
         if !errors.is_empty() {
@@ -120,17 +124,16 @@ impl Engine {
                 }
                 return Ok(Served::Object(object));
             }
-            let mut txn = Txn::create(key.as_str(), encode::encode(&object), Engine::expires(resource, ctx));
+            let draft = encode::draft(self.written(resource, &object).await?.as_ref());
+            let mut txn = Txn::create(key.as_str(), draft, Engine::expires(resource, ctx));
             txn.compare.extend(extra.compare);
             txn.operations.extend(extra.operations);
             match self.store.commit(txn).await {
                 Ok(committed) => {
-                    return committed
-                        .entries
-                        .into_iter()
-                        .next()
-                        .map(Served::Entry)
-                        .ok_or_else(|| Status::internal_error(&"the store answered a write without an entry"));
+                    let entry = committed.entries.into_iter().next();
+                    let entry =
+                        entry.ok_or_else(|| Status::internal_error(&"the store answered a write without an entry"))?;
+                    return Ok(Engine::outcome(resource, object, Some(entry)));
                 }
                 // Somebody else took what was to be allocated: choose again.
                 Err(error) if error.is_compare_failed() && error.key.as_deref() != Some(key.as_str()) => {}

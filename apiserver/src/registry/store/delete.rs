@@ -83,7 +83,7 @@ impl Engine {
         options: &DeleteOptions,
         entry: &Arc<Entry>,
     ) -> Result<Option<Deleted>, Status> {
-        let old = decode(entry)?;
+        let old = self.read(resource, entry).await?;
         check_preconditions(resource, &old, options)?;
         resource.strategy.validate_delete(ctx, &old)?;
         if options.orphan_dependents.is_none() && options.propagation.is_none() {
@@ -106,7 +106,7 @@ impl Engine {
                 return Ok(marked.map(|served| Deleted { served, gone: false }));
             }
             Plan::Mark(_) | Plan::Pending => {
-                return Ok(Some(Deleted { served: Served::Entry(entry.clone()), gone: false }));
+                return Ok(Some(Deleted { served: self.served(resource, entry.clone()).await?, gone: false }));
             }
             Plan::Remove => self.remove(resource, ctx, entry, &old).await?,
             Plan::MarkAndRemove(new) => match self.mark(resource, ctx, entry, &new).await? {
@@ -130,7 +130,8 @@ impl Engine {
         entry: &Arc<Entry>,
         marked: &Value,
     ) -> Result<Option<Served>, Status> {
-        let txn = Txn::update(entry.key.clone(), encode::encode(marked), entry.mod_revision, entry.expires);
+        let draft = encode::draft(self.written(resource, marked).await?.as_ref());
+        let txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, entry.expires);
         self.commit_deletion(resource, ctx, txn, marked).await
     }
 
@@ -161,8 +162,7 @@ impl Engine {
         }
         match self.store.commit(txn).await {
             Ok(committed) => {
-                let entry = committed.entries.into_iter().next();
-                Ok(Some(entry.map_or_else(|| Served::Object(planned.clone()), Served::Entry)))
+                Ok(Some(Engine::outcome(resource, planned.clone(), committed.entries.into_iter().next())))
             }
             Err(error) if error.is_compare_failed() => Ok(None),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "delete", &error)),

@@ -123,7 +123,7 @@ impl Engine {
         entry: &Arc<Entry>,
     ) -> Result<Step, Status> {
         let resource = update.resource;
-        let old = decode(entry)?;
+        let old = self.read(resource, entry).await?;
         let mut new = (update.change)(ctx, Present { resource, stored: Some(&old) })?;
         check_versions(resource, ctx, &mut new, &old, update.options)?;
         metadata::ensure_namespace(&mut new, meta::namespace(&old))?;
@@ -138,26 +138,35 @@ impl Engine {
         if removed {
             return self.remove_on_update(ctx, resource, entry, new).await;
         }
-        if managed_fields::is_unchanged(&mut new, &old) {
-            return Ok(Step::Done(Written { served: Served::Entry(entry.clone()), created: false }));
+        if managed_fields::is_unchanged(&mut new, &old) && self.is_stored_as(resource, entry, &old).await? {
+            return Ok(Step::Done(Written { served: self.served(resource, entry.clone()).await?, created: false }));
         }
         let extra = resource.strategy.allocate_on_update(ctx, &mut new, &old)?;
         if ctx.dry_run {
             return Ok(Step::Done(Written { served: Served::Object(new), created: false }));
         }
         let expires = Engine::expires(resource, ctx);
-        let mut txn = Txn::update(entry.key.clone(), encode::encode(&new), entry.mod_revision, expires);
+        let draft = encode::draft(self.written(resource, &new).await?.as_ref());
+        let mut txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, expires);
         txn.compare.extend(extra.compare);
         txn.operations.extend(extra.operations);
         match self.store.commit(txn).await {
             Ok(committed) => {
-                let entry = committed.entries.into_iter().next();
-                let served = entry.map_or(Served::Object(new), Served::Entry);
+                let served = Engine::outcome(resource, new, committed.entries.into_iter().next());
                 Ok(Step::Done(Written { served, created: false }))
             }
             Err(error) if error.is_compare_failed() => Ok(Step::Retry),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "update", &error)),
         }
+    }
+
+    /// Would the object be stored as it is? Custom resources of before a change of their definition would not: a write that
+    /// changes nothing brings them to the storage version and its defaults.
+    async fn is_stored_as(&self, resource: &Resource, entry: &Entry, object: &Value) -> Result<bool, Status> {
+        if resource.as_custom().is_none() {
+            return Ok(true);
+        }
+        Ok(*self.written(resource, object).await?.as_ref() == decode(entry)?)
     }
 
     /// Admission, defaults, strategy and validation around one another in upstream's order.

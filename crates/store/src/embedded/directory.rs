@@ -103,7 +103,7 @@ fn create(dir: &Path) -> Result<(), CreateError> {
     let new = dir.join(NEW_FILE);
     empty_file(&new)?;
     let mut disk = Disk::open(Box::new(StoreFile::new(new.clone()))).map_err(CreateError::Store)?;
-    let head = Head { compacted: Revision::ZERO, revision: Revision::ZERO };
+    let head = Head { compacted: Revision::FIRST, revision: Revision::FIRST };
     disk.write(&Step { head: Some(head), ..Step::default() }).map_err(CreateError::Store)?;
     drop(disk);
     fs::rename(&new, dir.join(FILE))?;

@@ -1,5 +1,8 @@
 //! Fills the feed with what is on disk.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::disk::Disk;
 use super::plan::meta;
 use super::record::{Damage, Head, Meta, Place, Record};
@@ -12,7 +15,7 @@ const SHOW_STEP: usize = 1024;
 ///
 /// Records up to the compacted revision give the first state, later ones are history, shown as if they had just been committed.
 pub(super) fn load(disk: &Disk, feed: &mut Feed) -> Result<Vec<Place>, Error> {
-    let none = Head { compacted: Revision::ZERO, revision: Revision::ZERO };
+    let none = Head { compacted: Revision::FIRST, revision: Revision::FIRST };
     let head = disk.head()?.unwrap_or(none);
     let mut begun = false;
     let mut garbage = Vec::new();
@@ -61,7 +64,7 @@ fn seed(record: Record, feed: &mut Feed, garbage: &mut Vec<Place>) {
     let before = match value {
         Some(value) => feed.seed(Loaded {
             key,
-            value,
+            value: value.into(),
             create_revision: of.create_revision,
             mod_revision: of.place.revision,
             index: of.place.index,
@@ -78,7 +81,7 @@ fn seed(record: Record, feed: &mut Feed, garbage: &mut Vec<Place>) {
 struct History {
     changes: Vec<Change>,
     /// What the record of each change says of it and of the one it supersedes.
-    facts: Vec<(Meta, Place)>,
+    facts: Vec<(Arc<str>, Meta, Place)>,
 }
 
 impl History {
@@ -88,21 +91,26 @@ impl History {
             self.show(feed, garbage)?;
         }
         let Record { meta, superseded, expires, key, value } = record;
+        self.facts.push((key.clone(), meta, superseded));
         let operation = match value {
-            Some(value) => Operation::Put { key, value, expires },
+            Some(value) => Operation::Put { key, value: value.into(), expires },
             None => Operation::Delete { key },
         };
         self.changes.push(Change { revision, operation });
-        self.facts.push((meta, superseded));
         Ok(())
     }
 
     fn show(&mut self, feed: &mut Feed, garbage: &mut Vec<Place>) -> Result<(), Damage> {
         let published = feed.apply(std::mem::take(&mut self.changes));
         garbage.extend(published.trimmed.iter().flat_map(|event| superseded(event)));
+        let unreadable: HashSet<_> = feed.snapshot().unreadable("").map(|object| object.key.clone()).collect();
         let mut events = published.events.iter();
-        for (said, superseded) in self.facts.drain(..) {
-            let shown = events.next().map(|event| {
+        for (key, said, superseded) in self.facts.drain(..) {
+            // What could not be read made no event, and what came before it is not known.
+            if unreadable.contains(&key) {
+                continue;
+            }
+            let shown = events.by_ref().find(|event| !unreadable.contains(&event.entry.key)).map(|event| {
                 let before = event.prev.as_ref().map_or(Place::ZERO, |prev| meta(prev).place);
                 (meta(&event.entry), before)
             });

@@ -1,7 +1,7 @@
 //! The embedded log: one writer thread, group commit, one durable file.
 //!
 //! - `writer`: the thread; `plan`: what a group of transactions does, pure; `disk`: the file (redb), one table of records;
-//!   `record`: their form; `waker`: wakes many watches beside the writer; `load`: from the file to the view; `directory`: lock and file of a data directory;
+//!   `record`: their form; `load`: from the file to the view; `directory`: lock and file of a data directory;
 //!   `backup`: copies, and putting them back.
 //!
 //! Everything is read from the view; the file is read once, when the store is opened. Upstream counterpart: etcd's `mvcc` and `wal`.
@@ -12,7 +12,6 @@ mod disk;
 mod load;
 mod plan;
 mod record;
-mod waker;
 mod writer;
 
 #[cfg(test)]

@@ -2,14 +2,11 @@
 //!
 //! Each transaction sees the effect of those before it in the group, through an overlay on the newest published state, so no disk is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::record::{Draft, Meta, Place};
 use crate::{Change, Compare, Entry, Error, ErrorKind, Operation, Revision, Snapshot, Txn};
-
-/// The longest key taken. Upstream's are a few hundred bytes at most.
-const KEY_MAX: usize = 64 << 10;
 
 /// What the group does, in order.
 #[derive(Debug)]
@@ -56,22 +53,11 @@ impl Plan {
     }
 
     fn check(&self, txn: &Txn) -> Result<(), Error> {
-        let mut seen = HashSet::with_capacity(txn.operations.len());
-        for operation in &txn.operations {
-            let key = operation.key();
-            if key.is_empty() || key.len() > KEY_MAX || !seen.insert(key) {
-                return Err(Error::new(ErrorKind::Invalid).on(key.clone()));
-            }
-        }
+        txn.check()?;
         for Compare::ModRevision { key, revision } in &txn.compare {
             let found = self.find(key).map_or(Revision::ZERO, |meta| meta.place.revision);
             if found != *revision {
-                let kind = match (found, *revision) {
-                    (Revision::ZERO, _) => ErrorKind::KeyNotFound,
-                    (_, Revision::ZERO) => ErrorKind::KeyExists,
-                    _ => ErrorKind::Conflict,
-                };
-                return Err(Error::new(kind).on(key.clone()).at(found));
+                return Err(Error::compare_failed(key, found, *revision));
             }
         }
         for operation in &txn.operations {
@@ -96,7 +82,7 @@ impl Plan {
         let create_revision = before.map_or(place.revision, |meta| meta.create_revision);
         let version = before.map_or(0, |meta| meta.version);
         let (value, expires, version) = match &operation {
-            Operation::Put { value, expires, .. } => (Some(&value[..]), *expires, version + 1),
+            Operation::Put { value, expires, .. } => (Some(&value.stored[..]), *expires, version + 1),
             Operation::Delete { .. } => (None, None, version),
         };
         let meta = Meta { place, create_revision, version };

@@ -8,7 +8,7 @@ mod platter;
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{Backend, contract, contract_of_durable, model};
+use crate::testing::{Backend, claims, contract, contract_of_durable, contract_of_ticks, model};
 use platter::Platter;
 
 /// A store in a directory that goes away with the test.
@@ -42,20 +42,26 @@ impl Backend for Platter {
 mod on_disk {
     use super::*;
     contract!(directory());
+    contract_of_ticks!(directory());
     contract_of_durable!(directory());
+    mod both {
+        use super::*;
+        claims! { directory(); restart: expiry_survives_a_restart; }
+    }
 }
 
 mod in_memory {
     use super::*;
     contract!(Memory);
+    contract_of_ticks!(Memory);
 }
 
 #[test]
 fn memory_store_behaves_like_the_model() {
-    model::behaves_like_the_model(150, false, || Memory);
+    model::behaves_like_the_model(150, model::Kind { durable: false, ticks: true }, || Memory);
 }
 
 #[test]
 fn durable_store_behaves_like_the_model() {
-    model::behaves_like_the_model(150, true, Platter::new);
+    model::behaves_like_the_model(150, model::Kind { durable: true, ticks: true }, Platter::new);
 }

@@ -17,7 +17,7 @@ use super::disk::{Disk, Step};
 use super::load;
 use super::plan::{Accepted, Plan};
 use super::record::{Head, Place};
-use super::waker::Waker;
+use crate::waker::Waker;
 use crate::{Committed, Error, Event, EventKind, Feed, Operation, Revision, Timestamp, Txn};
 
 /// The most commits in one durable transaction, and the bytes after which no more are taken.
@@ -58,7 +58,10 @@ impl Writer {
     pub(super) fn open(mut feed: Feed, disk: Option<(Disk, Option<Lock>)>) -> Result<Writer, Error> {
         let garbage = match &disk {
             Some((disk, _)) => load::load(disk, &mut feed)?,
-            None => Vec::new(),
+            None => {
+                feed.begin(Revision::FIRST);
+                Vec::new()
+            }
         };
         let expiring = expiring(&feed);
         Ok(Writer { feed, disk, expiring, garbage, waker: Waker::default() })
@@ -248,7 +251,7 @@ fn expiring(feed: &Feed) -> BTreeSet<(Timestamp, Arc<str>)> {
 
 fn size(txn: &Txn) -> usize {
     let of = |operation: &Operation| match operation {
-        Operation::Put { key, value, .. } => key.len() + value.len(),
+        Operation::Put { key, value, .. } => key.len() + value.stored.len(),
         Operation::Delete { key } => key.len(),
     };
     txn.operations.iter().map(of).sum()

@@ -52,15 +52,24 @@ struct Watching {
     seen: u64,
 }
 
+/// What a backend can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    /// It keeps what it is given.
+    pub(crate) durable: bool,
+    /// Its keys expire by the time the ticks tell.
+    pub(crate) ticks: bool,
+}
+
 /// Runs the store of a fresh backend beside the model, many times.
-pub(crate) fn behaves_like_the_model<B: Backend>(cases: u32, durable: bool, backend: impl Fn() -> B) {
+pub(crate) fn behaves_like_the_model<B: Backend>(cases: u32, kind: Kind, backend: impl Fn() -> B) {
     let cases = std::env::var("PROPTEST_CASES").map_or(cases, |cases| cases.parse().unwrap());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let events = prop_oneof![Just(1 << 30), 1..60usize];
     let run = runner.run(&(events, vec(step(), 1..120)), |(events, steps)| {
-        runtime.block_on(run(&backend(), Window { events, ..WIDE }, durable, steps));
+        runtime.block_on(run(&backend(), Window { events, ..WIDE }, kind, steps));
         Ok(())
     });
     match run {
@@ -85,30 +94,33 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-async fn run(backend: &impl Backend, window: Window, durable: bool, steps: Vec<Step>) {
+async fn run(backend: &impl Backend, window: Window, kind: Kind, steps: Vec<Step>) {
     let mut store = backend.open(window).unwrap();
     let mut model = Model { states: vec![Objects::new()], ..Model::default() };
     let mut watches: Vec<Watching> = Vec::new();
     for step in steps {
         match step {
-            Step::Commit { compares, operations } => commit(&store, &mut model, compares, operations).await,
+            Step::Commit { compares, mut operations } => {
+                operations.iter_mut().filter(|_| !kind.ticks).for_each(|(.., expires)| *expires = u8::MAX);
+                commit(&store, &mut model, compares, operations).await;
+            }
             Step::Compact(at) => {
                 let revision = pick(at, model.states.len());
-                store.compact(Revision(revision)).await.unwrap();
-                assert!(store.compacted().0 >= revision);
+                store.compact(after(revision)).await.unwrap();
+                assert!(commits(store.compacted()) >= revision);
             }
             Step::SnapshotAt(at) => {
                 let revision = pick(at, model.states.len() + 1);
-                match store.snapshot_at(Revision(revision)) {
+                match store.snapshot_at(after(revision)) {
                     Ok(snapshot) => assert_eq!(objects(&snapshot), model.states[usize::try_from(revision).unwrap()]),
                     Err(error) => assert_eq!(error.kind, model.refusal(&store, revision)),
                 }
             }
             Step::Watch(prefix, at) => {
-                let (prefix, after) = (PREFIXES[prefix], pick(at, model.states.len() + 1));
-                match store.watch(prefix, Revision(after)) {
-                    Ok(watch) => watches.push(Watching { watch, prefix, seen: after }),
-                    Err(error) => assert_eq!(error.kind, model.refusal(&store, after)),
+                let (prefix, seen) = (PREFIXES[prefix], pick(at, model.states.len() + 1));
+                match store.watch(prefix, after(seen)) {
+                    Ok(watch) => watches.push(Watching { watch, prefix, seen }),
+                    Err(error) => assert_eq!(error.kind, model.refusal(&store, seen)),
                 }
             }
             Step::Read(which) if !watches.is_empty() => {
@@ -122,11 +134,11 @@ async fn run(backend: &impl Backend, window: Window, durable: bool, steps: Vec<S
                 store.tick(Timestamp(model.now + u64::from(seconds))).await.unwrap();
                 model.tick(u64::from(seconds));
             }
-            Step::Reopen if durable => {
+            Step::Reopen if kind.durable => {
                 store.close().await.unwrap();
                 store = backend.open(window).unwrap();
                 // Clients come back with the last revision they have seen.
-                watches.retain_mut(|watching| match store.watch(watching.prefix, Revision(watching.seen)) {
+                watches.retain_mut(|watching| match store.watch(watching.prefix, after(watching.seen)) {
                     Ok(watch) => {
                         watching.watch = watch;
                         true
@@ -139,7 +151,7 @@ async fn run(backend: &impl Backend, window: Window, durable: bool, steps: Vec<S
             }
             Step::Reopen => {}
         }
-        assert_eq!(store.revision().0, model.revision());
+        assert_eq!(commits(store.revision()), model.revision());
         assert_eq!(&objects(&store.snapshot()), model.newest());
     }
     for mut watching in watches {
@@ -157,8 +169,9 @@ async fn commit(
     let compare = compares.into_iter().map(|(key, how)| {
         let found = model.newest().get(KEYS[key]).map_or(0, |object| object.modified);
         // Mostly right, else commits would hardly ever succeed.
-        let revision = if how < 200 { found } else { u64::from(how) % (model.revision() + 1) };
-        Compare::ModRevision { key: KEYS[key].into(), revision: Revision(revision) }
+        let commit = if how < 200 { found } else { u64::from(how) % (model.revision() + 1) };
+        let revision = if commit == 0 { Revision::ZERO } else { after(commit) };
+        Compare::ModRevision { key: KEYS[key].into(), revision }
     });
     let compare: Vec<_> = compare.collect();
     let operations = operations.into_iter().map(|(key, value, expires)| match value {
@@ -172,7 +185,7 @@ async fn commit(
     let txn = Txn { compare, operations: operations.collect() };
     match (store.commit(txn.clone()).await, model.commit(&txn)) {
         (Ok(committed), Ok(revision)) => {
-            assert_eq!(committed.revision.0, revision);
+            assert_eq!(commits(committed.revision), revision);
             assert_eq!(committed.entries.len(), txn.operations.len());
         }
         (Err(error), Err(kind)) => {
@@ -180,7 +193,7 @@ async fn commit(
             if kind != ErrorKind::Invalid {
                 let key = error.key.unwrap();
                 let current = model.newest().get(&*key).map(|object| object.modified);
-                assert_eq!(error.current.map(|entry| entry.mod_revision.0), current);
+                assert_eq!(error.current.map(|entry| commits(entry.mod_revision)), current);
             }
         }
         (store, model) => panic!("{txn:?}: store {store:?}, model {model:?}"),
@@ -199,7 +212,7 @@ fn read(store: &Store, model: &Model, watching: &mut Watching) -> bool {
             }
             Err(error) => {
                 assert_eq!(error.kind, ErrorKind::Compacted);
-                assert!(watching.seen < store.compacted().0);
+                assert!(watching.seen < commits(store.compacted()));
                 return false;
             }
         }
@@ -229,7 +242,7 @@ impl Model {
         if revision > self.revision() {
             return ErrorKind::FutureRevision;
         }
-        assert!(revision < store.compacted().0, "refused though within the window");
+        assert!(revision < commits(store.compacted()), "refused though within the window");
         ErrorKind::Compacted
     }
 
@@ -240,7 +253,8 @@ impl Model {
             }
         }
         for Compare::ModRevision { key, revision } in &txn.compare {
-            match (self.newest().get(&**key).map_or(0, |object| object.modified), revision.0) {
+            let wanted = revision.0.saturating_sub(Revision::FIRST.0);
+            match (self.newest().get(&**key).map_or(0, |object| object.modified), wanted) {
                 (found, wanted) if found == wanted => {}
                 (0, _) => return Err(ErrorKind::KeyNotFound),
                 (_, 0) => return Err(ErrorKind::KeyExists),
@@ -256,7 +270,7 @@ impl Model {
                 Operation::Put { value, expires, .. } => {
                     let before = next.get(key);
                     let object = Object {
-                        value: text(value),
+                        value: text(&value.stored),
                         create: before.map_or(revision, |before| before.create),
                         modified: revision,
                         version: before.map_or(1, |before| before.version + 1),
@@ -294,8 +308,8 @@ fn objects(snapshot: &Snapshot) -> Objects {
     let of = |entry: &Arc<crate::Entry>| {
         let object = Object {
             value: text(&entry.value),
-            create: entry.create_revision.0,
-            modified: entry.mod_revision.0,
+            create: commits(entry.create_revision),
+            modified: commits(entry.mod_revision),
             version: entry.version,
             expires: entry.expires.map(|at| at.0),
         };

@@ -49,7 +49,7 @@ pub(crate) async fn snapshot_does_not_change(backend: &impl Backend) {
     put(&store, "/r/a", "2").await;
     delete(&store, "/r/b").await;
     assert_eq!(show(&snapshot, ""), ["/r/a=1@1", "/r/b=1@2"]);
-    assert_eq!(snapshot.revision(), Revision(2));
+    assert_eq!(snapshot.revision(), after(2));
 }
 
 /// Writes for a while; returns what was there at each revision.
@@ -71,9 +71,9 @@ pub(crate) async fn every_revision_of_the_window_can_be_read(backend: &impl Back
     let store = open(backend);
     let states = churn(&store, 700).await;
     for (revision, state) in states.iter().enumerate().rev().step_by(9).chain([(0, &Vec::new())]) {
-        let snapshot = store.snapshot_at(Revision(revision as u64)).unwrap();
+        let snapshot = store.snapshot_at(after(revision as u64)).unwrap();
         assert_eq!(&show(&snapshot, ""), state);
-        assert_eq!(snapshot.revision(), Revision(revision as u64));
+        assert_eq!(snapshot.revision(), after(revision as u64));
     }
 }
 
@@ -97,14 +97,14 @@ pub(crate) async fn consistent_read_shows_acknowledged_commits(backend: &impl Ba
 
 pub(crate) async fn waiting_for_a_revision_ends_when_it_comes(backend: &impl Backend) {
     let store = open(backend);
-    let waiting = store.snapshot_at_least(Revision(3));
+    let waiting = store.snapshot_at_least(after(3));
     let writing = async {
         for _ in 0..4 {
             put(&store, "/r/a", "1").await;
         }
     };
     let (snapshot, ()) = soon(async { tokio::join!(waiting, writing) }).await;
-    assert!(snapshot.unwrap().revision() >= Revision(3));
+    assert!(snapshot.unwrap().revision() >= after(3));
 }
 
 pub(crate) async fn slot_is_made_once_and_shared(backend: &impl Backend) {

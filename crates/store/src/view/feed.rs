@@ -4,15 +4,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::buckets::Bucket;
 use super::snapshot::Snapshot;
 use super::{State, View, Window, lock};
-use crate::{Entry, Error, ErrorKind, Event, EventKind, Operation, Revision, Timestamp, Transform};
-
-/// How many revisions lie between two older maps kept for `snapshot_at`. Few in tests, so that short runs meet some.
-const CHECKPOINT_EVERY: u64 = if cfg!(test) { 16 } else { 2048 };
+use crate::{
+    Draft, Entry, Error, ErrorKind, Event, EventKind, Operation, Revision, Timestamp, Transform, Undecodable,
+    Unreadable,
+};
 
 /// How much older a tick may make history, in milliseconds. If the clock says that more has passed, it has jumped, or nobody ticked:
 /// in neither case had the watches that time to follow.
@@ -35,8 +33,8 @@ pub struct Change {
 pub struct Loaded {
     /// The full key.
     pub key: Arc<str>,
-    /// The stored form of the value.
-    pub value: Bytes,
+    /// The value.
+    pub value: Draft,
     /// When it was created.
     pub create_revision: Revision,
     /// When it was last written.
@@ -70,7 +68,7 @@ pub struct Feed {
 #[must_use = "watches sleep until it is dropped"]
 #[derive(Debug, Default)]
 pub struct Published {
-    /// One for each change, in order.
+    /// One for each change, in order; none for what cannot be read.
     pub events: Vec<Arc<Event>>,
     /// Events that have left the window.
     pub trimmed: Vec<Arc<Event>>,
@@ -105,7 +103,10 @@ impl Feed {
 
     /// Puts an object into a fresh view, before [`Feed::begin`]. Returns the one of the same key it takes the place of.
     pub fn seed(&mut self, object: Loaded) -> Option<Arc<Entry>> {
-        let mut entry = self.served(object.key, object.value, object.mod_revision, object.index);
+        let mut entry = match self.served(&object.key, object.value, object.mod_revision, object.index) {
+            Ok(entry) => entry,
+            Err(reason) => return self.set_aside(object.key, object.mod_revision, &reason),
+        };
         entry.create_revision = object.create_revision;
         entry.version = object.version;
         entry.expires = object.expires;
@@ -159,9 +160,8 @@ impl Feed {
                 events.push(event);
             }
         }
-        if self.state.checkpoints.last().map_or(self.state.compacted, Snapshot::revision).0 + CHECKPOINT_EVERY
-            <= self.state.revision.0
-        {
+        let last = self.state.checkpoints.last().map_or(self.state.compacted, Snapshot::revision);
+        if last.0.saturating_add(self.window.checkpoint_every) <= self.state.revision.0 {
             self.state.checkpoints.push_back(self.snapshot());
         }
         let trimmed = self.trim();
@@ -171,11 +171,17 @@ impl Feed {
     fn change(&mut self, revision: Revision, operation: Operation, index: u32) -> Option<Arc<Event>> {
         let event = match operation {
             Operation::Put { key, value, expires } => {
-                let prev = self.state.map.get(&key).cloned();
-                let key = prev.as_ref().map_or(key, |prev| prev.key.clone());
-                let mut entry = self.served(key, value, revision, index);
+                let mut entry = match self.served(&key, value, revision, index) {
+                    Ok(entry) => entry,
+                    Err(reason) => {
+                        self.set_aside(key, revision, &reason);
+                        return None;
+                    }
+                };
                 entry.expires = expires;
+                let prev = self.state.map.get(&key).cloned().or_else(|| self.state.map.take_back(&key));
                 if let Some(prev) = &prev {
+                    entry.key = prev.key.clone();
                     entry.create_revision = prev.create_revision;
                     entry.version = prev.version + 1;
                 }
@@ -184,7 +190,7 @@ impl Feed {
                 Event { kind: EventKind::Put, revision, entry, prev }
             }
             Operation::Delete { key } => {
-                let prev = self.state.map.remove(&key)?;
+                let prev = self.state.map.remove(&key).or_else(|| self.state.map.take_back(&key))?;
                 let value = self.transform.serve_deleted(&prev.key, &prev.value, revision);
                 let mut entry = Entry::new(prev.key.clone(), value, revision, index);
                 entry.create_revision = prev.create_revision;
@@ -196,13 +202,25 @@ impl Feed {
         Some(Arc::new(event))
     }
 
-    /// The entry of a stored value.
-    fn served(&self, key: Arc<str>, stored: Bytes, revision: Revision, index: u32) -> Entry {
-        let value = self.transform.serve(&key, stored, revision);
-        let terms = self.transform.terms(&key, &value);
-        let mut entry = Entry::new(key, value, revision, index);
-        entry.terms = terms;
-        entry
+    /// The entry of a value.
+    fn served(&self, key: &Arc<str>, value: Draft, revision: Revision, index: u32) -> Result<Entry, Undecodable> {
+        let decoded = match value.ready {
+            Some(ready) => ready,
+            None => self.transform.decode(key, &value.stored)?,
+        };
+        let value = self.transform.serve(key, decoded.value, revision);
+        let mut entry = Entry::new(key.clone(), value, revision, index);
+        entry.terms = decoded.terms;
+        Ok(entry)
+    }
+
+    /// Keeps an object that cannot be read apart. Returns the one of the same key that could be.
+    fn set_aside(&mut self, key: Arc<str>, revision: Revision, reason: &Undecodable) -> Option<Arc<Entry>> {
+        tracing::error!(%key, %revision, %reason, "store: an object cannot be read and is left out of lists");
+        let last = self.state.map.remove(&key).or_else(|| self.state.map.take_back(&key));
+        let unreadable = Unreadable { key, mod_revision: revision, reason: reason.to_string(), last: last.clone() };
+        self.state.map.set_aside(Arc::new(unreadable));
+        last
     }
 
     /// Says that nothing more will come up to `revision`: a log that is shared with others hears of revisions that change nothing here.

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::{Entry, Term};
+use crate::{Entry, Term, Unreadable};
 
 #[derive(Clone, Default)]
 pub(super) struct Map {
     by_key: OrdMap<Arc<str>, Arc<Entry>>,
     /// Sorted by term, then key.
     by_term: OrdSet<(Term, Arc<str>)>,
+    /// By key. None of them is in the other two.
+    unreadable: OrdMap<Arc<str>, Arc<Unreadable>>,
 }
 
 impl Map {
@@ -49,6 +51,22 @@ impl Map {
         for term in terms {
             self.by_term.remove(&(*term, key.clone()));
         }
+    }
+
+    /// Keeps what cannot be read.
+    pub(super) fn set_aside(&mut self, object: Arc<Unreadable>) {
+        self.unreadable.insert(object.key.clone(), object);
+    }
+
+    /// An object that could not be read is gone, or can be read now: returns the last of it that could be.
+    pub(super) fn take_back(&mut self, key: &str) -> Option<Arc<Entry>> {
+        self.unreadable.remove(key).and_then(|object| object.last.clone())
+    }
+
+    /// See [`super::Snapshot::unreadable`].
+    pub(super) fn unreadable(&self, prefix: &str) -> impl Iterator<Item = &Arc<Unreadable>> {
+        let from = self.unreadable.range::<_, str>((Bound::Included(prefix), Bound::Unbounded));
+        from.map(|(_, object)| object).take_while(move |object| object.key.starts_with(prefix))
     }
 
     /// See [`super::Snapshot::range`].

@@ -45,11 +45,13 @@ pub struct Window {
     /// Events older than this are given up, by the time the ticks tell; counted from a restart for those from before it.
     /// Clients count on less than ten minutes: upstream compacts every five what is older than five.
     pub age: Duration,
+    /// How many revisions lie between two older maps that are kept to begin from when an older state is asked for.
+    pub checkpoint_every: u64,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Window { events: 50_000, bytes: 32 << 20, age: Duration::from_secs(300) }
+        Window { events: 50_000, bytes: 32 << 20, age: Duration::from_secs(300), checkpoint_every: 2048 }
     }
 }
 
@@ -127,6 +129,11 @@ impl View {
     /// The revision below which history is given up.
     pub fn compacted(&self) -> Revision {
         self.state.load().compacted
+    }
+
+    /// Fails with the reason once the feed has ended: no change will come any more.
+    pub fn ended(&self) -> Result<(), Error> {
+        self.state.load().closed.clone().map_or(Ok(()), Err)
     }
 
     /// The newest state once it has reached `revision`; waits without limit. `Unreachable` if the feed ended before.

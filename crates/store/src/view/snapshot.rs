@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::map::Map;
 use super::{State, partition_point};
-use crate::{Entry, Revision, Term};
+use crate::{Entry, Revision, Term, Unreadable};
 
 /// How many rebuilt older states are kept for the next page.
 pub(super) const REBUILT_KEPT: usize = 8;
@@ -40,6 +40,12 @@ impl Snapshot {
     /// Those of [`Snapshot::range`] that have a term, and maybe a few more: see [`Term`]. Costs what is found, not what is there.
     pub fn find(&self, term: Term, prefix: &str, start_after: Option<&str>) -> impl Iterator<Item = &Arc<Entry>> {
         self.map.find(term, prefix, start_after)
+    }
+
+    /// What is stored under keys that start with `prefix` and cannot be read: found by nothing else here. Of an older state: what cannot
+    /// be read now.
+    pub fn unreadable(&self, prefix: &str) -> impl Iterator<Item = &Arc<Unreadable>> {
+        self.map.unreadable(prefix)
     }
 
     /// How many keys start with `prefix`. Walks over them; does not look at them.

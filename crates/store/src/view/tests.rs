@@ -3,27 +3,27 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{Operation, Term, Watch};
+use crate::{Decoded, Operation, Term, Undecodable, Watch};
 
 /// Writes the revision into the value, as the API server does.
 #[derive(Debug)]
 struct Stamp;
 
 impl Transform for Stamp {
-    fn serve(&self, _key: &str, stored: Bytes, mod_revision: Revision) -> Bytes {
-        format!("{}#{mod_revision}", String::from_utf8_lossy(&stored)).into()
+    /// Found by each word of the value.
+    fn decode(&self, _key: &str, stored: &Bytes) -> Result<Decoded, Undecodable> {
+        let text = String::from_utf8(stored.to_vec()).map_err(|error| Undecodable(error.to_string()))?;
+        let terms = text.split(' ').map(|word| Term::new(("word", word, ""))).collect();
+        Ok(Decoded { value: stored.clone(), terms })
+    }
+
+    fn serve(&self, _key: &str, value: Bytes, mod_revision: Revision) -> Bytes {
+        format!("{}#{mod_revision}", String::from_utf8_lossy(&value)).into()
     }
 
     fn serve_deleted(&self, _key: &str, served: &Bytes, revision: Revision) -> Bytes {
         let served = String::from_utf8_lossy(served);
         format!("{}#{revision}", served.split('#').next().unwrap()).into()
-    }
-
-    /// Each word of the value.
-    fn terms(&self, _key: &str, served: &Bytes) -> Box<[Term]> {
-        let served = String::from_utf8_lossy(served);
-        let words = served.split('#').next().unwrap_or_default().split(' ');
-        words.map(|word| Term::new(("word", word, ""))).collect()
     }
 }
 
@@ -64,7 +64,7 @@ fn loaded_objects_begin_the_history() {
     let (view, mut feed) = view();
     let loaded = Loaded {
         key: "/r/a".into(),
-        value: "a".into(),
+        value: "a".to_owned().into(),
         create_revision: Revision(3),
         mod_revision: Revision(5),
         index: 0,
@@ -181,7 +181,7 @@ fn bytes_of_the_window_are_given_back() {
     };
     let _quiet = view.watch("/r/", Revision::ZERO).unwrap();
     for revision in 2..1000 {
-        let operation = Operation::Put { key: "/r/a".into(), value: value.clone(), expires: None };
+        let operation = Operation::Put { key: "/r/a".into(), value: value.clone().into(), expires: None };
         drop(feed.apply([Change { revision: Revision(revision), operation }]));
     }
     assert!(weak.upgrade().is_none(), "neither history nor buckets nor checkpoints hold what left the window");
@@ -218,4 +218,46 @@ fn an_older_state_finds_what_it_had() {
     assert_eq!(found(&then, "x", "/r/a/", Some("/r/a/1")), ["/r/a/2"]);
     assert_eq!(found(&then, "x", "/r/a/", Some("/r/b")), [""; 0]);
     assert_eq!(found(&then, "y", "/r/", None), [""; 0]);
+}
+
+/// A change that stores what is no text.
+fn garble(revision: u64, key: &str) -> Change {
+    let operation = Operation::Put { key: key.into(), value: vec![0xff].into(), expires: None };
+    Change { revision: Revision(revision), operation }
+}
+
+fn unreadable(view: &View) -> Vec<(String, u64)> {
+    let state = view.snapshot();
+    state.unreadable("/r/").map(|object| (object.key.to_string(), object.mod_revision.0)).collect()
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_is_served() {
+    let (view, mut feed) = view();
+    let put = |revision, key: &str, value| change(revision, key, Some(value));
+    drop(feed.apply([
+        put(1, "/r/a", "a"),
+        put(2, "/r/b", "b"),
+        garble(3, "/r/a"),
+        garble(4, "/r/new"),
+        garble(5, "/s/c"),
+    ]));
+    let now = view.snapshot();
+    assert_eq!(now.range("", None).map(|entry| &*entry.key).collect::<Vec<_>>(), ["/r/b"]);
+    assert_eq!(unreadable(&view), [("/r/a".to_owned(), 3), ("/r/new".to_owned(), 4)]);
+    assert_eq!(found(&now, "a", "", None), [""; 0]);
+}
+
+#[test]
+fn watchers_of_an_unreadable_object_see_its_next_change() {
+    let (view, mut feed) = view();
+    let mut watch = view.watch("/r/", Revision::ZERO).unwrap();
+    let put = |revision, key: &str, value| change(revision, key, Some(value));
+    drop(feed.apply([put(1, "/r/a", "a"), garble(2, "/r/a"), put(3, "/r/a", "c"), garble(4, "/r/a")]));
+    drop(feed.apply([garble(5, "/r/new"), change(6, "/r/new", None), change(7, "/r/a", None)]));
+    let batch = watch.try_next().unwrap().unwrap();
+    let changed = &batch.events()[1];
+    assert_eq!(changed.prev.as_ref().unwrap().mod_revision, Revision(1), "it was there all the time");
+    assert_eq!(values(&mut view.watch("/r/", Revision::ZERO).unwrap()), ["a#1", "c#3", "c#7"]);
+    assert_eq!(unreadable(&view), []);
 }

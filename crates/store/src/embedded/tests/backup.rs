@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::testing::{WIDE, delete, kind, open as open_store, put, show, soon};
+use crate::testing::{WIDE, after, delete, kind, open as open_store, put, show, soon};
 
 async fn filled() -> (Directory, Vec<String>) {
     let directory = directory();
@@ -11,7 +11,7 @@ async fn filled() -> (Directory, Vec<String>) {
     for n in 0..50 {
         put(&store, &format!("/r/{}", n % 20), &n.to_string()).await;
     }
-    store.compact(Revision(25)).await.unwrap();
+    store.compact(after(25)).await.unwrap();
     delete(&store, "/r/3").await;
     let all = show(&store.snapshot(), "");
     store.close().await.unwrap();
@@ -23,14 +23,14 @@ async fn backup_is_a_store_with_its_window() {
     let (directory, all) = filled().await;
     let elsewhere = TempDir::new().unwrap();
     let file = elsewhere.path().join(FILE);
-    let expected = Summary { objects: 19, revision: Revision(51), compacted: Revision(25) };
+    let expected = Summary { objects: 19, revision: after(51), compacted: after(25) };
     assert_eq!(backup(directory.0.path(), &file).unwrap(), expected);
     assert_eq!(check(elsewhere.path()).unwrap(), expected);
     assert_eq!(check(directory.0.path()).unwrap(), expected);
     let copy = Directory(elsewhere);
     let store = open_store(&copy);
     assert_eq!(show(&store.snapshot(), ""), all);
-    assert_eq!(soon(store.watch("/r/", Revision(50)).unwrap().next()).await.unwrap().events().len(), 1);
+    assert_eq!(soon(store.watch("/r/", after(50)).unwrap().next()).await.unwrap().events().len(), 1);
     assert_eq!(kind(backup(copy.0.path(), &directory.0.path().join("x"))), ErrorKind::Locked);
 }
 

@@ -181,5 +181,5 @@ fn half_made_store_is_made_again() {
     let directory = directory();
     fs::write(directory.0.path().join("store.redb.new"), b"cut off").unwrap();
     let store = open(Config::new(directory.0.path())).unwrap();
-    assert_eq!(store.revision(), Revision::ZERO);
+    assert_eq!(store.revision(), Revision::FIRST);
 }

@@ -1,7 +1,7 @@
-//! Wakes many watches without keeping the writer from its next group.
+//! Wakes many watches without keeping the thread that feeds the view from its next change.
 //!
 //! Waking costs the better part of a microsecond each: ten thousand watches of pods would hold every commit up by milliseconds. Few are
-//! woken on the spot. The thread begins when it is first needed; if it falls behind, the writer does the waking itself, which slows
+//! woken on the spot. The thread begins when it is first needed; if it falls behind, the feeder does the waking itself, which slows
 //! commits down to what watchers can take.
 
 use std::sync::mpsc::{self, SyncSender, TrySendError};
@@ -15,12 +15,12 @@ const FEW: usize = 64;
 const WAITING: usize = 64;
 
 #[derive(Default)]
-pub(super) struct Waker {
+pub(crate) struct Waker {
     thread: Option<SyncSender<Wake>>,
 }
 
 impl Waker {
-    pub(super) fn wake(&mut self, wake: Wake) {
+    pub(crate) fn wake(&mut self, wake: Wake) {
         if wake.watches() <= FEW {
             return drop(wake);
         }
@@ -29,7 +29,7 @@ impl Waker {
             None => match start() {
                 Ok(queue) => queue,
                 Err(error) => {
-                    tracing::warn!(%error, "store: no thread to wake watches: the writer does it");
+                    tracing::warn!(%error, "store: no thread to wake watches: the feeder does it");
                     return drop(wake);
                 }
             },

@@ -1,0 +1,161 @@
+//! From etcd to the view: the first state, and what changed while nobody was listening.
+//!
+//! A state is read in pages, all at one revision. What etcd still has of history is then read by the watch, as if it had just happened, so
+//! that clients resume after a restart.
+
+use std::collections::HashSet;
+
+use etcd_client::{Client, EventType, GetOptions, KeyValue, WatchOptions, WatchResponse};
+use futures::FutureExt;
+
+use super::keys::Keys;
+use super::members::{Members, mod_revision, number, position, revision};
+use crate::{Change, Error, ErrorKind, Feed, Loaded, Operation, Revision};
+
+/// How many objects come in one answer.
+const PAGE: i64 = 1000;
+/// How many names.
+const PAGE_OF_KEYS: i64 = 10_000;
+
+/// Fills a fresh feed with the oldest state etcd still has, not more than `history` revisions before `newest`.
+pub(super) async fn load(
+    members: &Members,
+    keys: &Keys,
+    feed: &mut Feed,
+    newest: Revision,
+    history: usize,
+) -> Result<(), Error> {
+    let oldest = Revision(newest.0.saturating_sub(history as u64).max(Revision::FIRST.0));
+    let start = match seed(members, keys, feed, oldest).await {
+        Ok(()) => oldest,
+        Err(error) if error.kind == ErrorKind::Compacted => {
+            let start = compacted(members, keys, oldest).await?;
+            seed(members, keys, feed, start).await?;
+            start
+        }
+        Err(error) => return Err(error),
+    };
+    feed.begin(start);
+    Ok(())
+}
+
+async fn seed(members: &Members, keys: &Keys, feed: &mut Feed, at: Revision) -> Result<(), Error> {
+    let options = GetOptions::new().with_limit(PAGE).with_revision(number(at));
+    pages(members, keys, &options, |found| {
+        let Some(key) = keys.inward(found.key()) else { return warn_of(found) };
+        feed.seed(Loaded {
+            key,
+            value: found.value().to_vec().into(),
+            create_revision: revision(found.create_revision()),
+            mod_revision: mod_revision(found),
+            index: 0,
+            version: u64::try_from(found.version()).unwrap_or_default(),
+            expires: None,
+        });
+    })
+    .await
+}
+
+/// The oldest revision etcd has; `wanted` is older than that. Only a watch is told the number.
+async fn compacted(members: &Members, keys: &Keys, wanted: Revision) -> Result<Revision, Error> {
+    let watch = |mut client: Client| {
+        let (prefix, options) = (keys.prefix().to_vec(), options(keys, wanted));
+        async move {
+            let mut stream = client.watch(prefix, Some(options)).await?;
+            while let Some(answer) = stream.message().await? {
+                if answer.canceled() || !answer.events().is_empty() {
+                    return Ok(answer.compact_revision());
+                }
+            }
+            Ok(0)
+        }
+        .boxed()
+    };
+    let found = revision(members.ask(watch).await?);
+    if found < wanted {
+        Err(Error::new(ErrorKind::Unreachable).on("etcd: compacted, and does not say to where"))
+    } else {
+        Ok(found)
+    }
+}
+
+/// A watch of everything from a revision on.
+pub(super) fn options(keys: &Keys, from: Revision) -> WatchOptions {
+    WatchOptions::new().with_range(keys.end()).with_start_revision(number(from)).with_progress_notify()
+}
+
+/// What lies between the feed's state and the state at `now`, of which etcd has no history any more: the newest write of each key that was
+/// written, and the deletions, as late as they may have happened.
+pub(super) async fn difference(
+    members: &Members,
+    keys: &Keys,
+    feed: &Feed,
+    now: Revision,
+) -> Result<Vec<Change>, Error> {
+    let then = feed.snapshot();
+    let mut present = HashSet::new();
+    let names = GetOptions::new().with_limit(PAGE_OF_KEYS).with_revision(number(now)).with_keys_only();
+    pages(members, keys, &names, |found| present.extend(keys.inward(found.key()))).await?;
+    let mut changes = Vec::new();
+    let written = GetOptions::new()
+        .with_limit(PAGE)
+        .with_revision(number(now))
+        .with_min_mod_revision(number(then.revision().next()));
+    pages(members, keys, &written, |found| {
+        let Some(key) = keys.inward(found.key()) else { return warn_of(found) };
+        let created = revision(found.create_revision());
+        // It was deleted and made again: watchers must hear of both.
+        if then.get(&key).is_some_and(|entry| entry.create_revision != created) {
+            let operation = Operation::Delete { key: key.clone() };
+            changes.push(Change { revision: Revision(created.0 - 1), operation });
+        }
+        let operation = Operation::Put { key, value: found.value().to_vec().into(), expires: None };
+        changes.push(Change { revision: mod_revision(found), operation });
+    })
+    .await?;
+    let known = then.range("", None).map(|entry| &entry.key).chain(then.unreadable("").map(|object| &object.key));
+    for key in known.filter(|key| !present.contains(*key)) {
+        changes.push(Change { revision: now, operation: Operation::Delete { key: key.clone() } });
+    }
+    changes.sort_by_key(|change| change.revision);
+    Ok(changes)
+}
+
+/// Hands over every key, page by page.
+async fn pages(
+    members: &Members,
+    keys: &Keys,
+    options: &GetOptions,
+    mut each: impl FnMut(&KeyValue),
+) -> Result<(), Error> {
+    let mut from = keys.prefix().to_vec();
+    loop {
+        let page = members.get(&from, options.clone().with_range(keys.end())).await?;
+        position(&page)?;
+        page.kvs().iter().for_each(&mut each);
+        let Some(last) = page.kvs().last().filter(|_| page.more()) else { return Ok(()) };
+        from = [last.key(), &[0]].concat();
+    }
+}
+
+/// The changes a watch tells of, of which the feed has not heard.
+pub(super) fn changes(answer: &WatchResponse, keys: &Keys, heard: Revision) -> Vec<Change> {
+    let change = |event: &etcd_client::Event| {
+        let found = event.kv().filter(|found| mod_revision(found) > heard)?;
+        let Some(key) = keys.inward(found.key()) else {
+            warn_of(found);
+            return None;
+        };
+        let operation = match event.event_type() {
+            EventType::Put => Operation::Put { key, value: found.value().to_vec().into(), expires: None },
+            EventType::Delete => Operation::Delete { key },
+        };
+        Some(Change { revision: mod_revision(found), operation })
+    };
+    answer.events().iter().filter_map(change).collect()
+}
+
+fn warn_of(found: &KeyValue) {
+    let key = String::from_utf8_lossy(found.key());
+    tracing::error!(%key, "store: a key in etcd is no text and cannot be served");
+}

@@ -1,0 +1,226 @@
+//! The members of an etcd cluster: one connection each, one of them in use.
+//!
+//! Whoever finds that the member in use does not answer gives it up, and everybody goes on with the next one. A balanced connection would
+//! send every other request to a member that is gone, and could not be told so.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, GetResponse, Identity, KeyValue, TlsOptions};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::Config;
+use crate::{Error, ErrorKind, Revision};
+
+/// etcd refuses clients that ask more often than every five seconds.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one request may take; etcd itself gives up after seven seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// All members that were named.
+pub(super) struct Members {
+    all: Vec<Member>,
+    current: AtomicUsize,
+}
+
+/// One member.
+#[derive(Clone)]
+pub(super) struct Member {
+    index: usize,
+    pub(super) url: String,
+    pub(super) client: Client,
+}
+
+/// What an answer says of the cluster that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) cluster: u64,
+    pub(super) revision: Revision,
+}
+
+impl Members {
+    /// Prepares connections; nothing is sent yet. Must be called on the runtime that is to do the work.
+    pub(super) async fn new(config: &Config) -> Result<Members, Error> {
+        let mut all = Vec::new();
+        for (index, url) in config.endpoints.iter().enumerate() {
+            let unusable = |error| Error::new(ErrorKind::Unreachable).on(url.as_str()).because(Failure(error));
+            let client = Client::connect([url], Some(options(config, url))).await.map_err(unusable)?;
+            all.push(Member { index, url: url.clone(), client });
+        }
+        if all.is_empty() {
+            return Err(Error::new(ErrorKind::Unreachable).on("etcd: no server was named"));
+        }
+        Ok(Members { all, current: AtomicUsize::new(0) })
+    }
+
+    /// The member in use.
+    pub(super) fn current(&self) -> Member {
+        self.all[self.current.load(Ordering::Relaxed) % self.all.len()].clone()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> &[Member] {
+        &self.all
+    }
+
+    /// This member did not answer: the next one is used from now on, unless others have moved on already.
+    pub(super) fn give_up(&self, member: &Member) {
+        let next = (member.index + 1) % self.all.len();
+        let _ = self.current.compare_exchange(member.index, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Asks a question that changes nothing: of every member in turn, until one answers.
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl Fn(Client) -> BoxFuture<'static, Result<T, etcd_client::Error>>,
+    ) -> Result<T, Error> {
+        let mut last = Error::new(ErrorKind::Unreachable);
+        for _ in &self.all {
+            let member = self.current();
+            match member.ask(question(member.client.clone())).await {
+                Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) => {
+                    self.give_up(&member);
+                    last = error;
+                }
+                answer => return answer,
+            }
+        }
+        Err(last)
+    }
+
+    /// Reads keys, as they are when the request arrives or at a revision.
+    pub(super) async fn get(&self, key: &[u8], options: GetOptions) -> Result<GetResponse, Error> {
+        let get = |mut client: Client| {
+            let (key, options) = (key.to_vec(), options.clone());
+            async move { client.get(key, Some(options)).await }.boxed()
+        };
+        self.ask(get).await
+    }
+}
+
+impl Member {
+    /// Waits for an answer, not for ever.
+    pub(super) async fn ask<T>(&self, answer: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T, Error> {
+        match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(answer) => answer.map_err(|error| self.explain(error)),
+            Err(elapsed) => Err(Error::new(ErrorKind::Timeout).on(self.url.as_str()).because(elapsed)),
+        }
+    }
+
+    /// Where the cluster is: not older than any commit acknowledged before the call.
+    pub(super) async fn position(&self) -> Result<Position, Error> {
+        let mut client = self.client.clone();
+        let options = GetOptions::new().with_count_only();
+        position(&self.ask(client.get("\0", Some(options))).await?)
+    }
+
+    /// What an error of the client means.
+    pub(super) fn explain(&self, error: etcd_client::Error) -> Error {
+        let kind = match &error {
+            etcd_client::Error::GRpcStatus(status) => kind(status),
+            _ => ErrorKind::Unreachable,
+        };
+        Error::new(kind).on(self.url.as_str()).because(Failure(error))
+    }
+}
+
+fn kind(status: &tonic::Status) -> ErrorKind {
+    match status.code() {
+        tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => ErrorKind::Timeout,
+        tonic::Code::Unavailable if status.message().contains("request timed out") => ErrorKind::Timeout,
+        tonic::Code::ResourceExhausted if status.message().contains("space exceeded") => ErrorKind::NoSpace,
+        tonic::Code::OutOfRange if status.message().contains("compacted") => ErrorKind::Compacted,
+        tonic::Code::OutOfRange if status.message().contains("future") => ErrorKind::FutureRevision,
+        tonic::Code::InvalidArgument => ErrorKind::Invalid,
+        _ => ErrorKind::Unreachable,
+    }
+}
+
+/// True if the request never left this process: then, and only then, may a commit be sent to another member.
+pub(super) fn was_never_sent(error: &Error) -> bool {
+    let mut cause = error.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static));
+    while let Some(found) = cause {
+        if found.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = found.source();
+    }
+    false
+}
+
+/// Where the cluster was when it answered.
+pub(super) fn position(answer: &GetResponse) -> Result<Position, Error> {
+    let header =
+        answer.header().ok_or_else(|| Error::new(ErrorKind::Unreachable).on("etcd: an answer without a header"))?;
+    Ok(Position { cluster: header.cluster_id(), revision: revision(header.revision()) })
+}
+
+/// etcd's revisions are never negative.
+pub(super) fn revision(number: i64) -> Revision {
+    Revision(u64::try_from(number).unwrap_or_default())
+}
+
+/// No store ever gets that far.
+pub(super) fn number(revision: Revision) -> i64 {
+    i64::try_from(revision.0).unwrap_or(i64::MAX)
+}
+
+/// When a key was last written.
+pub(super) fn mod_revision(found: &KeyValue) -> Revision {
+    revision(found.mod_revision())
+}
+
+fn options(config: &Config, url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new()
+        .with_keep_alive(KEEPALIVE, KEEPALIVE_TIMEOUT)
+        .with_keep_alive_while_idle(true)
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_require_leader(true);
+    if url.starts_with("https://") {
+        let mut tls = TlsOptions::new();
+        if let Some(ca) = &config.tls.ca {
+            tls = tls.ca_certificate(Certificate::from_pem(ca));
+        }
+        if let Some((certificate, key)) = &config.tls.identity {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
+        options = options.with_tls(tls);
+    }
+    options
+}
+
+/// The client's error does not tell its cause; this one does, and says it in one line.
+#[derive(Debug)]
+struct Failure(etcd_client::Error);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let etcd_client::Error::GRpcStatus(status) = &self.0 else { return write!(f, "{}", self.0) };
+        f.write_str(status.message())?;
+        let mut cause = std::error::Error::source(status);
+        while let Some(found) = cause {
+            write!(f, ": {found}")?;
+            cause = found.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            etcd_client::Error::GRpcStatus(status) => Some(status),
+            etcd_client::Error::TransportError(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.all.iter().map(|member| &member.url)).finish()
+    }
+}
