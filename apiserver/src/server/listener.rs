@@ -4,6 +4,7 @@
 //! streams and resets per connection. After shutdown no connection is accepted, open ones finish the requests they have
 //! (long-running ones are ended by the same token) and are closed when the grace is over.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::ApiServer;
 use super::body::{BoxError, RequestBody};
+use super::gathering::{Answer, gathering};
 use super::service::Caller;
 use crate::authentication::PeerCertificates;
 
@@ -124,24 +126,25 @@ async fn connection(
         .peer_certificates()
         .map_or_else(|| Arc::from([]), |chain| chain.iter().map(|der| der.clone().into_owned()).collect());
     let caller = Caller::Remote { certificates, address: peer };
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (stream, mut gatherer) = gathering(stream, http2);
+    let open = gatherer.open();
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let server = server.clone();
-        let caller = caller.clone();
+        let (server, caller, open) = (server.clone(), caller.clone(), open.clone());
         async move {
             let request = request.map(|body| -> RequestBody { body.map_err(BoxError::from).boxed() });
-            Ok::<_, std::convert::Infallible>(server.handle(request, caller).await)
+            let response = server.handle(request, caller).await;
+            Ok::<_, std::convert::Infallible>(response.map(|body| Answer::new(body, open)))
         }
     });
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let result = tokio::select! {
-        result = serving.as_mut() => result,
+        result = poll_fn(|cx| gatherer.poll(serving.as_mut(), cx)) => result,
         () = shutdown.cancelled() => {
             serving.as_mut().graceful_shutdown();
-            match tokio::time::timeout(DRAIN, serving).await {
-                Ok(result) => result,
-                Err(_) => Ok(()),
-            }
+            let drained = poll_fn(|cx| gatherer.poll(serving.as_mut(), cx));
+            tokio::time::timeout(DRAIN, drained).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = result {

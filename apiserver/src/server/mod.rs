@@ -5,6 +5,7 @@
 //! prove itself. No thread, task or buffer is kept per resource.
 
 pub mod body;
+mod gathering;
 pub mod health;
 mod listener;
 pub(crate) mod metrics;
