@@ -51,10 +51,7 @@ impl FrontProxy {
             self.group_headers.iter().flat_map(|name| headers.get_all(name)).filter_map(|value| value.to_str().ok());
         let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (header, value) in headers {
-            let key = self
-                .extra_prefixes
-                .iter()
-                .find_map(|prefix| header.as_str().strip_prefix(prefix.as_str()));
+            let key = self.extra_prefixes.iter().find_map(|prefix| header.as_str().strip_prefix(prefix.as_str()));
             if let (Some(key), Ok(value)) = (key, value.to_str()) {
                 let key = percent_decode_str(key).decode_utf8_lossy().into_owned();
                 extra.entry(key).or_default().push(value.to_owned());

@@ -25,6 +25,7 @@ use self::credentials::{identity, roots};
 pub use self::options::{AuthorizationMode, Options};
 use self::store_health::StoreHealth;
 use crate::admission::{self, Chain, default_chain};
+use crate::apiextensions;
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, TokenIssuer};
 use crate::authentication::tokens::{BootstrapTokens, TokenAuthenticator, TokenFile};
 use crate::authentication::{self, Union, UserInfo};
@@ -112,6 +113,8 @@ impl ControlPlane {
         let asked: Arc<dyn Authorizer> = authorizer.clone();
         let admission = options.admission.applied_to(default_chain(&asked, rbac, &store, &resources))?;
         let engine = Arc::new(Engine { store: store.clone(), resources, admission });
+        let custom_resources = apiextensions::controller::Controller::new(Arc::clone(&engine), shutdown.clone());
+        component::spawn_until("custom resources", &shutdown, custom_resources.run());
         let ready = Arc::new(AtomicBool::new(false));
         let external = match &options.external_hostname {
             Some(name) => format!("{name}:{}", address.port()),

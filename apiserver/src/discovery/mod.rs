@@ -1,12 +1,15 @@
 //! Which groups, versions and resources there are: `/api`, `/apis` and below, one by one or aggregated.
 //!
-//! The documents are made from the schema table on first use and kept as bytes.
+//! The documents are made of what is served when they are asked for; the aggregated ones, which clients ask for again and
+//! again, are kept as bytes until something else is served.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/discovery.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use api::scheme::{GroupVersion, ResourceInfo, Scheme};
 use api::status::Status;
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -14,17 +17,19 @@ use sha2::{Digest, Sha512};
 
 use crate::endpoints::negotiation::Route;
 use crate::endpoints::{Request, respond};
+use crate::registry::resource::{Resource, Resources, Set};
 use crate::server::body::Body;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// Discovery of the built-in groups.
+/// Discovery of everything that is served.
 #[derive(Debug)]
 pub struct Discovery {
     scheme: &'static Scheme,
     server_address: String,
     aggregated_core: OnceLock<Aggregated>,
-    aggregated_groups: OnceLock<Aggregated>,
+    /// Of the groups, and the set it was made of.
+    aggregated_groups: ArcSwapOption<(Arc<Set>, Aggregated)>,
 }
 
 #[derive(Debug)]
@@ -33,22 +38,38 @@ struct Aggregated {
     etag: HeaderValue,
 }
 
+/// One look at what is served.
+struct Served<'a> {
+    scheme: &'static Scheme,
+    set: &'a Set,
+}
+
 impl Discovery {
     /// `server_address` is told to clients that ask `/api`.
     pub fn new(scheme: &'static Scheme, server_address: String) -> Discovery {
-        Discovery { scheme, server_address, aggregated_core: OnceLock::new(), aggregated_groups: OnceLock::new() }
+        Discovery {
+            scheme,
+            server_address,
+            aggregated_core: OnceLock::new(),
+            aggregated_groups: ArcSwapOption::empty(),
+        }
     }
 
     /// Answers a path below `/api` or `/apis`; None for those that are no discovery.
-    pub(crate) fn serve(&self, request: &Request) -> Option<Result<Response<Body>, Status>> {
+    pub(crate) fn serve(&self, request: &Request, resources: &Resources) -> Option<Result<Response<Body>, Status>> {
         let path = request.info.path.strip_prefix('/')?;
         let parts: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
+        if !matches!(parts.first(), Some(&("api" | "apis"))) {
+            return None;
+        }
+        let set = resources.current();
+        let served = Served { scheme: self.scheme, set: &set };
         let document = match parts.as_slice() {
             ["api"] => self.versions(),
-            ["apis"] => self.groups(),
-            ["api", version] => self.resources("", version),
-            ["apis", group] => self.group(group),
-            ["apis", group, version] if self.group(group).is_some() => self.resources(group, version),
+            ["apis"] => served.groups(),
+            ["api", version] => served.resources("", version),
+            ["apis", group] => served.group(group),
+            ["apis", group, version] if served.group(group).is_some() => served.resources(group, version),
             _ => return None,
         };
         // Groups are told of by the aggregator, which asks for no method.
@@ -56,12 +77,13 @@ impl Discovery {
         if parts.len() == 2 && document.is_none() && any_method {
             return None;
         }
-        Some(self.answer(request, &parts, document, any_method))
+        Some(self.answer(request, &set, &parts, document, any_method))
     }
 
     fn answer(
         &self,
         request: &Request,
+        set: &Arc<Set>,
         parts: &[&str],
         document: Option<Value>,
         any_method: bool,
@@ -73,20 +95,19 @@ impl Discovery {
         let headers = &request.parts.headers;
         Route::Single.accepts(headers, request.formats)?;
         if parts.len() == 1 && wants_aggregated(headers) {
-            return Ok(self.aggregated(headers, parts[0] == "api"));
+            return Ok(self.aggregated(headers, set, parts[0] == "api"));
         }
         Ok(respond::value(200, &document, &request.output_unshaped()?))
     }
 
     /// All paths `GET /` lists.
-    pub fn paths(&self) -> Vec<String> {
+    pub fn paths(&self, resources: &Resources) -> Vec<String> {
+        let set = resources.current();
+        let served = Served { scheme: self.scheme, set: &set };
         let mut paths = vec!["/api".to_string(), "/api/v1".to_string(), "/apis".to_string(), "/apis/".to_string()];
-        for version in self.scheme.group_versions().iter().filter(|version| !version.group.is_empty()) {
-            let group = format!("/apis/{}", version.group);
-            if !paths.contains(&group) {
-                paths.push(group);
-            }
-            paths.push(format!("/apis/{}/{}", version.group, version.version));
+        for group in served.group_names() {
+            paths.push(format!("/apis/{group}"));
+            paths.extend(served.versions_of(group).into_iter().map(|version| format!("/apis/{group}/{version}")));
         }
         paths
     }
@@ -99,14 +120,73 @@ impl Discovery {
         }))
     }
 
-    fn group_names(&self) -> Vec<&str> {
+    fn aggregated(&self, headers: &HeaderMap, set: &Arc<Set>, core: bool) -> Response<Body> {
+        let served = Served { scheme: self.scheme, set };
+        let (bytes, etag) = if core {
+            let document = self.aggregated_core.get_or_init(|| served.aggregated(&[""]));
+            (document.bytes.clone(), document.etag.clone())
+        } else {
+            let kept = self.aggregated_groups.load_full().filter(|kept| Arc::ptr_eq(&kept.0, set));
+            let kept = kept.unwrap_or_else(|| {
+                let made = Arc::new((Arc::clone(set), served.aggregated(&served.group_names())));
+                self.aggregated_groups.store(Some(Arc::clone(&made)));
+                made
+            });
+            (kept.1.bytes.clone(), kept.1.etag.clone())
+        };
+        let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&etag) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            respond::bytes_with_type(200, bytes, AGGREGATED, false)
+        };
+        let answer = response.headers_mut();
+        answer.insert(header::ETAG, etag);
+        answer.insert(header::VARY, HeaderValue::from_static("Accept"));
+        answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+        response
+    }
+}
+
+impl<'a> Served<'a> {
+    /// Groups in the order they are told of: built-in ones in theirs, the others by name.
+    fn group_names(&self) -> Vec<&'a str> {
         let mut names: Vec<&str> = Vec::new();
         for GroupVersion { group, .. } in self.scheme.group_versions() {
             if !group.is_empty() && !names.contains(&group.as_ref()) {
                 names.push(group);
             }
         }
+        let mut custom: Vec<&str> = self.set.custom().map(|resource| resource.info.group.as_ref()).collect();
+        custom.sort_unstable();
+        custom.dedup();
+        custom.retain(|group| !names.contains(group));
+        names.extend(custom);
         names
+    }
+
+    /// Versions of a group, the preferred one first.
+    fn versions_of(&self, group: &str) -> Vec<&'a str> {
+        let built_in = self.scheme.group_versions().iter().filter(|own| own.group == group);
+        let mut versions: Vec<&str> = built_in.map(|own| own.version.as_ref()).collect();
+        let mut custom: Vec<&str> = self.set.custom_in(group).map(|resource| resource.info.version.as_ref()).collect();
+        custom.sort_by(|a, b| api::names::compare_versions(b, a));
+        custom.dedup();
+        custom.retain(|version| !versions.contains(version));
+        versions.extend(custom);
+        versions
+    }
+
+    /// Resources of a group-version, by name. One that is built in is so as a whole.
+    fn resources_of(&self, group: &str, version: &str) -> Vec<Cow<'a, ResourceInfo>> {
+        if self.scheme.versions(group).any(|own| own == version) {
+            return self.scheme.resources(group, version).iter().map(Cow::Borrowed).collect();
+        }
+        let custom = self.set.custom_in(group).filter(|resource| resource.info.version == version);
+        let mut resources: Vec<Cow<'_, ResourceInfo>> = custom.map(|resource| shown(resource)).collect();
+        resources.sort_by(|a, b| a.plural.cmp(&b.plural));
+        resources
     }
 
     fn groups(&self) -> Option<Value> {
@@ -124,8 +204,8 @@ impl Discovery {
 
     fn group_fields(&self, name: &str) -> Option<Value> {
         let versions: Vec<Value> = self
-            .scheme
-            .versions(name)
+            .versions_of(name)
+            .into_iter()
             .filter(|_| !name.is_empty())
             .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
             .collect();
@@ -134,13 +214,13 @@ impl Discovery {
     }
 
     fn resources(&self, group: &str, version: &str) -> Option<Value> {
-        if !self.scheme.versions(group).any(|own| own == version) {
+        if !self.versions_of(group).contains(&version) {
             return None;
         }
         let mut resources = Vec::new();
-        for resource in self.scheme.resources(group, version) {
+        for resource in self.resources_of(group, version) {
             if !resource.verbs.is_empty() {
-                resources.push(legacy_resource(resource));
+                resources.push(legacy_resource(&resource));
             }
             resources.extend(resource.subresources.iter().map(|subresource| {
                 let mut fields = Map::new();
@@ -167,48 +247,42 @@ impl Discovery {
         Some(Value::Object(document))
     }
 
-    fn aggregated(&self, headers: &HeaderMap, core: bool) -> Response<Body> {
-        let cell = if core { &self.aggregated_core } else { &self.aggregated_groups };
-        let document = cell.get_or_init(|| {
-            let names = if core { vec![""] } else { self.group_names() };
-            let items: Vec<Value> = names.into_iter().map(|name| self.aggregated_group(name)).collect();
-            let document = json!({
-                "kind": "APIGroupDiscoveryList",
-                "apiVersion": "apidiscovery.k8s.io/v2",
-                "metadata": {},
-                "items": items,
-            });
-            let bytes = Bytes::from(format!("{document}\n"));
-            let etag = HeaderValue::from_str(&etag(&bytes)).unwrap_or(HeaderValue::from_static("\"\""));
-            Aggregated { bytes, etag }
+    fn aggregated(&self, groups: &[&str]) -> Aggregated {
+        let items: Vec<Value> = groups.iter().map(|name| self.aggregated_group(name)).collect();
+        let document = json!({
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": "apidiscovery.k8s.io/v2",
+            "metadata": {},
+            "items": items,
         });
-        let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&document.etag) {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response
-        } else {
-            respond::bytes_with_type(200, document.bytes.clone(), AGGREGATED, false)
-        };
-        let answer = response.headers_mut();
-        answer.insert(header::ETAG, document.etag.clone());
-        answer.insert(header::VARY, HeaderValue::from_static("Accept"));
-        answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
-        response
+        let bytes = Bytes::from(format!("{document}\n"));
+        let etag = HeaderValue::from_str(&etag(&bytes)).unwrap_or(HeaderValue::from_static("\"\""));
+        Aggregated { bytes, etag }
     }
 
     fn aggregated_group(&self, name: &str) -> Value {
         let versions: Vec<Value> = self
-            .scheme
-            .versions(name)
+            .versions_of(name)
+            .into_iter()
             .map(|version| {
                 let resources: Vec<Value> =
-                    self.scheme.resources(name, version).iter().map(aggregated_resource).collect();
+                    self.resources_of(name, version).iter().map(|resource| aggregated_resource(resource)).collect();
                 json!({"version": version, "resources": resources, "freshness": "Current"})
             })
             .collect();
         let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
         json!({"metadata": metadata, "versions": versions})
     }
+}
+
+/// What a custom resource is told to offer: nothing new while its definition goes.
+fn shown(resource: &Resource) -> Cow<'_, ResourceInfo> {
+    if !resource.as_custom().is_some_and(|custom| custom.definition().terminating) {
+        return Cow::Borrowed(&resource.info);
+    }
+    let mut info = resource.info.clone();
+    info.verbs.retain(|verb| !matches!(verb.as_ref(), "patch" | "create" | "update"));
+    Cow::Owned(info)
 }
 
 /// A strong validator of a document's bytes, quoted. Upstream: SHA-512, upper case.

@@ -95,8 +95,9 @@ fn typed(resource: &Resource, object: Value, configuration: &Value) -> Result<Va
             decode::Error::Malformed { reason, .. } | decode::Error::Unrecognized { reason, .. } => reason.clone(),
             decode::Error::WrongVersion { .. } => error.to_string(),
         };
+        let (group, version) = target.group_version();
         let (namespace, name) = (meta::namespace(configuration), meta::name(configuration));
-        let kind = format!("{}/{}, Kind={}", target.group, target.version, target.kind);
+        let kind = format!("{}/{}, Kind={}", group, version, target.kind());
         Status::unknown(
             500,
             format!(

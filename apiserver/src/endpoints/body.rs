@@ -1,6 +1,6 @@
 //! Bodies of requests: read within a limit, decoded by schema.
 
-use api::decode::{self, FieldValidation, Target};
+use api::decode::{self, Expected, FieldValidation};
 use api::protobuf;
 use api::status::Status;
 use bytes::{Bytes, BytesMut};
@@ -40,13 +40,14 @@ pub(crate) async fn read(mut body: RequestBody) -> Result<Bytes, Status> {
 }
 
 /// Decodes an object and passes its warnings on.
-pub(crate) fn decode(
+pub(crate) fn decode<'a>(
     ctx: &RequestContext,
     bytes: &[u8],
     input: Input,
-    target: Target<'_>,
+    target: impl Into<Expected<'a>>,
     validation: FieldValidation,
 ) -> Result<Value, Status> {
+    let target = target.into();
     let decoded = match input {
         Input::Text(syntax) => decode::decode(bytes, syntax, target, validation),
         Input::Protobuf | Input::Cbor => decode::normalize(&from_binary(bytes, input, target)?, target, validation),
@@ -59,15 +60,19 @@ pub(crate) fn decode(
 }
 
 /// The object in a body that is no text.
-pub(crate) fn from_binary(bytes: &[u8], input: Input, target: Target<'_>) -> Result<Value, Status> {
+pub(crate) fn from_binary<'a>(bytes: &[u8], input: Input, target: impl Into<Expected<'a>>) -> Result<Value, Status> {
+    let target = target.into();
     if input == Input::Protobuf {
         return from_protobuf(bytes, target);
     }
-    api::cbor::decode(bytes).map_err(|error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes)))
+    api::cbor::decode(bytes)
+        .map_err(|error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes)))
 }
 
 /// The object in a protobuf body, typed as its envelope says.
-fn from_protobuf(bytes: &[u8], target: Target<'_>) -> Result<Value, Status> {
+fn from_protobuf(bytes: &[u8], target: Expected<'_>) -> Result<Value, Status> {
+    // Custom resources have no messages.
+    let Expected::Typed(target) = target else { return Err(Status::unsupported_media_type(&["application/json"])) };
     let refused = |error: protobuf::Error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes));
     let envelope = protobuf::Envelope::read(bytes).map_err(refused)?;
     let mut object = protobuf::decode(envelope.raw, target.schema).map_err(refused)?;

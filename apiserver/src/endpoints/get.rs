@@ -4,7 +4,7 @@ use api::status::Status;
 use http::Response;
 
 use super::{Call, Request, respond, send, shape};
-use crate::registry::store::{Served, parse_resource_version};
+use crate::registry::store::parse_resource_version;
 use crate::server::body::Body;
 
 /// Upstream: handlers.GetResource.
@@ -31,5 +31,6 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Resp
             .get(&call.resource.key(&target.namespace, &target.name))
             .ok_or_else(|| Status::not_found(&call.resource.group_resource(), &target.name))?
     };
-    send(call, 200, &Served::Entry(entry), &output)
+    let served = engine.served(call.resource, entry).await?;
+    send(call, 200, &served, &output)
 }

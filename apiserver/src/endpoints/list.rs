@@ -21,6 +21,7 @@ use store::{Entry, ErrorKind, Revision, Snapshot};
 use super::negotiation::{Format, Output, Shape};
 use super::options::{ListOptions, VersionMatch};
 use super::{Call, Request, respond, shape};
+use crate::apiextensions::stored;
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
 use crate::registry::store::{Engine, decode, parse_resource_version, storage_error};
@@ -66,7 +67,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Resp
         Ok(page) => page,
         Err(expired) => return Ok(*expired),
     };
-    if output.is_plain() && call.resource.conversion.is_none() {
+    if output.is_plain() && page.entries.iter().all(|entry| call.resource.serves_as_stored(entry)) {
         return Ok(plain(call.resource, page, &output));
     }
     if output.format == Format::Protobuf && output.shape == Shape::Object {
@@ -77,6 +78,9 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Resp
         let mut object = decode(entry)?;
         Engine::from_storage(call.resource, &mut object);
         items.push(object);
+    }
+    if let Some(custom) = call.resource.as_custom() {
+        stored::read_all(custom, &mut items).await?;
     }
     render(call, request, items, &page, &output)
 }
@@ -110,7 +114,8 @@ async fn page(
     let engine = call.engine();
     let resource = call.resource;
     let prefix = selection.prefix(resource, &call.ctx.target.namespace);
-    let limit = usize::try_from(options.limit).unwrap_or(0);
+    // What is asked for at any revision is given whole: upstream's cache has all of it at hand, and so have we.
+    let limit = if options.resource_version == "0" { 0 } else { usize::try_from(options.limit).unwrap_or(0) };
     if !options.continue_token.is_empty() {
         if !matches!(options.resource_version.as_str(), "" | "0") {
             return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
@@ -219,13 +224,15 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
     }
     head.extend_from_slice(b"},\"items\":[");
     // Items of custom resources name their type, those of built-in kinds do not.
-    let items = page.entries.iter().map(|entry| item(entry).0.len() + item(entry).1.len()).sum::<usize>();
+    let whole = resource.is_custom();
+    let length = |entry: &Arc<Entry>| item(entry, whole).0.len() + item(entry, whole).1.len();
+    let items = page.entries.iter().map(length).sum::<usize>();
     let commas = page.entries.len().saturating_sub(1);
-    let write = |out: &mut BytesMut, entry: &Arc<Entry>, first: bool| {
+    let write = move |out: &mut BytesMut, entry: &Arc<Entry>, first: bool| {
         if !first {
             out.extend_from_slice(b",");
         }
-        let (open, rest) = item(entry);
+        let (open, rest) = item(entry, whole);
         out.extend_from_slice(open);
         out.extend_from_slice(rest);
     };
@@ -316,10 +323,10 @@ fn assemble<T: Send + 'static>(
 }
 
 /// An entry as a list item, in two pieces.
-fn item(entry: &Entry) -> (&'static [u8], &[u8]) {
+fn item(entry: &Entry, whole: bool) -> (&'static [u8], &[u8]) {
     match encode::without_type(&entry.value) {
-        Some(rest) => (b"{", rest),
-        None => (b"", &entry.value),
+        Some(rest) if !whole => (b"{", rest),
+        _ => (b"", &entry.value),
     }
 }
 

@@ -103,6 +103,10 @@ impl Call<'_> {
 
     fn warn_if_deprecated(&self) {
         let info = &self.resource.info;
+        if let Some(warning) = self.resource.as_custom().and_then(|custom| custom.version().deprecation.as_deref()) {
+            self.ctx.warn(warning);
+            self.state.metrics.deprecated(&info.group, &info.version, &info.plural);
+        }
         let deprecated = DEPRECATED.iter().find(|(plural, _)| *plural == info.plural && info.group.is_empty());
         if let Some((_, warning)) = deprecated {
             self.ctx.warn(*warning);
@@ -294,6 +298,7 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T>
 
 /// Sends an object in the served version and the shape asked for.
 pub(crate) fn send(call: &Call<'_>, code: u16, served: &Served, output: &Output) -> Result<Response<Body>, Status> {
+    // What was written of a custom resource is in the version of the request already.
     if output.is_plain() && call.resource.conversion.is_none() {
         return Ok(respond::object_bytes(code, served.bytes(), output));
     }

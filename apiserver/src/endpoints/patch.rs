@@ -74,6 +74,13 @@ pub(super) fn media_type(request: &Request) -> Result<MediaType, Status> {
     let given =
         request.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let given = negotiation::media_type(given);
+    if request.formats.custom {
+        // How lists of custom resources are patched strategically nobody says.
+        let offered = MEDIA_TYPES.iter().filter(|(_, kind)| *kind != MediaType::Strategic);
+        let found = offered.clone().find(|(name, _)| *name == given);
+        let names: Vec<&str> = offered.map(|(name, _)| *name).collect();
+        return found.map(|(_, kind)| *kind).ok_or_else(|| Status::unsupported_media_type(&names));
+    }
     MEDIA_TYPES
         .iter()
         .find(|(name, _)| *name == given)

@@ -14,7 +14,8 @@ use super::options::WriteOptions;
 use super::patch::{MediaType, Patch, media_type};
 use super::update::check_name;
 use super::{Call, Request, body, respond};
-use crate::context::RequestContext;
+use crate::apiextensions::Scale;
+use crate::context::{self, RequestContext};
 use crate::registry::managed_fields::{self, scale::Write};
 use crate::registry::metadata;
 use crate::registry::resource::Resource;
@@ -43,8 +44,8 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let target = call.ctx.target.clone();
     if request.parts.method == Method::GET {
         let entry = call.engine().get(call.resource, &target.namespace, &target.name).await?;
-        let object = crate::registry::store::decode(&entry)?;
-        return Ok(respond::value(200, &scale_of(call.resource, &object), &output));
+        let object = call.engine().read(call.resource, &entry).await?;
+        return Ok(respond::value(200, &shown(call.resource, &object)?, &output));
     }
     let patching = request.parts.method == Method::PATCH;
     let patch_type = if patching { Some(media_type(&request)?) } else { None };
@@ -64,6 +65,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         None => Sent::Scale(body::decode(&call.ctx, &bytes, syntax?, scale_target, options.field_validation)?),
     };
     let resource = call.resource;
+    let replicas = replicas_path(resource);
     let mut change = |ctx: &RequestContext, present: Present<'_>| {
         if present.is_absent() {
             return Err(Status::not_found(&resource.group_resource(), &target.name));
@@ -73,7 +75,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         let scale = match &sent {
             Sent::Apply(configuration) => {
                 let write = Write::Apply { configuration: &configuration.object, force: options.force };
-                let applied = managed_fields::scale::write(schema, ctx, &mut present, &old, write)?;
+                let applied = managed_fields::scale::write(schema, ctx, &mut present, &old, write, &replicas)?;
                 configuration.check_repeats(ctx, options.field_validation)?;
                 applied.unwrap_or(old)
             }
@@ -86,11 +88,11 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
                     Sent::Scale(scale) => scale.clone(),
                     Sent::Apply(_) => Value::Null,
                 };
-                managed_fields::scale::write(schema, ctx, &mut present, &old, Write::Update(&scale))?;
+                managed_fields::scale::write(schema, ctx, &mut present, &old, Write::Update(&scale), &replicas)?;
                 scale
             }
         };
-        apply_scale(present, scale, &target.namespace, &target.name)
+        apply_scale(present, scale, &replicas, &target)
     };
     let update = Update {
         resource,
@@ -104,7 +106,25 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let written = engine.update(&mut call.ctx, update).await?;
     let mut object = written.served.to_value()?;
     Engine::from_storage(resource, &mut object);
-    Ok(respond::value(200, &scale_of(resource, &object), &output))
+    Ok(respond::value(200, &shown(resource, &object)?, &output))
+}
+
+/// Where the wanted number is.
+fn replicas_path(resource: &Resource) -> Vec<&str> {
+    let custom = resource.as_custom().and_then(|custom| custom.version().scale.as_ref());
+    custom.map_or_else(|| vec!["spec", "replicas"], |scale| scale.spec.iter().map(String::as_str).collect())
+}
+
+/// The scale of an object that has one: a custom resource without a number has none to show.
+fn shown(resource: &Resource, object: &Value) -> Result<Value, Status> {
+    if let Some(scale) = resource.as_custom().and_then(|custom| custom.version().scale.as_ref()) {
+        let found = Scale::number(object, &scale.spec).map_err(|why| Status::internal_error(&why))?;
+        if found.is_none() {
+            let path = api::go_text::quote(&format!(".{}", scale.spec.join(".")));
+            return Err(Status::internal_error(&format!("the spec replicas field {path} does not exist")));
+        }
+    }
+    Ok(scale_of(resource, object))
 }
 
 /// What a request says about a scale.
@@ -116,6 +136,11 @@ enum Sent {
 
 /// The scale of an object.
 fn scale_of(resource: &Resource, object: &Value) -> Value {
+    if let Some(scale) = resource.as_custom().and_then(|custom| custom.version().scale.as_ref()) {
+        let number = |path: &[String]| Scale::number(object, path).ok().flatten();
+        let selector = scale.selector.as_ref().and_then(|path| Scale::text(object, path).ok().flatten());
+        return scale_object(object, number(&scale.spec), number(&scale.status), selector.unwrap_or_default());
+    }
     let kind = SCALED.iter().find(|(plural, _)| *plural == resource.info.plural).map(|(_, kind)| kind);
     let selector = &object["spec"]["selector"];
     let selector = match kind {
@@ -125,6 +150,12 @@ fn scale_of(resource: &Resource, object: &Value) -> Value {
         }
         _ => label::Selector::from_object(Some(selector)).unwrap_or_default(),
     };
+    let (spec, status) = (object["spec"]["replicas"].as_i64(), object["status"]["replicas"].as_i64());
+    scale_object(object, spec, status, &selector.to_string())
+}
+
+/// A scale with the names of an object.
+fn scale_object(object: &Value, wanted: Option<i64>, present: Option<i64>, selector: &str) -> Value {
     let mut own = serde_json::Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object["metadata"].get(field) {
@@ -132,7 +163,7 @@ fn scale_of(resource: &Resource, object: &Value) -> Value {
         }
     }
     let mut spec = serde_json::Map::new();
-    if let Some(replicas) = object["spec"]["replicas"].as_i64().filter(|replicas| *replicas != 0) {
+    if let Some(replicas) = wanted.filter(|replicas| *replicas != 0) {
         spec.insert("replicas".to_string(), replicas.into());
     }
     json!({
@@ -141,24 +172,29 @@ fn scale_of(resource: &Resource, object: &Value) -> Value {
         "metadata": own,
         "spec": spec,
         "status": {
-            "replicas": object["status"]["replicas"].as_i64().unwrap_or(0),
-            "selector": selector.to_string(),
+            "replicas": present.unwrap_or(0),
+            "selector": selector,
         },
     })
 }
 
 /// The object with the replicas of a scale.
-fn apply_scale(mut object: Value, mut scale: Value, namespace: &str, name: &str) -> Result<Value, Status> {
-    metadata::ensure_namespace(&mut scale, namespace)?;
-    check_name(&scale, name)?;
+fn apply_scale(mut object: Value, mut scale: Value, path: &[&str], target: &context::Target) -> Result<Value, Status> {
+    metadata::ensure_namespace(&mut scale, &target.namespace)?;
+    check_name(&scale, &target.name)?;
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
     if replicas < 0 {
         let mut errors = api::field::ErrorList::new();
-        let path = api::field::Path::new("spec").child("replicas");
-        errors.push(api::field::Error::invalid(&path, replicas, "must be greater than or equal to 0"));
-        return Err(Status::invalid(&meta::GroupKind::new("autoscaling", "Scale"), name, &errors));
+        let wanted = api::field::Path::new("spec").child("replicas");
+        errors.push(api::field::Error::invalid(&wanted, replicas, "must be greater than or equal to 0"));
+        return Err(Status::invalid(&meta::GroupKind::new("autoscaling", "Scale"), &target.name, &errors));
     }
-    object["spec"]["replicas"] = replicas.into();
+    let place = path.iter().try_fold(&mut object, |place, field| match place {
+        Value::Object(_) | Value::Null => Some(&mut place[*field]),
+        _ => None,
+    });
+    let place = place.ok_or_else(|| Status::internal_error(&format!(".{} is no field", path.join("."))))?;
+    *place = replicas.into();
     let version = meta::resource_version(&scale).to_string();
     if !version.is_empty() {
         meta::set_resource_version(&mut object, &version);

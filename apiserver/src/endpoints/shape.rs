@@ -86,14 +86,15 @@ pub(crate) fn list(
             "items": items.iter().map(|item| partial_object_metadata(item, output.shape_version)).collect::<Vec<_>>(),
         })),
         Shape::Object => {
-            for item in &mut items {
+            // Items of custom resources name their type, those of built-in kinds do not.
+            for item in items.iter_mut().filter(|_| !resource.is_custom()) {
                 if let Some(fields) = item.as_object_mut() {
                     fields.shift_remove("kind");
                     fields.shift_remove("apiVersion");
                 }
             }
             Ok(json!({
-                "kind": format!("{}List", resource.info.kind),
+                "kind": resource.list_kind(),
                 "apiVersion": resource.api_version,
                 "metadata": metadata,
                 "items": items,
@@ -110,5 +111,8 @@ fn table(resource: &Resource, items: &[Value], list: &ListMeta, options: &TableO
         headers: !options.without_columns,
         api_version: output.shape_version,
     };
-    Columns::of(&info.group, &info.kind).table(items, list, &options)
+    match resource.as_custom() {
+        Some(custom) => custom.compiled().columns.table(items, list, &options),
+        None => Columns::of(&info.group, &info.kind).table(items, list, &options),
+    }
 }

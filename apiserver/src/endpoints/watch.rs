@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::negotiation::{Format, Output, Shape};
 use super::options::ListOptions;
 use super::{Call, Request, frames, list, respond, shape};
+use crate::apiextensions::stored;
 use crate::registry;
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
@@ -268,7 +269,9 @@ impl Watcher {
             (true, false) if event.kind == EventKind::Delete => self.write_object(frames, "DELETED", &event.entry),
             // It is not deleted, but gone from this watcher's sight: the last state seen, at the revision of now.
             (true, false) => {
-                if let Some(prev) = &event.prev {
+                if let Some(prev) = event.prev.as_ref().filter(|_| self.resource.is_custom()) {
+                    self.write_custom(frames, "DELETED", prev, Some(event.revision));
+                } else if let Some(prev) = &event.prev {
                     let bytes = crate::registry::encode::at_revision(&prev.value, event.revision);
                     self.write_bytes(frames, "DELETED", &bytes);
                 }
@@ -278,6 +281,9 @@ impl Watcher {
     }
 
     fn write_object(&mut self, frames: &mut BytesMut, kind: &str, entry: &Entry) {
+        if self.resource.is_custom() {
+            return self.write_custom(frames, kind, entry, None);
+        }
         if (self.output.format, self.output.shape) != (Format::Protobuf, Shape::Object) {
             return self.write_bytes(frames, kind, &entry.value);
         }
@@ -291,6 +297,26 @@ impl Watcher {
             Err(status) => return self.write_value(frames, "ERROR", &status.to_value()),
         }
         self.sent.sent(frames.len() - before);
+    }
+
+    /// An entry of a custom resource in the version watched; at another revision than its own, if one is given.
+    fn write_custom(&mut self, frames: &mut BytesMut, kind: &str, entry: &Entry, revision: Option<Revision>) {
+        if self.resource.serves_as_stored(entry) {
+            let moved = revision.map(|revision| crate::registry::encode::at_revision(&entry.value, revision));
+            return self.write_bytes(frames, kind, moved.as_ref().unwrap_or(&entry.value));
+        }
+        match self.resource.as_custom().and_then(|custom| stored::read_now(custom, entry)) {
+            Some(mut object) => {
+                if let Some(revision) = revision {
+                    api::meta::set_resource_version(&mut object, &revision.0.to_string());
+                }
+                self.write_shaped(frames, kind, object);
+            }
+            None => {
+                let why = format!("unable to convert {} to {}", entry.key, self.resource.api_version);
+                self.write_value(frames, "ERROR", &Status::internal_error(&why).to_value());
+            }
+        }
     }
 
     fn write_bytes(&mut self, frames: &mut BytesMut, kind: &str, bytes: &[u8]) {

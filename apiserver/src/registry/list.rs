@@ -6,6 +6,7 @@ use super::{
     admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core, discovery,
     networking, node, policy, rbac, scheduling, storage,
 };
+use crate::apiextensions::definitions::CustomResourceDefinition;
 
 /// The strategy of a resource.
 pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
@@ -32,6 +33,7 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
             &admissionregistration::webhook_configuration::WebhookConfiguration { mutating: false }
         }
         ("apiregistration.k8s.io", "apiservices") => &apiregistration::ApiService,
+        ("apiextensions.k8s.io", "customresourcedefinitions") => &CustomResourceDefinition,
         ("apps", "controllerrevisions") => &apps::controller_revision::ControllerRevision,
         ("apps", "daemonsets") => &apps::daemon_set::DAEMON_SET,
         ("apps", "deployments") => &apps::deployment::DEPLOYMENT,

@@ -138,14 +138,41 @@ pub fn validate(object: &Value, namespaced: bool, rule: NameRule) -> ErrorList {
         }
     }
     validate_common(object, &path, &mut errors);
-    for (index, finalizer) in meta::finalizers(object).enumerate() {
-        // Upstream: validateKubeFinalizerName.
-        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | ORPHAN | FOREGROUND) {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(Error::invalid(&path.child("finalizers").index(index), finalizer, detail));
+    errors
+}
+
+/// Faults of a new object's finalizers where they have to be qualified. Upstream: core's validateKubeFinalizerName.
+pub fn validate_finalizer_names(object: &Value) -> ErrorList {
+    let path = Path::new("metadata").child("finalizers");
+    let detail = "name is neither a standard finalizer name nor is it fully qualified";
+    let fault = |(index, finalizer)| Error::invalid(&path.index(index), finalizer, detail);
+    meta::finalizers(object).enumerate().filter(|(_, name)| !is_qualified_finalizer(name)).map(fault).collect()
+}
+
+fn is_qualified_finalizer(finalizer: &str) -> bool {
+    finalizer.contains('/') || matches!(finalizer, "kubernetes" | ORPHAN | FOREGROUND)
+}
+
+/// What is said of finalizers that are new, where they need not be qualified. Upstream: customresource's
+/// validateKubeFinalizerName.
+pub fn finalizer_warnings(new: &Value, old: &Value) -> Vec<String> {
+    let known: BTreeSet<&str> = meta::finalizers(old).collect();
+    let added: BTreeSet<&str> = meta::finalizers(new).filter(|finalizer| !known.contains(finalizer)).collect();
+    let mut warnings = Vec::new();
+    for finalizer in added {
+        let quoted = api::go_text::quote(finalizer);
+        for message in names::is_qualified_name(finalizer) {
+            warnings.push(format!("metadata.finalizers: {quoted}: {message}"));
+        }
+        if !is_qualified_finalizer(finalizer) {
+            let path = if finalizer.contains('.') { " including a path (/)" } else { "" };
+            warnings.push(format!(
+                "metadata.finalizers: {quoted}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts \
+                 with other finalizer writers"
+            ));
         }
     }
-    errors
+    warnings
 }
 
 /// What two rules found is told once. Upstream: the imperative part of rest.ValidateDeclarativelyWithMigrationChecks.

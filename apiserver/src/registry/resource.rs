@@ -3,6 +3,7 @@
 //! What is served changes while requests run: custom resources come, change and go. A [`Set`] is never changed, it is
 //! replaced as a whole ([`Resources`]); readers take no lock, and a request goes on with the set it began with.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,10 +14,12 @@ use api::schema::Schema;
 use api::scheme::{ResourceInfo, Scheme, SubresourceInfo};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use store::Entry;
 
 use super::rules::Rules;
 use super::strategy::Strategy;
 use super::{conversion, list};
+use crate::apiextensions::{CustomResource, stored};
 
 /// A resource in one served version.
 pub struct Resource {
@@ -45,7 +48,7 @@ pub enum Semantics {
     /// One of `registry/<group>/<resource>.rs`.
     Builtin(&'static dyn Strategy),
     /// That of a custom resource, which reads its definition.
-    Custom(Box<dyn Strategy>),
+    Custom(CustomResource),
 }
 
 impl Deref for Semantics {
@@ -54,7 +57,7 @@ impl Deref for Semantics {
     fn deref(&self) -> &Self::Target {
         match self {
             Semantics::Builtin(strategy) => *strategy,
-            Semantics::Custom(strategy) => strategy.as_ref(),
+            Semantics::Custom(strategy) => strategy,
         }
     }
 }
@@ -95,6 +98,45 @@ impl Resource {
         }
     }
 
+    /// One version of a custom resource.
+    pub fn custom(custom: CustomResource) -> Resource {
+        let definition = custom.definition();
+        let info = definition.facts(custom.position());
+        let api_version = info.api_version();
+        let list_head = format!(
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",\"metadata\":{{\"resourceVersion\":\"",
+            definition.list_kind
+        );
+        Resource {
+            prefix: format!("{}/", info.key_prefix),
+            rules: Rules::of_custom(),
+            conversion: None,
+            list_head: list_head.into(),
+            schema: None,
+            storage_schema: None,
+            storage_api_version: format!("{}/{}", info.storage_group, info.storage_version),
+            api_version,
+            info,
+            strategy: Semantics::Custom(custom),
+        }
+    }
+
+    /// The version of the definition it is, if it is a custom resource.
+    pub fn as_custom(&self) -> Option<&CustomResource> {
+        match &self.strategy {
+            Semantics::Builtin(_) => None,
+            Semantics::Custom(custom) => Some(custom),
+        }
+    }
+
+    /// Kind of its lists.
+    pub fn list_kind(&self) -> Cow<'_, str> {
+        match self.as_custom() {
+            Some(custom) => Cow::Borrowed(&custom.definition().list_kind),
+            None => Cow::Owned(format!("{}List", self.info.kind)),
+        }
+    }
+
     /// Schema of its objects in this version.
     pub fn schema(&self) -> Option<Schema<'static>> {
         self.schema
@@ -106,9 +148,13 @@ impl Resource {
     }
 
     /// What a body sent to the resource itself must be.
-    pub fn decode_target(&self) -> Option<decode::Target<'_>> {
+    pub fn decode_target(&self) -> Option<decode::Expected<'_>> {
+        let (group, version, kind) = (&self.info.group, &self.info.version, &self.info.kind);
+        if let Some(custom) = self.as_custom() {
+            return Some(decode::Expected::Custom(decode::CustomTarget { group, version, kind, node: custom.node() }));
+        }
         let schema = self.schema()?;
-        Some(decode::Target { group: &self.info.group, version: &self.info.version, kind: &self.info.kind, schema })
+        Some(decode::Expected::Typed(decode::Target { group, version, kind, schema }))
     }
 
     /// What its objects are as stored.
@@ -120,12 +166,20 @@ impl Resource {
 
     /// Are its objects stored in this version?
     pub fn is_storage_version(&self) -> bool {
-        self.conversion.is_none()
+        self.conversion.is_none() && (self.as_custom().is_none() || self.api_version == self.storage_api_version)
     }
 
     /// Is it of a custom resource definition?
     pub fn is_custom(&self) -> bool {
         matches!(self.strategy, Semantics::Custom(_))
+    }
+
+    /// Are an entry's bytes what is sent?
+    pub fn serves_as_stored(&self, entry: &Entry) -> bool {
+        match self.as_custom() {
+            Some(custom) => stored::is_as_served(custom, entry),
+            None => self.conversion.is_none(),
+        }
     }
 
     /// Are there objects of it in the store?

@@ -36,6 +36,20 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Those of every custom resource.
+    pub fn of_custom() -> Rules {
+        Rules {
+            counts_generation: true,
+            updates_are_conditional: true,
+            returns_deleted_object: false,
+            kept_by_subresources: &[],
+            time_to_live: None,
+            collects_garbage: true,
+        }
+    }
+}
+
 /// Upstream: the strategies that set Generation in PrepareForCreate.
 const COUNTS_GENERATION: &[(&str, &str)] = &[
     ("", "pods"),

@@ -15,6 +15,7 @@ use store::{Entry, Snapshot, Term};
 
 use super::resource::Resource;
 use super::terms;
+use crate::apiextensions::stored;
 use crate::endpoints::options::ListOptions;
 
 /// A label and a field selector, checked against the resource.
@@ -42,7 +43,10 @@ impl Selection {
     /// Of a request; `name` is that of the path (`/watch/` of one object).
     pub fn new(resource: &Resource, options: &ListOptions, name: &str) -> Result<Selection, Status> {
         let info = &resource.info;
-        let supported = Supported::of(&info.group, &info.version, &info.kind);
+        let supported = match resource.as_custom() {
+            Some(custom) => Supported::custom(info.namespaced, custom.version().selectable.iter().map(String::as_str)),
+            None => Supported::of(&info.group, &info.version, &info.kind),
+        };
         let fields = options
             .field_selector
             .clone()
@@ -129,7 +133,10 @@ impl Selection {
         if !self.looks_inside {
             return self.fields.matches_fields(&[("metadata.name", name), ("metadata.namespace", namespace)]);
         }
-        self.fields.matches_fields(&entry.slot(|entry| read_fields(resource, entry)).0)
+        match resource.as_custom() {
+            Some(custom) => self.fields.matches_fields(&stored::selectable(custom, entry, namespace, name)),
+            None => self.fields.matches_fields(&entry.slot(|entry| read_fields(resource, entry)).0),
+        }
     }
 }
 

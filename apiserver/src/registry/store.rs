@@ -127,7 +127,9 @@ impl Engine {
     /// An entry as it is to be sent.
     pub async fn served(&self, resource: &Resource, entry: Arc<Entry>) -> Result<Served, Status> {
         match resource.as_custom() {
-            Some(custom) if !stored::is_as_served(custom, &entry) => stored::read(custom, &entry).await.map(Served::Object),
+            Some(custom) if !stored::is_as_served(custom, &entry) => {
+                stored::read(custom, &entry).await.map(Served::Object)
+            }
             _ => Ok(Served::Entry(entry)),
         }
     }
@@ -135,7 +137,9 @@ impl Engine {
     /// The form of an object that goes into the store.
     async fn written<'a>(&self, resource: &Resource, object: &'a Value) -> Result<Cow<'a, Value>, Status> {
         match resource.as_custom() {
-            Some(custom) if !resource.is_storage_version() => stored::write(custom, object.clone()).await.map(Cow::Owned),
+            Some(custom) if !resource.is_storage_version() => {
+                stored::write(custom, object.clone()).await.map(Cow::Owned)
+            }
             _ => Ok(Cow::Borrowed(object)),
         }
     }

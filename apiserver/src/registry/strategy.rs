@@ -44,6 +44,12 @@ pub trait Strategy: Send + Sync {
         true
     }
 
+    /// May anything be created now? Asked before admission is.
+    fn may_create(&self, ctx: &RequestContext) -> Result<(), Status> {
+        let _ = ctx;
+        Ok(())
+    }
+
     /// Normalises a new object: clears what a client may not set, sets what the server decides.
     fn prepare_for_create(&self, ctx: &RequestContext, new: &mut Value) {
         let _ = (ctx, new);

@@ -172,7 +172,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         return Ok(response);
     }
     let output = Output { gzip: request.gzip(), ..Output::json(&request.parts.headers, &request.query) };
-    if let Some(answer) = state.discovery.serve(&request) {
+    if let Some(answer) = state.discovery.serve(&request, &state.engine.resources) {
         return answer;
     }
     let reading = matches!(request.parts.method, Method::GET | Method::HEAD);
@@ -185,7 +185,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output }))
         }
         "/" => {
-            let mut paths = state.discovery.paths();
+            let mut paths = state.discovery.paths(&state.engine.resources);
             paths.extend(state.health.paths());
             paths.extend(
                 ["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"]

@@ -106,8 +106,8 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let (_, leaf) =
-            X509Certificate::from_der(end_entity).map_err(|error| refused(&format!("malformed certificate: {error}")))?;
+        let (_, leaf) = X509Certificate::from_der(end_entity)
+            .map_err(|error| refused(&format!("malformed certificate: {error}")))?;
         in_its_time(&leaf, now)?;
         let parsed = ParsedCertificate::try_from(end_entity).map_err(|error| refused(&error.to_string()))?;
         rustls::client::verify_server_name(&parsed, name).map_err(|_| refused(&wrong_name(&leaf, name)))?;
@@ -187,7 +187,8 @@ fn wrong_name(leaf: &X509Certificate<'_>, name: &ServerName<'_>) -> String {
         }
         return format!("certificate is valid for {}, not {wanted}", addresses.join(", "));
     }
-    let dns: Vec<&str> = names().filter_map(|name| if let GeneralName::DNSName(name) = name { Some(*name) } else { None }).collect();
+    let dns: Vec<&str> =
+        names().filter_map(|name| if let GeneralName::DNSName(name) = name { Some(*name) } else { None }).collect();
     if alternatives.is_none() && leaf.subject().iter_common_name().next().is_some() {
         return "certificate relies on legacy Common Name field, use SANs instead".to_owned();
     }

@@ -21,10 +21,10 @@ pub use failure::Error;
 
 use std::time::Duration;
 
+use ::http::{HeaderValue, Method, Request, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ::http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use rustls_pki_types::ServerName;
 use serde_json::Value;
@@ -88,7 +88,8 @@ impl Webhook {
         };
         let name = ServerName::try_from(server.clone()).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
         let authority = url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        let host_header = HeaderValue::from_str(authority).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
+        let host_header =
+            HeaderValue::from_str(authority).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
         let client = http::Client::new(certificate::client_config(trust, None)?, name);
         let agent = match caller {
             Caller::Admission => "kube-apiserver-admission",

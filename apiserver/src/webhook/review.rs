@@ -121,7 +121,10 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let mismatch = || {
             let kind = json_kind(value);
-            Malformed(format!("json: cannot unmarshal {kind} into Go struct field {}.{key} of type {go_type}", self.place))
+            Malformed(format!(
+                "json: cannot unmarshal {kind} into Go struct field {}.{key} of type {go_type}",
+                self.place
+            ))
         };
         read(value).map(Some).ok_or_else(mismatch)
     }

@@ -12,9 +12,7 @@ pub(crate) fn resolve(objects: &dyn Objects, namespace: &str, name: &str, port: 
     let spec = &service["spec"];
     let kind = spec["type"].as_str().unwrap_or("ClusterIP");
     match kind {
-        "ClusterIP" if spec["clusterIP"] == "None" => {
-            Err("cannot route to service with ClusterIP \"None\"".to_owned())
-        }
+        "ClusterIP" if spec["clusterIP"] == "None" => Err("cannot route to service with ClusterIP \"None\"".to_owned()),
         "ClusterIP" | "LoadBalancer" | "NodePort" => {
             let mut ports = spec["ports"].as_array().into_iter().flatten();
             if !ports.any(|own| own["port"].as_u64() == Some(u64::from(port))) {

@@ -62,10 +62,7 @@ impl Server {
     }
 
     /// With a certificate for a name.
-    pub(crate) async fn start_as(
-        name: &str,
-        answer: impl Fn(&str, Value) -> Reply + Send + Sync + 'static,
-    ) -> Server {
+    pub(crate) async fn start_as(name: &str, answer: impl Fn(&str, Value) -> Reply + Send + Sync + 'static) -> Server {
         let authority_key = KeyPair::generate().expect("a key");
         let mut authority = CertificateParams::new(Vec::<String>::new()).expect("no names");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

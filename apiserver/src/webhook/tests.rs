@@ -73,7 +73,8 @@ async fn an_answer_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let server = Server::start(|path, review| if path == "/x" { Reply::Redirect("/yes") } else { yes(path, review) }).await;
+    let server =
+        Server::start(|path, review| if path == "/x" { Reply::Redirect("/yes") } else { yes(path, review) }).await;
     let error = post(&server.client_config("x"), LONG).await.unwrap_err();
     assert_eq!(error, "the server responded with the status code 307 but did not return more information");
     assert_eq!(server.connections(), 1);
@@ -149,10 +150,7 @@ async fn a_service_that_leads_nowhere_is_named() {
 
 #[tokio::test]
 async fn a_configuration_that_leads_nowhere_is_told() {
-    assert_eq!(
-        post(&json!({}), LONG).await.unwrap_err(),
-        "webhook configuration must have either service or URL"
-    );
+    assert_eq!(post(&json!({}), LONG).await.unwrap_err(), "webhook configuration must have either service or URL");
     let bundle = STANDARD.encode("nonsense");
     assert_eq!(
         post(&json!({"url": "https://localhost/x", "caBundle": bundle}), LONG).await.unwrap_err(),

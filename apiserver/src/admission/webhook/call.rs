@@ -60,8 +60,7 @@ pub(super) async fn ask(
         let why = "webhook does not accept known AdmissionReview versions (v1, v1beta1)";
         return Err(Stop::Failed(format!("could not create admission objects: {why}")));
     };
-    let webhook =
-        hook.webhook.as_ref().map_err(|error| Stop::Failed(format!("could not get REST client: {error}")))?;
+    let webhook = hook.webhook.as_ref().map_err(|error| Stop::Failed(format!("could not get REST client: {error}")))?;
     let uid = uuid::Uuid::new_v4().to_string();
     let review = Review::new(&uid, version, asked, invocation, object, old);
     let body = serde_json::to_vec(&review)

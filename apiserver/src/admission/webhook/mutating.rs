@@ -144,8 +144,7 @@ fn patch(answer: &Answer) -> Result<Option<Patch>, Stop> {
     if answer.patch.is_empty() {
         return Ok(None);
     }
-    let undecodable =
-        |why: String| Stop::Failed(format!("received undecodable patch in webhook response: {why}"));
+    let undecodable = |why: String| Stop::Failed(format!("received undecodable patch in webhook response: {why}"));
     let decoded = api::decode::decode_untyped(&answer.patch, api::decode::Syntax::Json, FieldValidation::Ignore);
     let operations = decoded.map_err(undecodable)?.object;
     if operations.as_array().is_some_and(Vec::is_empty) {
@@ -160,11 +159,8 @@ impl Asked<'_> {
         let kind = &invocation.kind;
         let resource = invocation.resource.as_ref();
         let own = self.is_own_kind();
-        let schema = if own {
-            resource.schema()
-        } else {
-            Scheme::builtin().kind(&kind.group, &kind.version, &kind.kind)
-        };
+        let schema =
+            if own { resource.schema() } else { Scheme::builtin().kind(&kind.group, &kind.version, &kind.kind) };
         let Some(schema) = schema else { return Ok(patched) };
         let target = api::decode::Target { group: &kind.group, version: &kind.version, kind: &kind.kind, schema };
         let mut decoded =

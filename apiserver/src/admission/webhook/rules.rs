@@ -65,9 +65,10 @@ impl Rule {
             && self.operations.iter().any(|own| is(own, subject.operation))
             && self.groups.iter().any(|own| is(own, subject.group))
             && self.versions.iter().any(|own| is(own, subject.version))
-            && self.resources.iter().any(|(resource, subresource)| {
-                is(resource, subject.resource) && is(subresource, subject.subresource)
-            })
+            && self
+                .resources
+                .iter()
+                .any(|(resource, subresource)| is(resource, subject.resource) && is(subresource, subject.subresource))
     }
 
     fn in_scope(&self, subject: Subject<'_>) -> bool {

@@ -32,7 +32,8 @@ impl Validating for ValidatingAdmissionWebhook {
         }
         Box::pin(async move {
             let Some(asked) = self.0.asked(attributes) else { return Ok(()) };
-            let hooks = configurations.iter().flat_map(|configuration: &std::sync::Arc<Configuration>| &configuration.hooks);
+            let hooks =
+                configurations.iter().flat_map(|configuration: &std::sync::Arc<Configuration>| &configuration.hooks);
             let mut invocations = Vec::new();
             for hook in hooks {
                 invocations.extend(asked.invocation(hook, object)?);

@@ -55,7 +55,11 @@ impl Strategy for ApiService {
                 errors.push(priority.invalid_int(format!("must be positive and less than {most}")));
             }
         }
-        if spec.has("service") { remote(&spec, &mut errors) } else { local(&spec, &mut errors) }
+        if spec.has("service") {
+            remote(&spec, &mut errors)
+        } else {
+            local(&spec, &mut errors)
+        }
         errors
     }
 

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use super::resource::{Resource, Resources, Set};
 use super::store::Engine;
+use crate::apiextensions::stored;
 use crate::context::RequestContext;
 
 /// The versions of one resource.
@@ -42,15 +43,20 @@ impl OfResource<'_> {
 
 impl Versions for OfResource<'_> {
     fn place(&self, api_version: &str) -> Option<Place<'_>> {
-        self.version(api_version)?.schema().map(Place::Root)
+        place(self.version(api_version)?)
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
         let from = self.version(meta::api_version(object)).unwrap_or(self.resource);
         let to = self.version(api_version)?;
         let mut object = object.clone();
-        Engine::to_storage(from, &mut object);
-        Engine::from_storage(to, &mut object);
+        match to.as_custom() {
+            Some(custom) => stored::rename(custom, &mut object)?,
+            None => {
+                Engine::to_storage(from, &mut object);
+                Engine::from_storage(to, &mut object);
+            }
+        }
         Some(object)
     }
 }
@@ -76,16 +82,16 @@ pub(crate) fn track(
     live: Option<&Value>,
     new: &mut Value,
 ) {
-    let Some(schema) = resource.schema() else { return };
+    let Some(place) = place(resource) else { return };
     let versions = OfResource { resources: resources.current(), resource };
-    let rules = rules(resource, schema, &ctx.target.subresource, &versions);
+    let rules = rules(resource, place, &ctx.target.subresource, &versions);
     let served = |object: &Value| {
         let mut object = object.clone();
         Engine::from_storage(resource, &mut object);
         object
     };
     let before = match live {
-        None => Cow::Owned(api::decode::empty(schema)),
+        None => Cow::Owned(empty(resource)),
         Some(live) if resource.conversion.is_none() => Cow::Borrowed(live),
         Some(live) => Cow::Owned(served(live)),
     };
@@ -125,18 +131,29 @@ fn settle(rules: &Rules<'_>, ctx: &RequestContext, live: &Value, new: &Value) ->
 }
 
 /// The rules of a write to a resource in its served version.
-fn rules<'a>(
-    resource: &'a Resource,
-    schema: Schema<'a>,
-    subresource: &'a str,
-    versions: &'a dyn Versions,
-) -> Rules<'a> {
+fn rules<'a>(resource: &'a Resource, place: Place<'a>, subresource: &'a str, versions: &'a dyn Versions) -> Rules<'a> {
     Rules {
         api_version: &resource.api_version,
-        place: Place::Root(schema),
+        place,
         subresource,
         reset: reset::fields(resource, subresource),
         versions,
+    }
+}
+
+/// The schema of a resource, as ownership sees it.
+fn place(resource: &Resource) -> Option<Place<'_>> {
+    match resource.as_custom() {
+        Some(custom) => Some(custom.node().map_or(Place::Deduced, Place::CustomRoot)),
+        None => resource.schema().map(Place::Root),
+    }
+}
+
+/// An object of a resource of which nothing is said.
+fn empty(resource: &Resource) -> Value {
+    match resource.schema() {
+        Some(schema) => api::decode::empty(schema),
+        None => serde_json::json!({"kind": resource.info.kind, "apiVersion": resource.api_version}),
     }
 }
 
@@ -149,10 +166,10 @@ pub(crate) fn apply(
     live: Value,
     configuration: &Value,
 ) -> Result<Value, Status> {
-    let schema = resource.schema().ok_or_else(|| Status::not_found(&resource.group_resource(), &ctx.target.name))?;
+    let place = place(resource).ok_or_else(|| Status::not_found(&resource.group_resource(), &ctx.target.name))?;
     let versions = OfResource { resources: resources.current(), resource };
-    let rules = rules(resource, schema, &ctx.target.subresource, &versions);
-    let live = if live.is_null() { api::decode::empty(schema) } else { live };
+    let rules = rules(resource, place, &ctx.target.subresource, &versions);
+    let live = if live.is_null() { empty(resource) } else { live };
     apply_by(&rules, &resource.info.kind, ctx, force, &live, configuration)
 }
 

@@ -56,6 +56,9 @@ const EXCEPTIONS: [(&str, &str, Reset); 8] = [
 
 /// What a write through a subresource ("" is the object itself) resets.
 pub(super) fn fields(resource: &Resource, subresource: &str) -> Reset {
+    if let Some(custom) = resource.as_custom() {
+        return custom.reset(subresource);
+    }
     let plural = resource.info.plural.as_ref();
     if let Some((_, _, reset)) = EXCEPTIONS.iter().find(|(of, through, _)| *of == plural && *through == subresource) {
         return *reset;

@@ -28,7 +28,8 @@ pub(crate) enum Write<'a> {
     },
 }
 
-/// Carries a write of a scale out, `old` being the scale of `object`, and notes in `object` who owns the replicas then.
+/// Carries a write of a scale out, `old` being the scale of `object`, and notes in `object` who owns the replicas then, which
+/// are at the path `replicas` of it.
 /// Returns the new scale of an apply.
 pub(crate) fn write(
     schema: Schema<'_>,
@@ -36,6 +37,7 @@ pub(crate) fn write(
     object: &mut Value,
     old: &Value,
     write: Write<'_>,
+    replicas: &[&str],
 ) -> Result<Option<Value>, Status> {
     let rules = Rules {
         api_version: API_VERSION,
@@ -45,7 +47,7 @@ pub(crate) fn write(
         versions: &OnlyOne,
     };
     let mut old = old.clone();
-    set_managed_fields(&mut old, to_scale(object)?);
+    set_managed_fields(&mut old, to_scale(object, replicas)?);
     let (entries, applied) = match write {
         Write::Update(new) => (settle(&rules, ctx, &old, new).0, None),
         Write::Apply { configuration, force } => {
@@ -53,7 +55,7 @@ pub(crate) fn write(
             (new["metadata"].get("managedFields").cloned(), Some(new))
         }
     };
-    let entries = to_object(object, entries.as_ref())?;
+    let entries = to_object(object, entries.as_ref(), replicas)?;
     set_managed_fields(object, entries);
     Ok(applied)
 }
@@ -63,16 +65,16 @@ fn owners(object: &Value) -> Result<Owners<'_>, Status> {
 }
 
 /// The entries that own the replicas, as a scale's.
-fn to_scale(object: &Value) -> Result<Option<Value>, Status> {
+fn to_scale(object: &Value, replicas: &[&str]) -> Result<Option<Value>, Status> {
     let mut shown = Owners::default();
-    for owner in owners(object)?.iter().filter(|owner| owner.fields.has(&REPLICAS)) {
+    for owner in owners(object)?.iter().filter(|owner| owner.fields.has(replicas)) {
         shown.add(Owner { api_version: API_VERSION.into(), fields: Set::of(&[&REPLICAS]), ..owner.clone() });
     }
     Ok(shown.encode())
 }
 
 /// The entries of the object once the scale has these.
-fn to_object(object: &Value, scale: Option<&Value>) -> Result<Option<Value>, Status> {
+fn to_object(object: &Value, scale: Option<&Value>, replicas: &[&str]) -> Result<Option<Value>, Status> {
     let api_version = meta::api_version(object);
     let entries = scale.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut of_scale = Owners::decode(entries).map_err(|error| Status::unknown(500, error.to_string()))?;
@@ -81,9 +83,9 @@ fn to_object(object: &Value, scale: Option<&Value>) -> Result<Option<Value>, Sta
     for owner in own.iter() {
         // An applier is the same one in each version.
         let kept =
-            !owner.fields.has(&REPLICAS) || (owner.operation == Operation::Apply && of_scale.take(owner).is_some());
+            !owner.fields.has(replicas) || (owner.operation == Operation::Apply && of_scale.take(owner).is_some());
         let fields = owner.fields.clone();
-        let fields = if kept { fields } else { fields.minus(&Set::of(&[&REPLICAS])) };
+        let fields = if kept { fields } else { fields.minus(&Set::of(&[replicas])) };
         if !fields.is_empty() {
             shown.add(Owner { fields, ..owner.clone() });
         }
@@ -91,7 +93,7 @@ fn to_object(object: &Value, scale: Option<&Value>) -> Result<Option<Value>, Sta
     for owner in of_scale.iter().filter(|owner| owner.fields.has(&REPLICAS)) {
         let time = own.iter().find(|earlier| earlier.operation == Operation::Apply && earlier.is_same(owner));
         let time = time.and_then(|earlier| earlier.time.clone());
-        let fields = Set::of(&[&REPLICAS]);
+        let fields = Set::of(&[replicas]);
         shown.add(Owner { api_version: api_version.into(), time, fields, ..owner.clone() });
     }
     Ok(shown.encode())

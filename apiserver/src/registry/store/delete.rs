@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use store::{Entry, Snapshot, Txn};
 
-use super::{ATTEMPTS, Engine, MODIFIED, Served, decode, storage_error};
+use super::{ATTEMPTS, Engine, MODIFIED, Served, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::{DeleteOptions, Propagation};
@@ -161,9 +161,7 @@ impl Engine {
             return Ok(Some(Served::Object(planned.clone())));
         }
         match self.store.commit(txn).await {
-            Ok(committed) => {
-                Ok(Some(Engine::outcome(resource, planned.clone(), committed.entries.into_iter().next())))
-            }
+            Ok(committed) => Ok(Some(Engine::outcome(resource, planned.clone(), committed.entries.into_iter().next()))),
             Err(error) if error.is_compare_failed() => Ok(None),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "delete", &error)),
         }

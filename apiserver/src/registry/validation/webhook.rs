@@ -56,7 +56,9 @@ fn unparsable(url: &str) -> Option<String> {
         return Some("missing protocol scheme".to_owned());
     }
     let authority = url.split_once("//").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
-    if let Some(bad) = authority.chars().find(|c| matches!(c, ' ' | '<' | '>' | '"' | '\\' | '^' | '`' | '{' | '|' | '}')) {
+    if let Some(bad) =
+        authority.chars().find(|c| matches!(c, ' ' | '<' | '>' | '"' | '\\' | '^' | '`' | '{' | '|' | '}'))
+    {
         return Some(format!("invalid character {} in host name", api::go_text::quote(&bad.to_string())));
     }
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));

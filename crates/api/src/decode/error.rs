@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::node::Node;
-use super::{Syntax, Target};
+use super::{Expected, Syntax, Target};
 use crate::go_text::quote;
 
 /// Why bytes are not an object of the kind. All are answered with 400 BadRequest and `to_string()` as the message.
@@ -43,8 +43,8 @@ pub enum Error {
 
 impl Error {
     /// Of bytes that are no object, shown as far as upstream shows them.
-    pub fn unrecognized(reason: String, target: Target<'_>, body: &[u8]) -> Error {
-        Error::Unrecognized { target: target.kind.to_owned(), reason, summary: summary(body) }
+    pub fn unrecognized<'a>(reason: String, target: impl Into<Expected<'a>>, body: &[u8]) -> Error {
+        Error::Unrecognized { target: target.into().kind().to_owned(), reason, summary: summary(body) }
     }
 }
 
@@ -55,7 +55,7 @@ impl From<Error> for crate::status::Status {
 }
 
 /// The answer to bytes that are no JSON.
-pub(super) fn no_json(reason: String, target: Target<'_>, body: &[u8]) -> Error {
+pub(super) fn no_json(reason: String, target: Expected<'_>, body: &[u8]) -> Error {
     Error::unrecognized(format!("couldn't get version/kind; json parse error: {reason}"), target, body)
 }
 
@@ -90,8 +90,8 @@ pub(super) struct Named {
     pub(super) kind: String,
 }
 
-/// Reads `apiVersion` and `kind`. The error is the reason alone.
-pub(super) fn named_kind(node: &Node<'_>, target: Target<'_>) -> Result<Named, String> {
+/// Reads `apiVersion` and `kind`, empty where they are not said. The error is the reason alone.
+pub(super) fn type_meta(node: &Node<'_>) -> Result<(String, String), String> {
     const FINDER: &str =
         r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
     let problem =
@@ -104,7 +104,12 @@ pub(super) fn named_kind(node: &Node<'_>, target: Target<'_>) -> Result<Named, S
         Some(Node::String(text)) => Ok(text.to_string()),
         Some(other) => Err(problem(format!("{} into Go struct field .{key} of type string", other.noun()))),
     };
-    let (api_version, mut kind) = (text("apiVersion")?, text("kind")?);
+    Ok((text("apiVersion")?, text("kind")?))
+}
+
+/// The kind a body names, the target's where it names none. The error is the reason alone.
+pub(super) fn named_kind(node: &Node<'_>, target: Target<'_>) -> Result<Named, String> {
+    let (api_version, mut kind) = type_meta(node)?;
     let (mut group, mut version) = match api_version.split_once('/') {
         Some((_, version)) if version.contains('/') => {
             return Err(format!("unexpected GroupVersion string: {api_version}"));

@@ -2,11 +2,13 @@
 //!
 //! [`decode`] gives what a Go round trip through the typed struct gives: types checked, unknown fields pruned,
 //! null and empty optional fields dropped, numbers, quantities and times in canonical form, fields in Go's order.
-//! [`decode_untyped`] is for custom resources and patches: syntax and duplicates only. Messages are upstream's.
+//! Custom resources are held to their own schema ([`CustomTarget`]). [`decode_untyped`] is for patches: syntax and duplicates
+//! only. Messages are upstream's.
 //! [`sparse`] reads a few fields out of bytes that were encoded here.
 //! None fills in defaults ([`crate::default`]) nor limits the size of a body (the apiserver's).
 //! Upstream: `runtime/serializer/json` over `sigs.k8s.io/json`.
 
+mod custom;
 mod error;
 mod json;
 mod node;
@@ -25,6 +27,7 @@ use serde_json::Value;
 
 use crate::schema::Schema;
 use crate::scheme::Scheme;
+pub use custom::CustomTarget;
 pub use error::{Error, internal_package};
 pub use node::MAX_DEPTH;
 use node::Node;
@@ -76,6 +79,39 @@ pub struct Target<'a> {
     pub schema: Schema<'a>,
 }
 
+/// What a body must be.
+#[derive(Clone, Copy, Debug)]
+pub enum Expected<'a> {
+    /// An object of a built-in kind.
+    Typed(Target<'a>),
+    /// A custom resource.
+    Custom(CustomTarget<'a>),
+}
+
+impl<'a> From<Target<'a>> for Expected<'a> {
+    fn from(target: Target<'a>) -> Expected<'a> {
+        Expected::Typed(target)
+    }
+}
+
+impl Expected<'_> {
+    /// The kind expected.
+    pub fn kind(&self) -> &str {
+        match self {
+            Expected::Typed(target) => target.kind,
+            Expected::Custom(target) => target.kind,
+        }
+    }
+
+    /// Its group and version.
+    pub fn group_version(&self) -> (&str, &str) {
+        match self {
+            Expected::Typed(target) => (target.group, target.version),
+            Expected::Custom(target) => (target.group, target.version),
+        }
+    }
+}
+
 impl Target<'static> {
     /// The target of a built-in kind.
     pub fn builtin(group: &'static str, version: &'static str, kind: &'static str) -> Option<Target<'static>> {
@@ -93,11 +129,17 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
-/// Decodes an object of a built-in kind.
-pub fn decode(body: &[u8], syntax: Syntax, target: Target<'_>, validation: FieldValidation) -> Result<Decoded, Error> {
+/// Decodes an object of a built-in kind, or a custom resource.
+pub fn decode<'a>(
+    body: &[u8],
+    syntax: Syntax,
+    target: impl Into<Expected<'a>>,
+    validation: FieldValidation,
+) -> Result<Decoded, Error> {
+    let target = target.into();
     let strict = validation != FieldValidation::Ignore;
     let text;
-    let (node, duplicates) = match syntax {
+    let (node, mut duplicates) = match syntax {
         Syntax::Json => {
             text = json_text(body);
             let node = json::parse(&text).map_err(|_| error::no_json(json::syntax_error(body), target, body))?;
@@ -108,17 +150,41 @@ pub fn decode(body: &[u8], syntax: Syntax, target: Target<'_>, validation: Field
             (parsed.node, parsed.duplicates)
         }
     };
-    let named = error::named_kind(&node, target).map_err(|reason| Error::unrecognized(reason, target, body))?;
-    object(&node, &named, target, validation, if strict { duplicates } else { Vec::new() })
+    if !strict {
+        duplicates.clear();
+    }
+    match target {
+        Expected::Typed(target) => {
+            let named = error::named_kind(&node, target).map_err(|reason| Error::unrecognized(reason, target, body))?;
+            object(&node, &named, target, validation, duplicates)
+        }
+        Expected::Custom(target) => {
+            // The walk by a Go struct finds them on its way.
+            if strict && syntax == Syntax::Json {
+                untyped_duplicates(&node, &mut String::new(), &mut duplicates);
+            }
+            custom::object(&node, target, validation, syntax, duplicates, &|| body.to_vec())
+        }
+    }
 }
 
 /// Brings an object that was changed in memory (by a patch, by a webhook) into the form [`decode`] gives, with the
 /// same checks.
-pub fn normalize(object: &Value, target: Target<'_>, validation: FieldValidation) -> Result<Decoded, Error> {
+pub fn normalize<'a>(
+    object: &Value,
+    target: impl Into<Expected<'a>>,
+    validation: FieldValidation,
+) -> Result<Decoded, Error> {
     let node = Node::of(object);
     let body = || object.to_string().into_bytes();
-    let named = error::named_kind(&node, target).map_err(|reason| Error::unrecognized(reason, target, &body()))?;
-    self::object(&node, &named, target, validation, Vec::new())
+    match target.into() {
+        Expected::Typed(target) => {
+            let named =
+                error::named_kind(&node, target).map_err(|reason| Error::unrecognized(reason, target, &body()))?;
+            self::object(&node, &named, target, validation, Vec::new())
+        }
+        Expected::Custom(target) => custom::object(&node, target, validation, Syntax::Json, Vec::new(), &body),
+    }
 }
 
 /// Brings a value of a type that is no kind (metadata) into the form decoding gives. Returns what was dropped

@@ -10,10 +10,12 @@
 mod identifiers;
 mod keys;
 mod object_names;
+mod versions;
 
 pub use identifiers::*;
 pub use keys::*;
 pub use object_names::*;
+pub use versions::*;
 
 /// Longest DNS label, label key name and label value.
 pub const LABEL_MAX_LENGTH: usize = 63;

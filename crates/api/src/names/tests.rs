@@ -95,6 +95,15 @@ fn domains_need_their_segments() {
     assert!(!is_domain_prefixed_key(&p, "foo").is_empty());
 }
 
+#[test]
+fn versions_are_ordered_by_how_far_they_have_come() {
+    let mut versions = ["foo1", "v10", "v1beta1", "v2", "v1", "v11alpha2", "foo10", "v3beta1", "v12alpha1", "v11beta2"];
+    versions.sort_by(|a, b| compare_versions(b, a));
+    let greatest_first =
+        ["v10", "v2", "v1", "v11beta2", "v3beta1", "v1beta1", "v12alpha1", "v11alpha2", "foo1", "foo10"];
+    assert_eq!(versions, greatest_first);
+}
+
 /// The whole 422 answers of a running kube-apiserver v1.37 to objects with bad names and labels (testdata/names.json).
 #[test]
 fn bad_names_and_labels_are_answered_as_recorded() {

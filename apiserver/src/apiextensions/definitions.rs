@@ -1,0 +1,82 @@
+//! CustomResourceDefinitions themselves.
+//! Upstream: apiextensions-apiserver/pkg/registry/customresourcedefinition.
+
+use api::field::ErrorList;
+use api::meta;
+use serde_json::{Value, json};
+
+use super::controller::CLEANUP;
+use super::names::set_condition;
+use super::validation;
+use crate::context::RequestContext;
+use crate::registry::strategy::Strategy;
+
+/// The strategy of definitions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CustomResourceDefinition;
+
+impl Strategy for CustomResourceDefinition {
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        note_storage_version(new);
+    }
+
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        validation::validate(new)
+    }
+
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        validation::warnings(new, None)
+    }
+
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, _old: &Value) {
+        note_storage_version(new);
+    }
+
+    fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
+    }
+
+    fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
+        validation::warnings(new, Some(old))
+    }
+
+    fn validate_status(&self, new: &Value, _old: &Value) -> ErrorList {
+        validation::validate_status(new)
+    }
+
+    /// Its objects go first: the first delete only marks it.
+    fn is_removable(&self, object: &Value) -> bool {
+        meta::is_being_deleted(object)
+    }
+
+    fn prepare_for_deletion(&self, ctx: &RequestContext, new: &mut Value) {
+        if !meta::finalizers(new).any(|finalizer| finalizer == CLEANUP) {
+            let finalizers = meta::finalizers(new).map(str::to_owned).chain([CLEANUP.to_owned()]).collect();
+            meta::set_finalizers(new, finalizers);
+        }
+        if !new["status"].is_object() {
+            new["status"] = json!({});
+        }
+        let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+        set_condition(&mut new["status"], "Terminating", true, "InstanceDeletionPending", message, &ctx.timestamp());
+    }
+}
+
+/// Objects may be stored in the storage version from now on, until somebody who knows better says otherwise.
+fn note_storage_version(definition: &mut Value) {
+    let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let Some(storage) = versions.into_iter().find(|version| version["storage"] == true) else { return };
+    let name = storage["name"].clone();
+    if !definition["status"].is_object() {
+        definition["status"] = json!({});
+    }
+    let status = &mut definition["status"];
+    if !status["storedVersions"].is_array() {
+        status["storedVersions"] = json!([]);
+    }
+    if let Some(stored) = status["storedVersions"].as_array_mut()
+        && !stored.contains(&name)
+    {
+        stored.push(name);
+    }
+}

@@ -1,0 +1,205 @@
+//! Which names a definition gets, and what is said about it: plans, as values.
+//! Upstream: apiextensions-apiserver/pkg/controller/{status,establish,apiapproval}.
+
+use std::collections::HashSet;
+
+use api::meta;
+use serde_json::{Map, Value, json};
+
+use super::definition::condition;
+
+/// Annotation that lets a definition into a group of Kubernetes' own.
+pub(super) const APPROVAL: &str = "api-approved.kubernetes.io";
+
+/// Names that other definitions of a group hold.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    resources: HashSet<String>,
+    kinds: HashSet<String>,
+}
+
+impl Taken {
+    /// What the definitions of a group hold, by their status. One's own names are among them, and no obstacle.
+    pub(super) fn of<'a>(definitions: impl IntoIterator<Item = &'a Value>, group: &str) -> Taken {
+        let mut taken = Taken::default();
+        for definition in definitions.into_iter().filter(|definition| definition["spec"]["group"] == group) {
+            let names = &definition["status"]["acceptedNames"];
+            let mut add = |field: &str, into_kinds: bool| {
+                let values = match &names[field] {
+                    Value::Array(names) => names.as_slice(),
+                    name => std::slice::from_ref(name),
+                };
+                let set = if into_kinds { &mut taken.kinds } else { &mut taken.resources };
+                set.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
+            };
+            for field in ["plural", "singular", "shortNames"] {
+                add(field, false);
+            }
+            for field in ["kind", "listKind"] {
+                add(field, true);
+            }
+        }
+        taken
+    }
+}
+
+/// The status a definition is to have; None if it has it.
+pub(super) fn plan(definition: &Value, taken: &Taken, now: &str) -> Option<Value> {
+    let mut status = definition["status"].clone();
+    if !status.is_object() {
+        status = json!({});
+    }
+    accept(definition, taken, &mut status, now);
+    approve(definition, &mut status, now);
+    (status != definition["status"]).then_some(status)
+}
+
+/// Names are had as soon as nobody else has them, and kept.
+fn accept(definition: &Value, taken: &Taken, status: &mut Value, now: &str) {
+    let wanted = &definition["spec"]["names"];
+    let had = definition["status"]["acceptedNames"].clone();
+    if *wanted == had {
+        return establish(definition, status, now);
+    }
+    let mut names = had.as_object().cloned().unwrap_or_default();
+    let mut refusal: Option<(&str, String)> = None;
+    let single = [
+        ("plural", "PluralConflict", &taken.resources),
+        ("singular", "SingularConflict", &taken.resources),
+        ("shortNames", "ShortNamesConflict", &taken.resources),
+        ("kind", "KindConflict", &taken.kinds),
+        ("listKind", "ListKindConflict", &taken.kinds),
+    ];
+    for (field, reason, used) in single {
+        let conflicts = conflicts(&wanted[field], &had[field], used);
+        if conflicts.is_empty() {
+            take(&mut names, wanted, field);
+        } else {
+            let all = if conflicts.len() > 1 { format!("[{}]", conflicts.join(", ")) } else { conflicts.concat() };
+            refusal = Some((reason, all));
+        }
+    }
+    take(&mut names, wanted, "categories");
+    let fits = refusal.is_none();
+    let (reason, message) = refusal.unwrap_or(("NoConflicts", "no conflicts found".to_owned()));
+    status["acceptedNames"] = Value::Object(names);
+    set_condition(status, "NamesAccepted", fits, reason, &message, now);
+    if condition(definition, "Established").is_none_or(|known| known["status"] != "True") {
+        let (reason, message) = if fits {
+            ("Installing", "the initial names have been accepted")
+        } else {
+            ("NotAccepted", "not all names are accepted")
+        };
+        set_condition(status, "Established", false, reason, message, now);
+    }
+}
+
+/// What has its names, and is served by now, says so.
+fn establish(definition: &Value, status: &mut Value, now: &str) {
+    let is = |name: &str| condition(definition, name).is_some_and(|known| known["status"] == "True");
+    if is("NamesAccepted") && !is("Established") {
+        set_condition(status, "Established", true, "InitialNamesAccepted", "the initial names have been accepted", now);
+    }
+}
+
+fn conflicts(wanted: &Value, had: &Value, used: &HashSet<String>) -> Vec<String> {
+    let list = |value: &Value| -> Vec<String> {
+        match value {
+            Value::Array(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Value::String(name) => vec![name.clone()],
+            _ => Vec::new(),
+        }
+    };
+    let had = list(had);
+    let taken = |name: &String| !had.contains(name) && used.contains(name);
+    let message = |name: String| format!("{} is already in use", api::go_text::quote(&name));
+    list(wanted).into_iter().filter(taken).map(message).collect()
+}
+
+fn take(names: &mut Map<String, Value>, wanted: &Value, field: &str) {
+    match wanted.get(field) {
+        Some(value) => drop(names.insert(field.to_owned(), value.clone())),
+        None => drop(names.shift_remove(field)),
+    }
+}
+
+/// Groups of Kubernetes' own are let in by an annotation; what it says is shown.
+fn approve(definition: &Value, status: &mut Value, now: &str) {
+    let group = definition["spec"]["group"].as_str().unwrap_or_default();
+    if !is_protected(group) {
+        return;
+    }
+    let (approval, message) = approval(definition);
+    let (state, reason) = match approval {
+        Approval::Invalid => ("False", "InvalidAnnotation"),
+        Approval::Missing => ("False", "MissingAnnotation"),
+        Approval::Approved => ("True", "ApprovedAnnotation"),
+        Approval::Bypassed => ("False", "UnapprovedAnnotation"),
+    };
+    let name = "KubernetesAPIApprovalPolicyConformant";
+    set_condition(status, name, state == "True", reason, &message, now);
+}
+
+/// Is a group one of Kubernetes' own? Upstream: apihelpers.IsProtectedCommunityGroup.
+pub(super) fn is_protected(group: &str) -> bool {
+    ["k8s.io", "kubernetes.io"].iter().any(|own| group == *own || group.ends_with(&format!(".{own}")))
+}
+
+/// What the annotation says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Approval {
+    /// There is none.
+    Missing,
+    /// It is neither a link nor a refusal.
+    Invalid,
+    /// It links to the approval.
+    Approved,
+    /// It says that there is no approval.
+    Bypassed,
+}
+
+/// Reads the annotation. Upstream: apihelpers.GetAPIApprovalState.
+pub(super) fn approval(definition: &Value) -> (Approval, String) {
+    let help = "see https://github.com/kubernetes/enhancements/pull/1111";
+    let Some(text) = meta::annotations(definition).and_then(|all| all.get(APPROVAL)?.as_str()) else {
+        let message =
+            format!("protected groups must have approval annotation {}, {help}", api::go_text::quote(APPROVAL));
+        return (Approval::Missing, message);
+    };
+    let has_host = text.split_once("://").is_some_and(|(scheme, rest)| {
+        !scheme.is_empty() && !rest.split(['/', '?', '#']).next().unwrap_or_default().is_empty()
+    });
+    if has_host {
+        return (Approval::Approved, format!("approved in {text}"));
+    }
+    if text.starts_with("unapproved") {
+        return (Approval::Bypassed, format!("not approved: {}", api::go_text::quote(text)));
+    }
+    let message = format!(
+        "protected groups must have approval annotation {} with either a URL or a reason starting with \"unapproved\", {help}",
+        api::go_text::quote(APPROVAL)
+    );
+    (Approval::Invalid, message)
+}
+
+/// Sets a condition in its place, or as the last one. The time is that of the last change of its state.
+/// Upstream: apihelpers.SetCRDCondition.
+pub(super) fn set_condition(status: &mut Value, name: &str, holds: bool, reason: &str, message: &str, now: &str) {
+    let state = if holds { "True" } else { "False" };
+    if !status["conditions"].is_array() {
+        status["conditions"] = json!([]);
+    }
+    let Some(conditions) = status["conditions"].as_array_mut() else { return };
+    let known = conditions.iter_mut().find(|condition| condition["type"] == name);
+    let since = match &known {
+        Some(known) if known["status"] == state => known["lastTransitionTime"].clone(),
+        _ => now.into(),
+    };
+    let condition = json!({
+        "type": name, "status": state, "lastTransitionTime": since, "reason": reason, "message": message,
+    });
+    match known {
+        Some(known) => *known = condition,
+        None => conditions.push(condition),
+    }
+}

@@ -1,0 +1,126 @@
+//! Custom resources as they are stored and as they are worked on.
+//!
+//! What comes from the store may have been written under another schema: it is pruned and defaulted by the schema of the
+//! version it was stored in, then brought to the version of the request. Most objects need none of it, and an entry
+//! remembers that: its bytes are then sent as they are ([`is_as_served`]).
+//! Upstream: crdConversionRESTOptionsGetter.
+
+use api::meta;
+use api::status::Status;
+use api::structural;
+use serde_json::Value;
+use store::Entry;
+
+use super::convert;
+use super::custom_resource::CustomResource;
+use crate::registry::store::decode;
+
+/// Slot: under which state of which definition the entry was looked at, and whether reading it changes anything.
+struct Looked {
+    identity: (String, i64),
+    version: String,
+    as_served: bool,
+}
+
+/// Are an entry's bytes what a reader of this version is to get?
+pub(crate) fn is_as_served(custom: &CustomResource, entry: &Entry) -> bool {
+    let definition = custom.definition();
+    let api_version = definition.api_version(custom.position());
+    let look = |entry: &Entry| {
+        let read = decode(entry).ok();
+        let own = read.as_ref().is_some_and(|object| meta::api_version(object) == api_version);
+        let as_served = own
+            && read.is_some_and(|object| {
+                let mut settled = object.clone();
+                settle(custom, &mut settled);
+                settled == object
+            });
+        Looked { identity: definition.identity.clone(), version: api_version.clone(), as_served }
+    };
+    let kept = entry.slot(look);
+    if kept.identity == definition.identity && kept.version == api_version {
+        return kept.as_served;
+    }
+    look(entry).as_served
+}
+
+/// Prunes and defaults an object by the schema of the version it is in.
+fn settle(custom: &CustomResource, object: &mut Value) {
+    let definition = custom.definition();
+    let own = meta::api_version(object).rsplit('/').next().and_then(|version| definition.position(version));
+    let Some(own) = own else { return };
+    let node = definition.compiled(own).node.as_ref();
+    structural::prune(object, node, true, false);
+    structural::drop_nulls(object, node);
+    structural::default(object, node);
+}
+
+/// An entry's object in the version of the request.
+///
+/// # Errors
+/// It cannot be decoded or converted.
+pub(crate) async fn read(custom: &CustomResource, entry: &Entry) -> Result<Value, Status> {
+    let mut objects = [decode(entry)?];
+    read_all(custom, &mut objects).await?;
+    let [object] = objects;
+    Ok(object)
+}
+
+/// The same for objects as they were decoded, all at once.
+///
+/// # Errors
+/// They cannot be converted.
+pub(crate) async fn read_all(custom: &CustomResource, objects: &mut [Value]) -> Result<(), Status> {
+    for object in objects.iter_mut() {
+        settle(custom, object);
+    }
+    convert::convert(custom.definition(), objects, custom.position()).await
+}
+
+/// The stored form of an object of the request's version.
+///
+/// # Errors
+/// It cannot be converted.
+pub(crate) async fn write(custom: &CustomResource, object: Value) -> Result<Value, Status> {
+    let definition = custom.definition();
+    let Some(storage) = definition.position(&definition.storage().name) else { return Ok(object) };
+    if storage == custom.position() {
+        return Ok(object);
+    }
+    let mut objects = [object];
+    convert::convert(definition, &mut objects, storage).await?;
+    let [mut object] = objects;
+    let node = definition.compiled(storage).node.as_ref();
+    structural::prune(&mut object, node, true, false);
+    structural::drop_nulls(&mut object, node);
+    Ok(object)
+}
+
+/// Brings an object to a version without asking anybody; None where a webhook would have to be asked.
+pub(crate) fn rename(custom: &CustomResource, object: &mut Value) -> Option<()> {
+    convert::rename(custom.definition(), std::slice::from_mut(object), custom.position())
+}
+
+/// An entry's object in a version, without asking anybody; None where a webhook would have to be asked.
+pub(crate) fn read_now(custom: &CustomResource, entry: &Entry) -> Option<Value> {
+    let mut object = decode(entry).ok()?;
+    settle(custom, &mut object);
+    rename(custom, &mut object)?;
+    Some(object)
+}
+
+/// The values of all fields an entry can be selected by, in the version of the request.
+pub(crate) fn selectable<'a>(
+    custom: &'a CustomResource,
+    entry: &Entry,
+    namespace: &'a str,
+    name: &'a str,
+) -> Vec<(&'a str, String)> {
+    let object = read_now(custom, entry).unwrap_or_default();
+    let value = |path: &str| match path.split('.').try_fold(&object, |value, step| value.get(step)) {
+        None | Some(Value::Null) => String::new(),
+        Some(value) => api::go_text::percent_v(value),
+    };
+    let own = custom.version().selectable.iter().map(|path| (path.as_str(), value(path)));
+    [("metadata.name", name.to_owned()), ("metadata.namespace", namespace.to_owned())].into_iter().chain(own).collect()
+}
