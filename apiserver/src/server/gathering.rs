@@ -74,12 +74,14 @@ pub(super) struct Gatherer<S> {
 
 /// A request of the connection that is not answered to its end.
 #[derive(Clone, Debug)]
-pub(super) struct Open(Arc<()>);
+pub(super) struct Open {
+    _counted: Arc<()>,
+}
 
 impl<S: AsyncWrite + Unpin> Gatherer<S> {
     /// What each request clones, from its arrival to the end of its answer.
     pub(super) fn open(&self) -> Open {
-        Open(Arc::clone(&self.open))
+        Open { _counted: Arc::clone(&self.open) }
     }
 
     /// Polls `user` once; passes on what it wrote when it has to wait.
@@ -274,7 +276,7 @@ mod tests {
     async fn with_several_requests_open_the_others_have_their_turn_first() {
         let (_stream, mut gatherer) = gathering(Recorder { writes: Vec::new(), most: usize::MAX }, true);
         let original = gatherer.open();
-        let mut polls = |gatherer: &mut Gatherer<Recorder>| {
+        let polls = |gatherer: &mut Gatherer<Recorder>| {
             let mut polled = 0;
             let mut user = std::pin::pin!(std::future::poll_fn(|_| {
                 polled += 1;
