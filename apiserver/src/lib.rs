@@ -9,6 +9,7 @@
 //! Upstream: k8s.io/apiserver and k8s.io/kubernetes/pkg/{controlplane,registry}.
 
 pub mod admission;
+pub(crate) mod aggregator;
 pub mod apiextensions;
 pub mod authentication;
 pub mod authorization;

@@ -16,6 +16,7 @@ use crate::authentication::service_account::{SigningKey, VerifyingKeys, public_k
 use crate::authentication::x509::ClientCertificates;
 use crate::pki::{Issued, Pki};
 use crate::streaming::Kubelets;
+use crate::webhook::Identity;
 
 /// See the module header.
 #[derive(Clone, Debug)]
@@ -158,6 +159,13 @@ impl Credentials {
             group_headers: lower(&settings.group_headers),
             extra_prefixes: lower(&settings.extra_prefixes),
         }))
+    }
+
+    /// What extension API servers are shown.
+    pub(super) fn proxy_client(&self) -> Result<Option<Identity>, Error> {
+        let Some(client) = &self.proxy_client else { return Ok(None) };
+        let (chain, key) = identity(client)?;
+        Ok(Some(Identity { chain, key }))
     }
 
     /// How kubelets are reached; without a client certificate they are not.

@@ -143,6 +143,7 @@ impl ControlPlane {
 
         let started = Self { server, address, metrics, components, serving };
         started.bootstrap(&options, engine.as_ref()).await?;
+        started.server.start_aggregation();
         ready.store(true, Ordering::Release);
         Ok(started)
     }
@@ -215,6 +216,7 @@ fn config(options: &Options, shared: Shared, external: String) -> Result<Config,
         authorizer,
         advertise_address: external,
         kubelets: credentials.kubelets()?,
+        proxy_client: credentials.proxy_client()?,
         health,
         documents: Box::new(move |path| discovery.as_ref()?.document(path)),
         metrics,

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
+use crate::aggregator::Aggregator;
 use crate::endpoints::negotiation::Route;
 use crate::endpoints::{Request, respond};
 use crate::registry::resource::{Resource, Resources, Set};
@@ -56,7 +57,12 @@ impl Discovery {
     }
 
     /// Answers a path below `/api` or `/apis`; None for those that are no discovery.
-    pub(crate) fn serve(&self, request: &Request, resources: &Resources) -> Option<Result<Response<Body>, Status>> {
+    pub(crate) fn serve(
+        &self,
+        request: &Request,
+        resources: &Resources,
+        aggregator: &Aggregator,
+    ) -> Option<Result<Response<Body>, Status>> {
         let path = request.info.path.strip_prefix('/')?;
         let parts: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
         if !matches!(parts.first(), Some(&("api" | "apis"))) {
@@ -66,9 +72,12 @@ impl Discovery {
         let served = Served { scheme: self.scheme, set: &set };
         let document = match parts.as_slice() {
             ["api"] => self.versions(),
-            ["apis"] => served.groups(),
+            ["apis"] => served.groups().map(|mut document| {
+                document["groups"].as_array_mut().into_iter().for_each(|groups| aggregator.join_groups(groups));
+                document
+            }),
             ["api", version] => served.resources("", version),
-            ["apis", group] => served.group(group),
+            ["apis", group] => aggregator.join_group(group, served.group(group)),
             ["apis", group, version] if served.group(group).is_some() => served.resources(group, version),
             _ => return None,
         };
@@ -76,6 +85,12 @@ impl Discovery {
         let any_method = matches!(parts.as_slice(), ["apis"] | ["apis", _]);
         if parts.len() == 2 && document.is_none() && any_method {
             return None;
+        }
+        if parts == ["apis"] && wants_aggregated(&request.parts.headers) && aggregator.has_remote() {
+            let joined = served.aggregated(&served.group_names(), |groups| aggregator.join_aggregated(groups));
+            return Some(
+                Route::Single.accepts(&request.parts.headers, request.formats).map(|()| joined.answer(&request.parts.headers)),
+            );
         }
         Some(self.answer(request, &set, &parts, document, any_method))
     }
@@ -122,27 +137,33 @@ impl Discovery {
 
     fn aggregated(&self, headers: &HeaderMap, set: &Arc<Set>, core: bool) -> Response<Body> {
         let served = Served { scheme: self.scheme, set };
-        let (bytes, etag) = if core {
-            let document = self.aggregated_core.get_or_init(|| served.aggregated(&[""]));
-            (document.bytes.clone(), document.etag.clone())
+        let asis = |_: &mut Vec<Value>| {};
+        if core {
+            self.aggregated_core.get_or_init(|| served.aggregated(&[""], asis)).answer(headers)
         } else {
             let kept = self.aggregated_groups.load_full().filter(|kept| Arc::ptr_eq(&kept.0, set));
             let kept = kept.unwrap_or_else(|| {
-                let made = Arc::new((Arc::clone(set), served.aggregated(&served.group_names())));
+                let made = Arc::new((Arc::clone(set), served.aggregated(&served.group_names(), asis)));
                 self.aggregated_groups.store(Some(Arc::clone(&made)));
                 made
             });
-            (kept.1.bytes.clone(), kept.1.etag.clone())
-        };
-        let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&etag) {
+            kept.1.answer(headers)
+        }
+    }
+}
+
+impl Aggregated {
+    /// The document, or word that it is what the client has.
+    fn answer(&self, headers: &HeaderMap) -> Response<Body> {
+        let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&self.etag) {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         } else {
-            respond::bytes_with_type(200, bytes, AGGREGATED, false)
+            respond::bytes_with_type(200, self.bytes.clone(), AGGREGATED, false)
         };
         let answer = response.headers_mut();
-        answer.insert(header::ETAG, etag);
+        answer.insert(header::ETAG, self.etag.clone());
         answer.insert(header::VARY, HeaderValue::from_static("Accept"));
         answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
         response
@@ -247,8 +268,10 @@ impl<'a> Served<'a> {
         Some(Value::Object(document))
     }
 
-    fn aggregated(&self, groups: &[&str]) -> Aggregated {
-        let items: Vec<Value> = groups.iter().map(|name| self.aggregated_group(name)).collect();
+    /// The document of some groups; `join` adds those that others serve.
+    fn aggregated(&self, groups: &[&str], join: impl FnOnce(&mut Vec<Value>)) -> Aggregated {
+        let mut items: Vec<Value> = groups.iter().map(|name| self.aggregated_group(name)).collect();
+        join(&mut items);
         let document = json!({
             "kind": "APIGroupDiscoveryList",
             "apiVersion": "apidiscovery.k8s.io/v2",

@@ -212,6 +212,7 @@ async fn server_with(range: &str) -> ApiServer {
         computed,
         advertise_address: "192.0.2.1:6443".to_owned(),
         kubelets: Default::default(),
+        proxy_client: None,
         health: Default::default(),
         documents: Box::new(|_| None),
         metrics: Default::default(),

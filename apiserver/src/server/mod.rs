@@ -31,7 +31,8 @@ use self::health::Health;
 use self::metrics::Metrics;
 use self::service::Caller;
 use self::state::State;
-use crate::authentication::{Authenticator, UserInfo};
+use crate::aggregator::Aggregator;
+use crate::authentication::{self, Authenticator, UserInfo};
 use crate::authorization::Authorizer;
 use crate::discovery::Discovery;
 use crate::endpoints::negotiation::Formats;
@@ -39,6 +40,7 @@ use crate::openapi::OpenApi;
 use crate::registry::computed::Computations;
 use crate::registry::store::Engine;
 use crate::streaming::Kubelets;
+use crate::webhook::Identity;
 
 /// A document at a fixed path: its bytes and media type.
 pub type Documents = Box<dyn Fn(&str) -> Option<(bytes::Bytes, &'static str)> + Send + Sync>;
@@ -55,6 +57,8 @@ pub struct Config {
     pub advertise_address: String,
     /// How kubelets are reached.
     pub kubelets: Kubelets,
+    /// What servers behind the aggregation layer are shown.
+    pub proxy_client: Option<Identity>,
     /// Checks besides `ping`, `log` and `shutdown`.
     pub health: Health,
     /// `/openid/v1/jwks` and `/.well-known/openid-configuration`.
@@ -90,6 +94,7 @@ impl ApiServer {
         let scheme = Scheme::builtin();
         let metrics = Metrics::new().expect("names and labels are constants that a test registers");
         config.metrics.join(metrics.registry());
+        let aggregator = Aggregator::new(Arc::clone(&engine.store), engine.clone(), config.proxy_client);
         ApiServer {
             state: Arc::new(State {
                 engine,
@@ -101,6 +106,7 @@ impl ApiServer {
                 openapi: OpenApi::new(scheme),
                 health,
                 kubelets: config.kubelets,
+                aggregator,
                 documents: config.documents,
                 metrics,
                 registries: config.metrics,
@@ -133,6 +139,12 @@ impl ApiServer {
             }
         });
         kube::Client::new(service, "default")
+    }
+
+    /// Runs what the aggregation layer does beside requests, until shutdown.
+    pub(crate) fn start_aggregation(&self) {
+        let client = self.client(UserInfo::new("system:apiserver", &[authentication::SYSTEM_PRIVILEGED_GROUP]));
+        self.state.aggregator.start(client, &self.state.shutdown);
     }
 
     /// The engine behind it.

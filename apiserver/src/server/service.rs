@@ -130,6 +130,9 @@ async fn admitted(
         }
     };
     parts.headers.remove(header::AUTHORIZATION);
+    if let Caller::Remote { address: Some(address), .. } = &caller {
+        parts.extensions.insert(*address);
+    }
     let of_error = Output::of_error(&parts.headers, &query, state.formats);
     let attributes = info.attributes(&user);
     let (user, attributes) = match impersonation::apply(&mut parts.headers, &attributes, state.authorizer.as_ref()) {
@@ -164,6 +167,9 @@ fn authorize(state: &State, attributes: &Attributes) -> Result<(), Status> {
 }
 
 async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Response<Body>, Status> {
+    if let Some(service) = state.aggregator.owner_of(&request.info.path) {
+        return Ok(state.aggregator.forward(&service, request, &state.shutdown).await);
+    }
     if request.info.is_resource_request {
         return endpoints::serve(&state, request).await;
     }
@@ -172,7 +178,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         return Ok(response);
     }
     let output = Output { gzip: request.gzip(), ..Output::json(&request.parts.headers, &request.query) };
-    if let Some(answer) = state.discovery.serve(&request, &state.engine.resources) {
+    if let Some(answer) = state.discovery.serve(&request, &state.engine.resources, &state.aggregator) {
         return answer;
     }
     let reading = matches!(request.parts.method, Method::GET | Method::HEAD);

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Documents;
 use super::health::Health;
 use super::metrics::Metrics;
+use crate::aggregator::Aggregator;
 use crate::authentication::Authenticator;
 use crate::authorization::Authorizer;
 use crate::discovery::Discovery;
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub(crate) openapi: OpenApi,
     pub(crate) health: Health,
     pub(crate) kubelets: Kubelets,
+    /// Group-versions other servers serve.
+    pub(crate) aggregator: Aggregator,
     /// Small documents at fixed paths (`/openid/v1/jwks`): bytes and media type.
     pub(crate) documents: Documents,
     pub(crate) metrics: Metrics,

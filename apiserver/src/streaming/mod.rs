@@ -36,7 +36,7 @@ use crate::server::metrics::Ongoing;
 /// A backend that does not take the connection in this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Headers that mean one hop only.
-const HOP_HEADERS: [HeaderName; 6] = [
+pub(crate) const HOP_HEADERS: [HeaderName; 6] = [
     header::CONNECTION,
     header::TE,
     header::TRAILER,
@@ -158,7 +158,7 @@ impl Kubelets {
             tracing::debug!(%error, "set_nodelay");
         }
         let tls = match location.scheme {
-            Scheme::Http => return handshake(stream).await,
+            Scheme::Http => return Ok(handshake(stream).await?),
             Scheme::Https => &*PODS,
             Scheme::Kubelet => self.tls.as_ref().ok_or(Error::NotConfigured)?,
         };
@@ -167,16 +167,16 @@ impl Kubelets {
             source: std::io::ErrorKind::InvalidInput.into(),
         })?;
         match tokio::time::timeout(CONNECT_TIMEOUT, tls.connect(name, stream)).await {
-            Ok(Ok(stream)) => handshake(stream).await,
+            Ok(Ok(stream)) => Ok(handshake(stream).await?),
             Ok(Err(source)) => Err(Error::Connect { address, source }),
             Err(_) => Err(Error::Timeout(address)),
         }
     }
 }
 
-async fn handshake(
+pub(crate) async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-) -> Result<SendRequest<RequestBody>, Error> {
+) -> Result<SendRequest<RequestBody>, hyper::Error> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     component::spawn("apiserver backend connection", async move {
         if let Err(error) = connection.with_upgrades().await {
@@ -196,7 +196,7 @@ fn unreachable(location: &Location, error: &Error) -> Status {
 }
 
 /// An answer that is no upgrade: status, headers and body as they come.
-fn pass(response: Response<Incoming>) -> Response<Body> {
+pub(crate) fn pass(response: Response<Incoming>) -> Response<Body> {
     let (parts, body) = response.into_parts();
     let chunks = BodyStream::new(body).filter_map(|frame| async move {
         match frame {
@@ -215,7 +215,7 @@ fn pass(response: Response<Incoming>) -> Response<Body> {
 }
 
 /// Answers the client's upgrade with the backend's, and copies both ways until one side ends.
-fn join(mut response: Response<Incoming>, upgrade: Upgrade, shutdown: &CancellationToken) -> Response<Body> {
+pub(crate) fn join(mut response: Response<Incoming>, upgrade: Upgrade, shutdown: &CancellationToken) -> Response<Body> {
     let backend = hyper::upgrade::on(&mut response);
     let shutdown = shutdown.clone();
     component::spawn("apiserver stream", async move {

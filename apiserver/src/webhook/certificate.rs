@@ -34,7 +34,8 @@ pub(crate) enum Trust<'a> {
 
 /// What is shown when we are asked for a certificate.
 #[derive(Debug)]
-pub(crate) struct Identity {
+pub struct Identity {
+    /// Leaf first.
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
 }

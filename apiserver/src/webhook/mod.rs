@@ -16,7 +16,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use certificate::Trust;
+pub use certificate::Identity;
+pub(crate) use certificate::{Trust, client_config};
+pub(crate) use failure::Cause;
 pub use failure::Error;
 
 use std::time::Duration;
@@ -30,7 +32,6 @@ use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::failure::Cause;
 use crate::context::Objects;
 
 /// An answer with more bytes than this is refused: a patch of the largest object there may be, in base64, fits three times.

@@ -20,6 +20,7 @@ use super::request::{Asked, Invocation};
 use super::review::Answer;
 use super::{Source, hook::Hook};
 use crate::admission::{Attributes, Mutating, Operation, Round};
+use crate::apiextensions::stored;
 use crate::registry::store::Engine;
 
 const PREFIX: &str = "/registry/mutatingwebhookconfigurations/";
@@ -117,8 +118,8 @@ fn note(round: &mut Round, hook: &Hook, changed: bool) {
 /// Asks one webhook and does what it says. Did that change the object?
 async fn one(asked: &Asked<'_>, invocation: &Invocation<'_>, object: &mut Value) -> Result<bool, Stop> {
     let old = asked.attributes.old.unwrap_or(&Value::Null);
-    let old = asked.served(old, &invocation.resource);
-    let served = asked.served(object, &invocation.resource);
+    let old = asked.served(old, &invocation.resource).await.map_err(Stop::Refused)?;
+    let served = asked.served(object, &invocation.resource).await.map_err(Stop::Refused)?;
     let answer = ask(asked, invocation, &served, &old, true).await?;
     let Some(patch) = patch(&answer)? else { return Ok(false) };
     let internal = |why: &dyn std::fmt::Display| Stop::Refused(Status::internal_error(why));
@@ -133,7 +134,7 @@ async fn one(asked: &Asked<'_>, invocation: &Invocation<'_>, object: &mut Value)
         return Err(Stop::Failed(format!("unsupported patch type {}", quote(&answer.patch_type))));
     }
     let patched = patch.apply(served.into_owned()).map_err(|error| internal(&error))?;
-    let patched = asked.decoded(patched, invocation).map_err(|why| internal(&why))?;
+    let patched = asked.decoded(patched, invocation).await.map_err(|why| internal(&why))?;
     let changed = patched != *object;
     *object = patched;
     Ok(changed)
@@ -154,24 +155,40 @@ fn patch(answer: &Answer) -> Result<Option<Patch>, Stop> {
 }
 
 impl Asked<'_> {
-    /// What a patch made, as it would have been had it come with the request: decoded, in the storage version, with defaults.
-    fn decoded(&self, patched: Value, invocation: &Invocation<'_>) -> Result<Value, String> {
+    /// What a patch made, as it would have been had it come with the request: decoded, with defaults, in the version that is worked
+    /// on.
+    async fn decoded(&self, mut patched: Value, invocation: &Invocation<'_>) -> Result<Value, String> {
         let kind = &invocation.kind;
         let resource = invocation.resource.as_ref();
-        let own = self.is_own_kind();
-        let schema =
-            if own { resource.schema() } else { Scheme::builtin().kind(&kind.group, &kind.version, &kind.kind) };
+        let is_own = self.is_own_kind();
+        if let Some(custom) = self.resource.as_custom().filter(|_| is_own) {
+            let settled = stored::read_all(custom, std::slice::from_mut(&mut patched)).await;
+            return settled.map(|()| patched).map_err(|status| status.message);
+        }
+        let schema = if is_own {
+            resource.schema()
+        } else {
+            Scheme::builtin().kind(&kind.group, &kind.version, &kind.kind)
+        };
         let Some(schema) = schema else { return Ok(patched) };
         let target = api::decode::Target { group: &kind.group, version: &kind.version, kind: &kind.kind, schema };
         let mut decoded =
-            normalize(&patched, target, FieldValidation::Ignore).map_err(|error| error.to_string())?.object;
-        if own {
+            normalize(&patched, target, FieldValidation::Ignore).map_err(|error| reason(&error))?.object;
+        if is_own {
             Engine::to_storage(resource, &mut decoded);
             Engine::apply_defaults(resource, &mut decoded);
         } else {
             api::default::apply(&mut decoded, schema);
         }
         Ok(decoded)
+    }
+}
+
+/// Why an object does not decode, without upstream's words for a request's body around it.
+fn reason(error: &api::decode::Error) -> String {
+    match error {
+        api::decode::Error::Malformed { reason, .. } | api::decode::Error::Unrecognized { reason, .. } => reason.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::hook::Hook;
 use super::rules::Subject;
 use crate::admission::{Attributes, Operation};
+use crate::apiextensions::stored;
 use crate::registry::resource::{Resource, Set};
 use crate::registry::store::Engine;
 
@@ -54,14 +55,25 @@ impl<'a> Asked<'a> {
         self.kind.kind == *self.resource.info.kind && self.kind.group == *self.resource.info.group
     }
 
-    /// A stored object as `resource` serves it.
-    pub(super) fn served<'v>(&self, object: &'v Value, resource: &Resource) -> Cow<'v, Value> {
-        if object.is_null() || !self.is_own_kind() || resource.is_storage_version() {
-            return Cow::Borrowed(object);
+    /// An object under admission as `resource` serves it. Custom resources are worked on in the version of the request, built-in
+    /// ones in the one they are stored in.
+    ///
+    /// # Errors
+    /// A custom resource cannot be converted.
+    pub(super) async fn served<'v>(&self, object: &'v Value, resource: &Resource) -> Result<Cow<'v, Value>, Status> {
+        let is_as_it_is = match resource.as_custom() {
+            Some(_) => resource.api_version == self.resource.api_version,
+            None => resource.is_storage_version(),
+        };
+        if object.is_null() || !self.is_own_kind() || is_as_it_is {
+            return Ok(Cow::Borrowed(object));
         }
         let mut object = object.clone();
-        Engine::from_storage(resource, &mut object);
-        Cow::Owned(object)
+        match resource.as_custom() {
+            Some(custom) => stored::read_all(custom, std::slice::from_mut(&mut object)).await?,
+            None => Engine::from_storage(resource, &mut object),
+        }
+        Ok(Cow::Owned(object))
     }
 
     /// Is this webhook to be asked about `object`? Errors are those of a webhook that would be.

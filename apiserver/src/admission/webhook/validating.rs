@@ -45,9 +45,9 @@ impl Validating for ValidatingAdmissionWebhook {
 }
 
 async fn one(asked: &Asked<'_>, invocation: &Invocation<'_>, object: &Value) -> Result<(), Status> {
-    let served = asked.served(object, &invocation.resource);
+    let served = asked.served(object, &invocation.resource).await?;
     let old = asked.attributes.old.unwrap_or(&Value::Null);
-    let old = asked.served(old, &invocation.resource);
+    let old = asked.served(old, &invocation.resource).await?;
     match ask(asked, invocation, &served, &old, false).await {
         Ok(_) => Ok(()),
         Err(stop) => stop.decided(invocation),

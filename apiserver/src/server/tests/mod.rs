@@ -100,6 +100,7 @@ impl Cluster {
             computed: Default::default(),
             advertise_address: "192.0.2.1:6443".to_string(),
             kubelets,
+            proxy_client: None,
             health,
             documents: Box::new(|_| None),
             metrics: Default::default(),

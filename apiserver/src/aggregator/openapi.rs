@@ -1,0 +1,67 @@
+//! Other servers' OpenAPI documents beside our own.
+//!
+//! Of version 3 there is one document a group-version: the index names theirs, and who asks for one is led to its server. Version 2 is
+//! one document of everything: what theirs adds is put into ours.
+//! Upstream: kube-aggregator/pkg/controllers/{openapi,openapiv3}/aggregator.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::service::{ApiService, Remote};
+use super::Aggregator;
+
+/// The index of a server's v3 documents; empty when it has none.
+pub(super) async fn download_index(aggregator: &Aggregator, remote: &Remote) -> Map<String, Value> {
+    let Ok(answer) = aggregator.ask(remote, "/openapi/v3", "application/json").await else { return Map::new() };
+    let index: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    index["paths"].as_object().filter(|_| answer.code == 200).cloned().unwrap_or_default()
+}
+
+/// A server's v2 document.
+pub(super) async fn download(aggregator: &Aggregator, remote: &Remote) -> Option<Value> {
+    let answer = aggregator.ask(remote, "/openapi/v2", "application/json").await.ok()?;
+    serde_json::from_slice(&answer.body).ok().filter(|_| answer.code == 200)
+}
+
+impl Aggregator {
+    /// Puts other servers' documents into the v3 index.
+    pub(crate) fn join_index(&self, paths: &mut Map<String, Value>) {
+        for told in self.told.load().values() {
+            for (path, document) in &told.openapi_v3 {
+                if !paths.contains_key(path) {
+                    paths.insert(path.clone(), document.clone());
+                }
+            }
+        }
+    }
+
+    /// The server of a v3 document (`apis/wardle.example.com/v1alpha1`) that is not ours.
+    pub(crate) fn owner_of_document(&self, path: &str) -> Option<Arc<ApiService>> {
+        let told = self.told.load();
+        let (name, _) = told.iter().find(|(_, told)| told.openapi_v3.contains_key(path))?;
+        self.services().into_iter().find(|service| service.name == *name && service.remote.is_some())
+    }
+
+    /// Puts what other servers describe into the v2 document: paths below their group-version, and definitions under names that are
+    /// not taken.
+    pub(crate) fn join_document(&self, document: &mut Value) {
+        let told = self.told.load();
+        for service in self.services() {
+            let Some(theirs) = told.get(&service.name).and_then(|told| told.openapi_v2.as_ref()) else { continue };
+            let (group, root) = (format!("/apis/{}/", service.group), service.root());
+            let is_theirs = |path: &str| path == group || path.starts_with(&format!("{root}/")) || path == root;
+            join(document, theirs, "paths", is_theirs);
+            join(document, theirs, "definitions", |_| true);
+        }
+    }
+}
+
+fn join(document: &mut Value, theirs: &Value, key: &str, wanted: impl Fn(&str) -> bool) {
+    let Some(ours) = document.get_mut(key).and_then(Value::as_object_mut) else { return };
+    for (name, value) in theirs[key].as_object().into_iter().flatten() {
+        if wanted(name) && !ours.contains_key(name) {
+            ours.insert(name.clone(), value.clone());
+        }
+    }
+}
