@@ -1,7 +1,6 @@
 //! Bodies of requests: read within a limit, decoded by schema.
 
 use api::decode::{self, Expected, FieldValidation};
-use api::protobuf;
 use api::status::Status;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -50,38 +49,12 @@ pub(crate) fn decode<'a>(
     let target = target.into();
     let decoded = match input {
         Input::Text(syntax) => decode::decode(bytes, syntax, target, validation),
-        Input::Protobuf | Input::Cbor => decode::normalize(&from_binary(bytes, input, target)?, target, validation),
+        Input::Protobuf => decode::decode_protobuf(bytes, target, validation),
+        Input::Cbor => decode::decode_cbor(bytes, target, validation),
     };
     let decoded = decoded.map_err(|error| Status::bad_request(error.to_string()))?;
     for warning in decoded.warnings {
         ctx.warn(warning);
     }
     Ok(decoded.object)
-}
-
-/// The object in a body that is no text.
-pub(crate) fn from_binary<'a>(bytes: &[u8], input: Input, target: impl Into<Expected<'a>>) -> Result<Value, Status> {
-    let target = target.into();
-    if input == Input::Protobuf {
-        return from_protobuf(bytes, target);
-    }
-    api::cbor::decode(bytes)
-        .map_err(|error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes)))
-}
-
-/// The object in a protobuf body, typed as its envelope says.
-fn from_protobuf(bytes: &[u8], target: Expected<'_>) -> Result<Value, Status> {
-    // Custom resources have no messages.
-    let Expected::Typed(target) = target else { return Err(Status::unsupported_media_type(&["application/json"])) };
-    let refused = |error: protobuf::Error| Status::from(decode::Error::unrecognized(error.to_string(), target, bytes));
-    let envelope = protobuf::Envelope::read(bytes).map_err(refused)?;
-    let mut object = protobuf::decode(envelope.raw, target.schema).map_err(refused)?;
-    if let Some(fields) = object.as_object_mut() {
-        for (key, value) in [("apiVersion", envelope.api_version), ("kind", envelope.kind)] {
-            if !value.is_empty() {
-                fields.insert(key.to_string(), value.into());
-            }
-        }
-    }
-    Ok(object)
 }

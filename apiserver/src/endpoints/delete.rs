@@ -5,7 +5,6 @@ use std::sync::Arc;
 use api::decode::{self, FieldValidation, Target};
 use api::go_text::quote;
 use api::meta;
-use api::schema::Schema;
 use api::scheme::Scheme;
 use api::selector::label;
 use api::status::Status;
@@ -58,14 +57,12 @@ pub(super) fn options(
         let target = Target { group, version, kind: "DeleteOptions", schema };
         let decoded = match input {
             Input::Text(syntax) => decode::decode(bytes, syntax, target, FieldValidation::Ignore),
-            Input::Protobuf | Input::Cbor => {
-                let object = body::from_binary(bytes, input, target).map_err(|status| status.message)?;
-                decode::normalize(&object, target, FieldValidation::Ignore)
-            }
+            Input::Protobuf => decode::decode_protobuf(bytes, target, FieldValidation::Ignore),
+            Input::Cbor => decode::decode_cbor(bytes, target, FieldValidation::Ignore),
         };
         decoded.map_err(|error| bare(&error))
     };
-    let decoded = decode(&info.group, &info.version).or_else(|why| match named(bytes, input, schema) {
+    let decoded = decode(&info.group, &info.version).or_else(|why| match named(bytes, input) {
         Some((api_version, kind)) if kind != "DeleteOptions" => Err(format!(
             "no kind {} is registered for version {} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:30\"",
             quote(&kind),
@@ -82,16 +79,21 @@ pub(super) fn options(
 }
 
 /// The `apiVersion` and `kind` of a body that names both.
-fn named(bytes: &Bytes, input: Input, schema: Schema<'_>) -> Option<(String, String)> {
-    let object = match input {
-        Input::Text(syntax) => decode::decode_untyped(bytes, syntax, FieldValidation::Ignore).ok()?.object,
-        Input::Protobuf | Input::Cbor => {
-            let target = Target { group: "", version: "v1", kind: "DeleteOptions", schema };
-            body::from_binary(bytes, input, target).ok()?
+fn named(bytes: &Bytes, input: Input) -> Option<(String, String)> {
+    let (api_version, kind) = match input {
+        Input::Protobuf => {
+            let envelope = api::protobuf::Envelope::read(bytes).ok()?;
+            (envelope.api_version.into_owned(), envelope.kind.into_owned())
+        }
+        text_or_cbor => {
+            let object = match text_or_cbor {
+                Input::Text(syntax) => decode::decode_untyped(bytes, syntax, FieldValidation::Ignore).ok()?.object,
+                _ => api::cbor::decode(bytes).ok()?,
+            };
+            (meta::api_version(&object).to_owned(), meta::kind(&object).to_owned())
         }
     };
-    let (api_version, kind) = (meta::api_version(&object), meta::kind(&object));
-    (!api_version.is_empty() && !kind.is_empty()).then(|| (api_version.to_owned(), kind.to_owned()))
+    (!api_version.is_empty() && !kind.is_empty()).then_some((api_version, kind))
 }
 
 /// Upstream decodes DeleteOptions apart from objects: its message is the reason alone.

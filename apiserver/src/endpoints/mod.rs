@@ -76,7 +76,10 @@ impl Request {
 
     /// How the body is encoded.
     pub(crate) fn input(&self) -> Result<Input, Status> {
-        negotiation::input(&self.parts.headers, self.formats)
+        match negotiation::input(&self.parts.headers, self.formats)? {
+            Input::Protobuf if self.formats.custom => Err(self.formats.unsupported_media_type()),
+            input => Ok(input),
+        }
     }
 
     /// Shall a large answer be gzipped?

@@ -80,6 +80,10 @@ impl Formats {
     pub(crate) fn not_acceptable(self) -> Status {
         Status::not_acceptable(self.media_types())
     }
+
+    pub(crate) fn unsupported_media_type(self) -> Status {
+        Status::unsupported_media_type(self.media_types())
+    }
 }
 
 /// The shape of what is sent.
@@ -220,12 +224,12 @@ pub enum Input {
 pub fn input(headers: &HeaderMap, formats: Formats) -> Result<Input, Status> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match media_type(given).as_str() {
-        _ if !is_media_type(given) => Err(Status::unsupported_media_type(formats.media_types())),
+        _ if !is_media_type(given) => Err(formats.unsupported_media_type()),
         "" | "application/json" => Ok(Input::Text(Syntax::Json)),
         "application/yaml" => Ok(Input::Text(Syntax::Yaml)),
         "application/vnd.kubernetes.protobuf" => Ok(Input::Protobuf),
         "application/cbor" if formats.cbor => Ok(Input::Cbor),
-        _ => Err(Status::unsupported_media_type(formats.media_types())),
+        _ => Err(formats.unsupported_media_type()),
     }
 }
 

@@ -154,15 +154,14 @@ impl Named {
         {
             return self.wrong_version(target);
         }
-        // The scheme's name as released binaries print it.
-        self.malformed(
-            target,
-            format!(
-                "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-                quote(&self.kind),
-                quote(&self.api_version())
-            ),
-        )
+        self.unknown_to(target, "pkg/api/legacyscheme/scheme.go:30")
+    }
+
+    /// The kind is not known to a scheme, by the name released binaries print for it.
+    pub(super) fn unknown_to(&self, target: Target<'_>, scheme: &str) -> Error {
+        let (kind, api_version) = (quote(&self.kind), quote(&self.api_version()));
+        let reason = format!("no kind {kind} is registered for version {api_version} in scheme \"{scheme}\"");
+        self.malformed(target, reason)
     }
 
     /// The kind is a known one, and not the target.
@@ -188,7 +187,8 @@ impl Named {
         Error::WrongVersion { found: self.api_version(), expected: expected.api_version() }
     }
 
-    fn malformed(&self, target: Target<'_>, reason: String) -> Error {
+    /// The body is of this kind, or says so, and cannot be read as one.
+    pub(super) fn malformed(&self, target: Target<'_>, reason: String) -> Error {
         Error::Malformed {
             kind: self.kind.clone(),
             version: self.version.clone(),

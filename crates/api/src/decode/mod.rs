@@ -8,6 +8,7 @@
 //! None fills in defaults ([`crate::default`]) nor limits the size of a body (the apiserver's).
 //! Upstream: `runtime/serializer/json` over `sigs.k8s.io/json`.
 
+mod binary;
 mod custom;
 mod error;
 mod json;
@@ -28,6 +29,7 @@ use serde_json::Value;
 use crate::schema::Schema;
 use crate::scheme::Scheme;
 pub use custom::CustomTarget;
+pub use binary::{decode_cbor, decode_protobuf};
 pub use error::{Error, internal_package};
 pub use node::MAX_DEPTH;
 use node::Node;
@@ -210,7 +212,7 @@ pub fn empty(schema: Schema<'_>) -> Value {
     typed::zero_object(schema)
 }
 
-/// Parses without a schema: custom resources, patches. Duplicate keys are reported, the last one wins.
+/// Parses without a schema. Duplicate keys are reported, the last one wins.
 ///
 /// The error is the reason alone, to be put in the place upstream puts it.
 pub fn decode_untyped(body: &[u8], syntax: Syntax, validation: FieldValidation) -> Result<Decoded, String> {

@@ -16,7 +16,18 @@ use crate::schema::{Field, Schema, Type};
 pub fn decode(raw: &[u8], schema: Schema<'_>) -> Result<Value, Error> {
     let mut fields = Map::new();
     message(raw, schema, &[], &mut fields, 0)?;
-    Ok(Value::Object(fields))
+    let object = Value::Object(fields);
+    // What is embedded as JSON counts, too: nothing may be stored that is too deep to be read again.
+    if is_deeper(&object, crate::decode::MAX_DEPTH) { Err(Error::TooDeep) } else { Ok(object) }
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match (value, levels.checked_sub(1)) {
+        (Value::Array(items), Some(left)) => items.iter().any(|item| is_deeper(item, left)),
+        (Value::Object(members), Some(left)) => members.values().any(|member| is_deeper(member, left)),
+        (Value::Array(_) | Value::Object(_), None) => true,
+        _ => false,
+    }
 }
 
 /// Reads a message into `out`. `within` are the messages around it that JSON does not show.
@@ -32,7 +43,7 @@ fn message(
     }
     let fields = &schema.object().fields;
     let mut reader = Reader::new(raw);
-    while let Some((number, payload)) = reader.next()? {
+    while let Some((number, payload)) = reader.next().map_err(|error| error.in_type(type_name(schema)))? {
         let own = fields.iter().find(|field| field.number == number && field.inline == within);
         if let Some(field) = own {
             add(field, payload, schema, out, depth)?;
@@ -63,7 +74,7 @@ fn add(
 ) -> Result<(), Error> {
     let name = field.name.as_ref();
     match &field.r#type {
-        Type::List(element) => {
+        Type::List(element) if !field.wrapped => {
             let list = out.entry(name).or_insert_with(|| Value::Array(Vec::new()));
             let Value::Array(list) = list else { return Ok(()) };
             if let (Payload::Bytes(packed), true) = (payload, is_packable(element)) {
@@ -82,7 +93,7 @@ fn add(
             let mut reader = Reader::new(payload.bytes(name)?);
             while let Some((number, payload)) = reader.next()? {
                 match number {
-                    1 => key = payload.text(name)?.to_owned(),
+                    1 => key = payload.text(name)?.into_owned(),
                     2 => entry = Some(value(element, payload, schema, name, depth)?),
                     _ => {}
                 }
@@ -93,15 +104,16 @@ fn add(
             };
             map.insert(key, entry);
         }
+        // A message in several pieces is one.
+        Type::Object(id) => {
+            let within = out.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            let Value::Object(within) = within else { return Ok(()) };
+            message(payload.bytes(name)?, schema.resolve(*id), &[], within, depth + 1)?;
+        }
+        // Of anything else the last one counts.
         other => {
             let found = value(other, payload, schema, name, depth)?;
-            // A message in several pieces is merged; scalars: the last one counts.
-            match (out.get_mut(name), found) {
-                (Some(Value::Object(present)), Value::Object(more)) => present.extend(more),
-                (_, found) => {
-                    out.insert(name.to_owned(), found);
-                }
-            }
+            out.insert(name.to_owned(), found);
         }
     }
     Ok(())
@@ -110,15 +122,21 @@ fn add(
 fn value(kind: &Type, payload: Payload<'_>, schema: Schema<'_>, name: &str, depth: usize) -> Result<Value, Error> {
     Ok(match kind {
         Type::Bool => (payload.varint(name)? != 0).into(),
-        Type::Int32 | Type::Int64 => payload.varint(name)?.cast_signed().into(),
-        Type::Uint32 | Type::Uint64 => payload.varint(name)?.into(),
+        // What is too long for its type loses its upper half.
+        Type::Int32 => (payload.varint(name)? as i32).into(),
+        Type::Int64 => payload.varint(name)?.cast_signed().into(),
+        Type::Uint32 => (payload.varint(name)? as u32).into(),
+        Type::Uint64 => payload.varint(name)?.into(),
         Type::Float64 => match payload {
             Payload::Fixed64(bits) => f64::from_bits(bits).into(),
             other => return Err(other.wrong(name)),
         },
-        Type::String => payload.text(name)?.into(),
+        Type::String => payload.text(name)?.into_owned().into(),
         Type::Bytes => STANDARD.encode(payload.bytes(name)?).into(),
-        Type::Quantity => wrapped(payload, name)?.map_or(Ok("0"), |inner| inner.text(name))?.into(),
+        Type::Quantity => match wrapped(payload, name)? {
+            Some(inner) => inner.text(name)?.into_owned().into(),
+            None => "0".into(),
+        },
         Type::Duration => {
             let nanoseconds = wrapped(payload, name)?.map_or(Ok(0), |inner| inner.varint(name))?;
             duration::format(nanoseconds.cast_signed()).into()
@@ -204,7 +222,7 @@ fn or_list(
     while let Some((number, inner)) = reader.next()? {
         match number {
             1 => return value(&Type::Object(id), inner, schema, name, depth),
-            2 if strings => list.push(inner.text(name)?.into()),
+            2 if strings => list.push(inner.text(name)?.into_owned().into()),
             2 => list.push(value(&Type::Object(id), inner, schema, name, depth)?),
             _ => {}
         }
@@ -241,13 +259,13 @@ fn moment(kind: &Type, raw: &[u8], name: &str) -> Result<Value, Error> {
 }
 
 fn int_or_string(raw: &[u8], name: &str) -> Result<Value, Error> {
-    let (mut is_string, mut number, mut string) = (false, 0i64, "");
+    let (mut is_string, mut number, mut string) = (false, 0i32, String::new());
     let mut reader = Reader::new(raw);
     while let Some((field, payload)) = reader.next()? {
         match field {
             1 => is_string = payload.varint(name)? == 1,
-            2 => number = payload.varint(name)?.cast_signed(),
-            3 => string = payload.text(name)?,
+            2 => number = payload.varint(name)? as i32,
+            3 => string = payload.text(name)?.into_owned(),
             _ => {}
         }
     }
@@ -269,4 +287,10 @@ fn zero(kind: &Type) -> Value {
 
 fn is_packable(kind: &Type) -> bool {
     matches!(kind, Type::Bool | Type::Int32 | Type::Int64 | Type::Uint32 | Type::Uint64 | Type::Float64)
+}
+
+/// The Go type of a schema without its package.
+fn type_name<'a>(schema: Schema<'a>) -> &'a str {
+    let name: &str = &schema.object().go_type;
+    name.rsplit_once('.').map_or(name, |(_, name)| name)
 }

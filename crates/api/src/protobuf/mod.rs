@@ -12,19 +12,21 @@ mod encode;
 mod tests;
 mod wire;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::schema::Schema;
 pub use decode::decode;
 pub(crate) use encode::Layout;
 use encode::{Backwards, Writer};
-use wire::{Payload, Reader};
+use wire::Reader;
 pub use wire::{put_varint, varint_length};
 
 /// First bytes of every body.
 pub const MAGIC: &[u8] = b"k8s\0";
-/// Messages in messages; the deepest type served nests about twenty, JSON schemas of CRDs a few times that.
-const MAX_DEPTH: usize = 200;
+/// Messages in messages: what is deeper here is too deep in JSON as well.
+const MAX_DEPTH: usize = crate::decode::MAX_DEPTH;
 
 /// Why bytes are no object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +40,32 @@ pub enum Error {
     /// A varint of more than ten bytes.
     #[error("proto: integer overflow")]
     Overflow,
-    /// A field whose number or wire type cannot be.
-    #[error("proto: illegal tag or wire type")]
-    Illegal,
+    /// Nothing but the first bytes.
+    #[error("empty body")]
+    EmptyBody,
+    /// Nothing at all.
+    #[error("empty data")]
+    Empty,
+    /// A field whose number cannot be; [`Error::in_type`] puts the message's name before it.
+    #[error("illegal tag {number} (wire type {wire_type})")]
+    Tag {
+        /// The number.
+        number: i32,
+        /// The wire type.
+        wire_type: u8,
+    },
+    /// A group ends that did not begin; as [`Error::Tag`].
+    #[error("wiretype end group for non-group")]
+    EndGroup,
+    /// What is wrong with a tag, and the type it stands in.
+    #[error("proto: {0}: {1}")]
+    InType(String, Box<Error>),
+    /// A wire type that does not exist.
+    #[error("proto: illegal wireType {0}")]
+    IllegalWireType(u8),
+    /// A length of more than 63 bits.
+    #[error("proto: negative length found during unmarshaling")]
+    NegativeLength,
     /// A field encoded otherwise than its type is.
     #[error("proto: wrong wireType = {wire_type} for field {field}")]
     WireType {
@@ -57,13 +82,23 @@ pub enum Error {
     TooDeep,
 }
 
+impl Error {
+    /// Names the Go type a bad tag stands in.
+    fn in_type(self, name: &str) -> Error {
+        match self {
+            bad @ (Error::Tag { .. } | Error::EndGroup) => Error::InType(name.to_owned(), Box::new(bad)),
+            other => other,
+        }
+    }
+}
+
 /// `runtime.Unknown`: what an object is, and its bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// `apiVersion`, possibly empty.
-    pub api_version: &'a str,
+    pub api_version: Cow<'a, str>,
     /// `kind`, possibly empty.
-    pub kind: &'a str,
+    pub kind: Cow<'a, str>,
     /// The message.
     pub raw: &'a [u8],
 }
@@ -71,25 +106,35 @@ pub struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     /// Reads the envelope of a body.
     pub fn read(body: &'a [u8]) -> Result<Envelope<'a>, Error> {
-        let mut reader = Reader::new(body.strip_prefix(MAGIC).ok_or(Error::Magic)?);
+        let unknown = match body.strip_prefix(MAGIC) {
+            None if body.is_empty() => return Err(Error::Empty),
+            None => return Err(Error::Magic),
+            Some([]) => return Err(Error::EmptyBody),
+            Some(unknown) => unknown,
+        };
         let mut envelope = Envelope::default();
-        while let Some((number, payload)) = reader.next()? {
-            match (number, payload) {
-                (1, Payload::Bytes(type_meta)) => {
-                    let mut reader = Reader::new(type_meta);
-                    while let Some((number, payload)) = reader.next()? {
-                        match (number, payload) {
-                            (1, payload) => envelope.api_version = payload.text("apiVersion")?,
-                            (2, payload) => envelope.kind = payload.text("kind")?,
-                            _ => {}
-                        }
-                    }
-                }
-                (2, Payload::Bytes(raw)) => envelope.raw = raw,
+        let in_unknown = |error: Error| error.in_type("Unknown");
+        let mut reader = Reader::new(unknown);
+        while let Some((number, payload)) = reader.next().map_err(in_unknown)? {
+            match number {
+                1 => envelope.read_type(payload.bytes("typeMeta")?).map_err(|error| error.in_type("TypeMeta"))?,
+                2 => envelope.raw = payload.bytes("raw")?,
                 _ => {}
             }
         }
         Ok(envelope)
+    }
+
+    fn read_type(&mut self, type_meta: &'a [u8]) -> Result<(), Error> {
+        let mut reader = Reader::new(type_meta);
+        while let Some((number, payload)) = reader.next()? {
+            match number {
+                1 => self.api_version = payload.text("apiVersion")?,
+                2 => self.kind = payload.text("kind")?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ fn joined(parts: &[Vec<u8>]) -> Vec<u8> {
 fn the_envelope_names_the_object() {
     let type_meta = joined(&[bytes_field(1, b"v1"), bytes_field(2, b"Pod")]);
     let body = joined(&[MAGIC.to_vec(), bytes_field(1, &type_meta), bytes_field(2, b"xyz"), bytes_field(3, b"")]);
-    assert_eq!(Envelope::read(&body), Ok(Envelope { api_version: "v1", kind: "Pod", raw: b"xyz" }));
+    assert_eq!(Envelope::read(&body), Ok(Envelope { api_version: "v1".into(), kind: "Pod".into(), raw: b"xyz" }));
     assert_eq!(Envelope::read(b"{}"), Err(Error::Magic));
 }
 
@@ -51,18 +51,61 @@ fn varints_are_as_long_as_they_are_said_to_be() {
 }
 
 #[test]
-fn broken_bytes_are_refused() {
+fn broken_bytes_are_refused_in_upstreams_words() {
     let schema = Scheme::builtin().kind("", "v1", "Pod").expect("pods are served");
     for (bytes, expect) in [
-        (&b"\x0a\xff"[..], Error::Truncated),
-        (b"\x0a\x7f\x00", Error::Truncated),
-        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", Error::Overflow),
-        (b"\x03", Error::Illegal),
-        (b"\x00\x00", Error::Illegal),
-        (b"\x08\x01", Error::WireType { wire_type: 0, field: "metadata".to_owned() }),
+        (&b"\x0a\xff"[..], "unexpected EOF"),
+        (b"\x0a\x7f\x00", "unexpected EOF"),
+        (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "proto: negative length found during unmarshaling"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "proto: integer overflow"),
+        (b"\x03", "proto: Pod: illegal tag 0 (wire type 3)"),
+        (b"\x00\x00", "proto: Pod: illegal tag 0 (wire type 0)"),
+        (b"\x0c\x00", "proto: Pod: wiretype end group for non-group"),
+        (b"\x7e\x00", "proto: illegal wireType 6"),
+        (b"\x7b\x0b", "unexpected EOF"),
+        (b"\x08\x01", "proto: wrong wireType = 0 for field ObjectMeta"),
+        (b"\x0b\x0c", "proto: wrong wireType = 3 for field ObjectMeta"),
+        (b"\x0a\x02\x08\x01", "proto: wrong wireType = 0 for field Name"),
     ] {
-        assert_eq!(decode(bytes, schema), Err(expect), "{bytes:?}");
+        let refused = decode(bytes, schema).map_err(|error| error.to_string());
+        assert_eq!(refused, Err(expect.to_owned()), "{}", bytes.escape_ascii());
     }
+    for (body, expect) in [
+        (&b""[..], "empty data"),
+        (b"k8s\0", "empty body"),
+        (b"k9s\0", "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"),
+        (b"k8s\0\xff\xff", "unexpected EOF"),
+    ] {
+        assert_eq!(Envelope::read(body).map_err(|error| error.to_string()), Err(expect.to_owned()));
+    }
+}
+
+#[test]
+fn what_is_not_known_is_skipped_and_what_comes_in_pieces_is_one() {
+    let schema = Scheme::builtin().kind("", "v1", "ConfigMap").expect("config maps are served");
+    let metadata = |content: &[u8]| bytes_field(1, content);
+    let raw = joined(&[
+        metadata(&bytes_field(1, b"\xff")),
+        b"\x7b\x08\x01\x7c".to_vec(),
+        metadata(&bytes_field(3, b"default")),
+    ]);
+    assert_eq!(decode(&raw, schema), Ok(json!({"metadata": {"name": "\u{fffd}", "namespace": "default"}})));
+}
+
+#[test]
+fn schemas_nest_no_deeper_than_json_can() {
+    let id = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+    let schema = Scheme::builtin().type_named(id).expect("definitions are served");
+    let nested = |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({"properties": {"a": inner}}));
+    // Each schema is two levels of JSON.
+    let fits = encode_message(&nested(MAX_DEPTH / 2 - 1), schema).expect("as deep as may be");
+    assert!(decode(&fits, schema).is_ok());
+    let deeper = encode_message(&nested(MAX_DEPTH / 2), schema).expect("its messages are not too deep");
+    assert_eq!(decode(&deeper, schema), Err(Error::TooDeep));
+    assert_eq!(encode_message(&nested(MAX_DEPTH + 1), schema), Err(Error::TooDeep));
+    let raw = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
+    let default = encode_message(&json!({"default": serde_json::from_str::<Value>(&raw).unwrap()}), schema).unwrap();
+    assert_eq!(decode(&default, schema), Err(Error::TooDeep));
 }
 
 #[test]

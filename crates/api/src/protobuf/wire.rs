@@ -1,5 +1,7 @@
 //! Tags, varints and lengths.
 
+use std::borrow::Cow;
+
 use bytes::BufMut;
 
 use super::Error;
@@ -25,6 +27,8 @@ pub(super) enum Payload<'a> {
     Fixed64(u64),
     Bytes(&'a [u8]),
     Fixed32(#[allow(dead_code, reason = "no type served has such a field; it is skipped by name")] u32),
+    /// Skipped already.
+    Group,
 }
 
 impl<'a> Payload<'a> {
@@ -44,9 +48,9 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// Of a field that is text.
-    pub(super) fn text(self, field: &str) -> Result<&'a str, Error> {
-        std::str::from_utf8(self.bytes(field)?).map_err(|_| Error::Content(field.to_owned()))
+    /// Of a field that is text. What is no UTF-8 is replaced, as JSON shows it.
+    pub(super) fn text(self, field: &str) -> Result<Cow<'a, str>, Error> {
+        self.bytes(field).map(String::from_utf8_lossy)
     }
 
     /// Another wire type than the field's.
@@ -55,9 +59,20 @@ impl<'a> Payload<'a> {
             Payload::Varint(_) => 0,
             Payload::Fixed64(_) => 1,
             Payload::Bytes(_) => 2,
+            Payload::Group => 3,
             Payload::Fixed32(_) => 5,
         };
-        Error::WireType { wire_type, field: field.to_owned() }
+        Error::WireType { wire_type, field: go_name(field) }
+    }
+}
+
+/// A field as Go names it, which its messages do.
+fn go_name(field: &str) -> String {
+    let mut letters = field.chars();
+    match (field, letters.next()) {
+        ("metadata", _) => "ObjectMeta".to_owned(),
+        (_, Some(first)) => first.to_ascii_uppercase().to_string() + letters.as_str(),
+        (_, None) => String::new(),
     }
 }
 
@@ -77,18 +92,49 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0).ok_or(Error::Illegal)?;
+        let number = (tag >> 3) as u32;
+        if number == 0 || number > i32::MAX.cast_unsigned() {
+            return Err(Error::Tag { number: number.cast_signed(), wire_type: (tag & 7) as u8 });
+        }
         let payload = match tag & 7 {
             0 => Payload::Varint(self.varint()?),
             1 => Payload::Fixed64(u64::from_le_bytes(self.array()?)),
             2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| Error::Truncated)?;
-                Payload::Bytes(self.take(length)?)
+                let length = self.varint()?;
+                if length > i64::MAX.cast_unsigned() {
+                    return Err(Error::NegativeLength);
+                }
+                Payload::Bytes(self.take(usize::try_from(length).map_err(|_| Error::Truncated)?)?)
             }
+            3 => {
+                self.skip_group()?;
+                Payload::Group
+            }
+            4 => return Err(Error::EndGroup),
             5 => Payload::Fixed32(u32::from_le_bytes(self.array()?)),
-            _ => return Err(Error::Illegal),
+            other => return Err(Error::IllegalWireType(other as u8)),
         };
         Ok(Some((number, payload)))
+    }
+
+    /// Skips the rest of a group, those within it included. No type served has one.
+    fn skip_group(&mut self) -> Result<(), Error> {
+        let mut open = 1usize;
+        while open > 0 {
+            match self.varint()? & 7 {
+                0 => drop(self.varint()?),
+                1 => drop(self.array::<8>()?),
+                2 => {
+                    let length = usize::try_from(self.varint()?).map_err(|_| Error::NegativeLength)?;
+                    self.take(length)?;
+                }
+                3 => open += 1,
+                4 => open -= 1,
+                5 => drop(self.array::<4>()?),
+                other => return Err(Error::IllegalWireType(other as u8)),
+            }
+        }
+        Ok(())
     }
 
     /// The next number of a packed list; None at the end.

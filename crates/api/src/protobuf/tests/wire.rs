@@ -28,8 +28,8 @@ fn differences(folder: &Path, name: &str, target: Target<'static>, published: &V
     let binary = read("pb");
     let envelope = Envelope::read(&binary).expect("the file is upstream's");
     let mut object = protobuf::decode(envelope.raw, target.schema).expect("the message is upstream's");
-    object["apiVersion"] = envelope.api_version.into();
-    object["kind"] = envelope.kind.into();
+    object["apiVersion"] = envelope.api_version.into_owned().into();
+    object["kind"] = envelope.kind.into_owned().into();
     let protobuf = decode::normalize(&object, target, FieldValidation::Strict);
     let mut wrong = Vec::new();
     match protobuf::encode(published, target.schema) {
