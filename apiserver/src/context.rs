@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::audit::Record;
 use crate::authentication::UserInfo;
 
 /// Read access to the newest committed objects, decoded in their storage version. Cheap: no I/O, no lock held.
@@ -22,6 +23,10 @@ pub trait Objects: Send + Sync {
         let mut pods = self.list("", "pods", namespace);
         pods.retain(|pod| pod["spec"]["nodeName"] == node);
         pods
+    }
+    /// An object of the storage version, as the store wants it: for what is written with another one.
+    fn draft(&self, object: &Value) -> store::Draft {
+        crate::registry::encode::encode(object).into()
     }
     /// When a raw key of the store was last written; zero if it is not there. For allocations, which are keys and no objects.
     fn key_revision(&self, key: &str) -> store::Revision {
@@ -45,6 +50,8 @@ pub struct RequestContext {
     /// Other objects, for admission and for strategies that must look around.
     pub objects: Arc<dyn Objects>,
     warnings: Mutex<Vec<String>>,
+    /// Where the audit log has a record of the request.
+    pub(crate) audit: Option<Arc<Record>>,
 }
 
 /// What a resource request addresses.
@@ -75,6 +82,7 @@ impl RequestContext {
             field_manager: String::new(),
             objects,
             warnings: Mutex::default(),
+            audit: None,
         }
     }
 
@@ -83,6 +91,7 @@ impl RequestContext {
         let target = Target { namespace: namespace.to_string(), name: name.to_string(), ..self.target.clone() };
         RequestContext {
             now: self.now,
+            audit: self.audit.clone(),
             dry_run: self.dry_run,
             field_manager: self.field_manager.clone(),
             ..RequestContext::new(self.user.clone(), target, Arc::clone(&self.objects))
@@ -95,6 +104,27 @@ impl RequestContext {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         if !warnings.contains(&text) {
             warnings.push(text);
+        }
+    }
+
+    /// Shows the audit log the object the request is about.
+    pub(crate) fn audited(&self, object: &Value) {
+        if let Some(record) = &self.audit {
+            record.request_object(object);
+        }
+    }
+
+    /// As [`Self::audited`], of a body that is no object by itself: a patch.
+    pub(crate) fn audited_text(&self, text: &[u8]) {
+        if let Some(record) = &self.audit {
+            record.request_text(text);
+        }
+    }
+
+    /// Adds an annotation to the request's audit event, where there is one. Upstream: audit.AddAuditAnnotation.
+    pub fn audit_annotation(&self, key: &str, value: impl Into<String>) {
+        if let Some(record) = &self.audit {
+            record.annotate(key, value);
         }
     }
 

@@ -11,6 +11,7 @@
 pub mod admission;
 pub(crate) mod aggregator;
 pub mod apiextensions;
+pub mod audit;
 pub mod authentication;
 pub mod authorization;
 pub mod context;
@@ -18,6 +19,7 @@ pub mod controlplane;
 pub mod discovery;
 pub mod endpoints;
 pub mod filters;
+mod flowcontrol;
 pub mod openapi;
 pub mod pki;
 pub mod registry;

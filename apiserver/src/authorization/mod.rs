@@ -55,6 +55,14 @@ pub enum Decision {
 pub trait Authorizer: Send + Sync {
     /// Upstream: authorizer.Authorizer.Authorize.
     fn authorize(&self, attributes: &Attributes) -> Decision;
+
+    /// Why it decides as it does, for the audit log: found out apart, since most requests are not asked for it.
+    fn reason(&self, attributes: &Attributes) -> String {
+        match self.authorize(attributes) {
+            Decision::Allow => String::new(),
+            Decision::Deny(reason) | Decision::NoOpinion(reason) => reason,
+        }
+    }
 }
 
 /// A decision with its reason, as access reviews report it.

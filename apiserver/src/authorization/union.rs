@@ -55,6 +55,10 @@ impl Authorizer for Authorization {
         }
         Decision::NoOpinion(self.review(request).reason)
     }
+
+    fn reason(&self, request: &Attributes) -> String {
+        self.review(request).reason
+    }
 }
 
 /// The 403 of a request that nobody allows. Upstream: responsewriters.ForbiddenStatusError.

@@ -7,6 +7,7 @@
 mod computed;
 mod credentials;
 mod options;
+mod runtime_config;
 mod store_health;
 
 use std::net::SocketAddr;
@@ -23,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 pub use self::credentials::{Credentials, RequestHeader, ServiceAccounts};
 use self::credentials::{identity, roots};
 pub use self::options::{AuthorizationMode, Options};
+pub use self::runtime_config::{Error as RuntimeConfigError, RuntimeConfig};
 use self::store_health::StoreHealth;
 use crate::admission::{self, Chain, default_chain};
 use crate::apiextensions;
+use crate::audit::{self, AuditLog};
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, TokenIssuer};
 use crate::authentication::tokens::{BootstrapTokens, TokenAuthenticator, TokenFile};
 use crate::authentication::{self, Union, UserInfo};
@@ -33,6 +36,7 @@ use crate::authorization::node::NodeAuthorizer;
 use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
 use crate::authorization::{Authorization, Authorizer};
 use crate::context::Objects;
+pub use crate::filters::priority_and_fairness::Limits;
 use crate::registry::bootstrap;
 use crate::registry::component_status::ComponentStatuses;
 use crate::registry::resource::Resources;
@@ -68,6 +72,9 @@ pub enum Error {
     /// The objects a cluster begins with.
     #[error("cannot write the cluster's first objects: {0}")]
     Bootstrap(#[from] bootstrap::Error),
+    /// The audit log.
+    #[error("{0}")]
+    Audit(#[from] audit::Error),
     /// The plugins asked for.
     #[error("{0}")]
     Admission(#[from] admission::SelectionError),
@@ -98,7 +105,8 @@ impl ControlPlane {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
-        let resources = Resources::builtin(Scheme::builtin());
+        let scheme = options.runtime_config.scheme();
+        let resources = Resources::builtin(scheme);
         // Authorization and admission look at objects as they are stored; only writing needs admission.
         let objects: Arc<dyn Objects> =
             Arc::new(Engine { store: store.clone(), resources: resources.clone(), admission: Chain::default() });
@@ -131,7 +139,7 @@ impl ControlPlane {
             Arc::new(move || (!bootstrapped.load(Ordering::Acquire)).then(|| "not finished".to_owned())),
         );
         let shared = Shared { objects, authorizer, health, metrics: metrics.clone(), components: components.clone() };
-        let config = config(&options, shared, external)?;
+        let config = config(&options, scheme, shared, external)?;
         let server = ApiServer::new(config, engine.clone(), shutdown.clone());
 
         let (chain, key) = identity(&options.credentials.serving)?;
@@ -143,6 +151,8 @@ impl ControlPlane {
 
         let started = Self { server, address, metrics, components, serving };
         started.bootstrap(&options, engine.as_ref()).await?;
+        let keeping = started.server.clone().keep_flow_control(started.own_client());
+        component::spawn_until("flow control", &shutdown, keeping);
         started.server.start_aggregation();
         ready.store(true, Ordering::Release);
         Ok(started)
@@ -163,9 +173,15 @@ impl ControlPlane {
             request_header: options.credentials.request_header.clone(),
             today: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         };
-        let client = self.server.client(UserInfo::new("system:apiserver", &[authentication::SYSTEM_PRIVILEGED_GROUP]));
-        bootstrap::apply(bootstrap::plan(&wanted, existing), &client).await?;
+        let mut plan = bootstrap::plan(&wanted, existing);
+        bootstrap::leave_out_unserved(&mut plan, &self.server.engine().resources);
+        bootstrap::apply(plan, &self.own_client()).await?;
         Ok(())
+    }
+
+    /// The server as its own client.
+    fn own_client(&self) -> kube::Client {
+        self.server.client(UserInfo::new("system:apiserver", &[authentication::SYSTEM_PRIVILEGED_GROUP]))
     }
 }
 
@@ -178,7 +194,7 @@ struct Shared {
     components: ComponentStatuses,
 }
 
-fn config(options: &Options, shared: Shared, external: String) -> Result<Config, Error> {
+fn config(options: &Options, scheme: &'static Scheme, shared: Shared, external: String) -> Result<Config, Error> {
     let Shared { objects, authorizer, health, metrics, components } = shared;
     let credentials = &options.credentials;
     let accounts = &credentials.service_accounts;
@@ -211,6 +227,7 @@ fn config(options: &Options, shared: Shared, external: String) -> Result<Config,
         max_expiration_seconds: accounts.max_expiration_seconds,
     };
     Ok(Config {
+        scheme,
         computed: computed::all(&authenticator, &authorizer, issuer, components),
         authenticator,
         authorizer,
@@ -218,6 +235,8 @@ fn config(options: &Options, shared: Shared, external: String) -> Result<Config,
         kubelets: credentials.kubelets()?,
         proxy_client: credentials.proxy_client()?,
         health,
+        audit: options.audit.as_ref().map(AuditLog::open).transpose()?,
+        limits: options.limits,
         documents: Box::new(move |path| discovery.as_ref()?.document(path)),
         metrics,
     })

@@ -4,8 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::Credentials;
+use super::{Credentials, RuntimeConfig};
 use crate::admission;
+use crate::audit;
+use crate::filters::priority_and_fairness::Limits;
 
 /// See the module header.
 #[derive(Clone, Debug)]
@@ -26,6 +28,12 @@ pub struct Options {
     pub bootstrap_tokens: bool,
     /// `--authorization-mode`
     pub authorization: Vec<AuthorizationMode>,
+    /// What is served of what there is.
+    pub runtime_config: RuntimeConfig,
+    /// `--audit-*`
+    pub audit: Option<audit::Config>,
+    /// How many requests are served at a time.
+    pub limits: Limits,
     /// Which admission plugins run.
     pub admission: admission::Selection,
 }
@@ -51,6 +59,9 @@ impl Options {
             anonymous: true,
             bootstrap_tokens: true,
             authorization: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
+            runtime_config: RuntimeConfig::default(),
+            audit: None,
+            limits: Limits::default(),
             admission: admission::Selection::of(&["NodeRestriction"], &[]),
         }
     }

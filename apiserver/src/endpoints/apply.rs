@@ -21,6 +21,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let options = WriteOptions::decode_apply(&request.query)?;
     call.apply(&options, &request);
     let bytes = body::read(request.body).await?;
+    call.ctx.audited_text(&bytes);
     let configuration = Configuration::decode(&bytes)?;
     let (resource, engine) = (call.resource, call.engine().clone());
     let mut change = |ctx: &RequestContext, present: Present<'_>| {

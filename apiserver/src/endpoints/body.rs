@@ -56,5 +56,6 @@ pub(crate) fn decode<'a>(
     for warning in decoded.warnings {
         ctx.warn(warning);
     }
+    ctx.audited(&decoded.object);
     Ok(decoded.object)
 }

@@ -37,6 +37,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let options = WriteOptions::decode(&request.query, "PatchOptions")?;
     call.apply(&options, &request);
     let bytes = body::read(request.body).await?;
+    call.ctx.audited_text(&bytes);
     let patch = Patch::decode(media_type, &bytes, options.field_validation, &call.ctx)?;
     let resource = call.resource;
     let mut change = |ctx: &RequestContext, present: Present<'_>| {

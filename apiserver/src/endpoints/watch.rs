@@ -117,7 +117,10 @@ async fn start(
             let snapshot = if options.resource_version.is_empty() {
                 engine.consistent(resource).await?
             } else {
-                list::at_least(engine, resource, revision).await?
+                match list::at_least(engine, resource, revision).await {
+                    Ok(snapshot) => snapshot,
+                    Err(too_large) => return Ok(Err(too_large)),
+                }
             };
             (snapshot.revision(), Some(snapshot))
         }

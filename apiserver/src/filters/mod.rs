@@ -6,5 +6,6 @@ pub(crate) mod audit_id;
 pub(crate) mod authorization;
 pub(crate) mod deadline;
 pub(crate) mod impersonation;
+pub mod priority_and_fairness;
 pub mod request_info;
 pub(crate) mod warnings;

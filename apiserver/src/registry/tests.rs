@@ -207,6 +207,7 @@ async fn server_with(range: &str) -> ApiServer {
     let mut computed = Computations::default();
     computed.add("", "serviceaccounts", "token", Arc::new(NoTokens));
     let config = Config {
+        scheme: api::scheme::Scheme::builtin(),
         authenticator: Arc::new(Nobody),
         authorizer,
         computed,
@@ -215,7 +216,9 @@ async fn server_with(range: &str) -> ApiServer {
         proxy_client: None,
         health: Default::default(),
         documents: Box::new(|_| None),
-        metrics: Default::default(),
+        audit: None,
+            limits: Default::default(),
+            metrics: Default::default(),
     };
     let server = ApiServer::new(config, engine.clone(), CancellationToken::new());
     let wanted = bootstrap::Config {

@@ -4,6 +4,7 @@
 //! request is one look-up of its label set ([`Metrics::request`]) and some additions.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/metrics, k8s.io/component-base/metrics/prometheus/slis.
 
+mod flow;
 mod health;
 mod request;
 mod storage;
@@ -18,6 +19,7 @@ use component::metrics::{
     Registry, exponential_buckets,
 };
 
+pub(crate) use self::flow::{Executing, FlowMetrics};
 pub(crate) use self::health::HealthMetrics;
 pub(crate) use self::request::{Counted, Ongoing};
 use self::storage::StorageMetrics;
@@ -74,6 +76,7 @@ pub(crate) struct Metrics {
     handshake_errors: IntCounter,
     series: RwLock<HashMap<Counted, Arc<Series>>>,
     watches: WatchMetrics,
+    flow: FlowMetrics,
     storage: StorageMetrics,
     health: HealthMetrics,
 }
@@ -163,6 +166,7 @@ impl Metrics {
                 &["group", "version", "resource", "subresource", "removed_release"],
             )?,
             watches: WatchMetrics::new(&make)?,
+            flow: FlowMetrics::new(&make)?,
             storage: StorageMetrics::new(&make)?,
             health: HealthMetrics::new()?,
             handshake_errors,
@@ -243,6 +247,10 @@ impl Metrics {
 
     pub(crate) fn watches(&self) -> &WatchMetrics {
         &self.watches
+    }
+
+    pub(crate) fn flow(&self) -> &FlowMetrics {
+        &self.flow
     }
 
     pub(crate) fn storage(&self) -> &StorageMetrics {

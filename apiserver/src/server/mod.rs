@@ -31,11 +31,14 @@ use self::health::Health;
 use self::metrics::Metrics;
 use self::service::Caller;
 use self::state::State;
+use crate::audit::AuditLog;
 use crate::aggregator::Aggregator;
 use crate::authentication::{self, Authenticator, UserInfo};
 use crate::authorization::Authorizer;
 use crate::discovery::Discovery;
 use crate::endpoints::negotiation::Formats;
+use crate::filters::priority_and_fairness::{Limiter, Limits};
+use crate::flowcontrol;
 use crate::openapi::OpenApi;
 use crate::registry::computed::Computations;
 use crate::registry::store::Engine;
@@ -47,6 +50,8 @@ pub type Documents = Box<dyn Fn(&str) -> Option<(bytes::Bytes, &'static str)> + 
 
 /// What an API server is made of. The engine comes first: authenticators and authorizers read from it.
 pub struct Config {
+    /// What is served.
+    pub scheme: &'static Scheme,
     /// Who asks.
     pub authenticator: Arc<dyn Authenticator>,
     /// May they.
@@ -63,6 +68,10 @@ pub struct Config {
     pub health: Health,
     /// `/openid/v1/jwks` and `/.well-known/openid-configuration`.
     pub documents: Documents,
+    /// The audit log; none without a policy.
+    pub audit: Option<AuditLog>,
+    /// How many requests are served at a time.
+    pub limits: Limits,
     /// What `/metrics` shows; the server's own registry joins it.
     pub metrics: Registries,
 }
@@ -91,13 +100,14 @@ impl ApiServer {
             "shutdown",
             Arc::new(move || stopping.is_cancelled().then(|| "process is shutting down".into())),
         );
-        let scheme = Scheme::builtin();
+        let scheme = config.scheme;
         let metrics = Metrics::new().expect("names and labels are constants that a test registers");
         config.metrics.join(metrics.registry());
         let aggregator = Aggregator::new(Arc::clone(&engine.store), engine.clone(), config.proxy_client);
         ApiServer {
             state: Arc::new(State {
                 engine,
+                audit: config.audit.map(|log| log.0),
                 authenticator: config.authenticator,
                 authorizer: config.authorizer,
                 computed: config.computed,
@@ -107,6 +117,7 @@ impl ApiServer {
                 health,
                 kubelets: config.kubelets,
                 aggregator,
+                limiter: Limiter::new(config.limits),
                 documents: config.documents,
                 metrics,
                 registries: config.metrics,
@@ -139,6 +150,13 @@ impl ApiServer {
             }
         });
         kube::Client::new(service, "default")
+    }
+
+    /// Keeps priority and fairness, where it is on, to the objects in the store and them to what they should be.
+    pub(crate) async fn keep_flow_control(self, client: kube::Client) {
+        if let Some(control) = self.state.limiter.flow_control() {
+            flowcontrol::keep::run(Arc::clone(control), Arc::clone(&self.state.engine), client).await;
+        }
     }
 
     /// Runs what the aggregation layer does beside requests, until shutdown.

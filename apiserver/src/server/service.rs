@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use api::status::Status;
 use futures::FutureExt;
@@ -16,6 +16,7 @@ use super::body::{Body, RequestBody};
 use super::metrics::Counted;
 use super::state::State;
 use super::version;
+use crate::audit::Record;
 use crate::authentication::{PeerCertificates, UserInfo};
 use crate::authorization::{Attributes, Decision};
 use crate::endpoints::negotiation::{Output, Route};
@@ -39,6 +40,14 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    /// Where a connection comes from.
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Caller::Remote { address, .. } => *address,
+            Caller::InProcess(_) => None,
+        }
+    }
+
     /// Compression costs more than it saves where no wire is.
     fn may_gzip(&self) -> bool {
         match self {
@@ -54,12 +63,17 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, cal
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let of_error = Output::of_error(request.headers(), &query, state.formats);
     let head = request.method() == Method::HEAD;
-    let guarded = AssertUnwindSafe(walk(&state, request, query, caller)).catch_unwind();
+    let record = OnceLock::new();
+    let walking = walk(&state, request, query, caller, Audited { id: &audit, record: &record });
+    let guarded = AssertUnwindSafe(walking).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
         Ok(Err(status)) => respond::status(&status, &of_error),
         Err(_) => {
             tracing::error!(audit_id = ?audit, "a request panicked");
+            if let Some(record) = record.get() {
+                record.panicked();
+            }
             let why = "This request caused apiserver to panic. Look in the logs for details.";
             respond::status(&Status::generic(500, "", &Default::default(), "", why), &of_error)
         }
@@ -79,11 +93,19 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, cal
     response
 }
 
+/// How a request is known in the audit log, and its record there once it has one.
+#[derive(Clone, Copy)]
+struct Audited<'a> {
+    id: &'a HeaderValue,
+    record: &'a OnceLock<Arc<Record>>,
+}
+
 async fn walk(
     state: &Arc<State>,
     request: Request<RequestBody>,
     query: Query,
     caller: Caller,
+    audited: Audited<'_>,
 ) -> Result<Response<Body>, Status> {
     let (mut parts, body) = request.into_parts();
     let info = match RequestInfo::parse(&parts.method, &parts.uri, &query) {
@@ -102,7 +124,12 @@ async fn walk(
     }
     let ongoing = Arc::new(state.metrics.serving(&counted));
     parts.extensions.insert(Arc::clone(&ongoing));
-    let result = admitted(state, info, query, parts, body, caller).await;
+    let long_running = info.is_long_running();
+    let arrived = Arrived { info, query, parts, body, caller };
+    let mut result = admitted(state, arrived, audited).await;
+    if let Some(record) = audited.record.get() {
+        result = result.map(|response| Arc::clone(record).answered(response, long_running));
+    }
     let (code, size) = match &result {
         Ok(response) => (response.status().as_u16(), response.body().as_bytes().map(|bytes| bytes.len() as u64)),
         Err(status) => (status.code, None),
@@ -111,15 +138,18 @@ async fn walk(
     result.map(|response| response.map(|body| body.holding(ongoing)))
 }
 
-/// What comes after the request is known: who asks, may they, the endpoint.
-async fn admitted(
-    state: &Arc<State>,
+/// A request that is understood as far as its first line.
+struct Arrived {
     info: RequestInfo,
     query: Query,
-    mut parts: Parts,
+    parts: Parts,
     body: RequestBody,
     caller: Caller,
-) -> Result<Response<Body>, Status> {
+}
+
+/// What comes after the request is known: who asks, may they, the endpoint.
+async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) -> Result<Response<Body>, Status> {
+    let Arrived { info, query, mut parts, body, caller } = arrived;
     let limit = deadline::of(&info, &query)?;
     let user = match &caller {
         Caller::InProcess(user) => UserInfo::clone(user),
@@ -135,17 +165,50 @@ async fn admitted(
     }
     let of_error = Output::of_error(&parts.headers, &query, state.formats);
     let attributes = info.attributes(&user);
+    let record = state.audit.as_ref().and_then(|audit| audit.begin(audited.id, &attributes, &parts, caller.address()));
+    if let Some(record) = &record {
+        parts.extensions.insert(Arc::clone(record));
+        // Nobody else sets it.
+        let _ = audited.record.set(Arc::clone(record));
+    }
     let (user, attributes) = match impersonation::apply(&mut parts.headers, &attributes, state.authorizer.as_ref()) {
-        Ok(Some(other)) => (other.clone(), Attributes { user: other, ..attributes }),
+        Ok(Some(other)) => {
+            if let Some(record) = &record {
+                record.impersonated(&other);
+            }
+            (other.clone(), Attributes { user: other, ..attributes })
+        }
         Ok(None) => (user, attributes),
         Err(status) => return Ok(respond::refusal(&status, &of_error)),
     };
-    if let Err(status) = authorize(state, &attributes) {
-        return Ok(respond::refusal(&status, &of_error));
+    let admitted = match state.limiter.admit(&user, &info, state.metrics.flow()).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Ok(refusal),
+    };
+    let decided = authorize(state, &attributes);
+    if let Some(record) = &record {
+        let decision = if decided.is_ok() { "allow" } else { "forbid" };
+        record.annotate("authorization.k8s.io/decision", decision);
+        record.annotate("authorization.k8s.io/reason", state.authorizer.reason(&attributes));
     }
-    let may_gzip = caller.may_gzip();
-    let formats = state.formats;
-    let request = endpoints::Request { info, query, user, parts, body, formats, may_gzip };
+    let mut response = match decided {
+        Ok(()) => {
+            let (formats, may_gzip) = (state.formats, caller.may_gzip());
+            let request = endpoints::Request { info, query, user, parts, body, formats, may_gzip };
+            served(state, request, limit).await.unwrap_or_else(|status| respond::status(&status, &of_error))
+        }
+        Err(status) => respond::refusal(&status, &of_error),
+    };
+    admitted.mark(&mut response);
+    Ok(response)
+}
+
+/// The endpoint's answer, within the time there is for it.
+async fn served(
+    state: &Arc<State>,
+    request: endpoints::Request,
+    limit: Option<Duration>,
+) -> Result<Response<Body>, Status> {
     let answer: BoxFuture<'static, _> = Box::pin(route(Arc::clone(state), request));
     let Some(limit) = limit else { return answer.await };
     tokio::time::timeout(limit, answer)
@@ -204,6 +267,9 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             let counting = Arc::clone(&state);
             let counted = tokio::task::spawn_blocking(move || {
                 counting.metrics.storage().count(&counting.engine);
+                if let Some(control) = counting.limiter.flow_control() {
+                    counting.metrics.flow().show(control);
+                }
                 counting.registries.text()
             });
             metrics_text(counted.await.map_err(|error| Status::internal_error(&error))?, &output)

@@ -9,9 +9,11 @@ use super::Documents;
 use super::health::Health;
 use super::metrics::Metrics;
 use crate::aggregator::Aggregator;
+use crate::audit::Audit;
 use crate::authentication::Authenticator;
 use crate::authorization::Authorizer;
 use crate::discovery::Discovery;
+use crate::filters::priority_and_fairness::Limiter;
 use crate::endpoints::negotiation::Formats;
 use crate::openapi::OpenApi;
 use crate::registry::computed::Computations;
@@ -20,6 +22,7 @@ use crate::streaming::Kubelets;
 
 pub(crate) struct State {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) audit: Option<Arc<Audit>>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) computed: Computations,
@@ -30,6 +33,7 @@ pub(crate) struct State {
     pub(crate) kubelets: Kubelets,
     /// Group-versions other servers serve.
     pub(crate) aggregator: Aggregator,
+    pub(crate) limiter: Limiter,
     /// Small documents at fixed paths (`/openid/v1/jwks`): bytes and media type.
     pub(crate) documents: Documents,
     pub(crate) metrics: Metrics,

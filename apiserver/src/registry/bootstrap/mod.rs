@@ -18,10 +18,12 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 pub use apply::{Error, apply};
+pub(crate) use objects::flow_control;
 
 use crate::authorization::rbac::bootstrap::{Reconciled, policy, reconcile};
 use crate::context::Objects;
 use crate::controlplane::RequestHeader;
+use crate::registry::resource::Resources;
 
 /// What differs from cluster to cluster.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +52,17 @@ pub enum Write {
     Recreate(Value),
 }
 
+/// Takes out of a plan what this server does not serve. Upstream leaves out the hooks of such groups.
+pub fn leave_out_unserved(plan: &mut Vec<Vec<Write>>, resources: &Resources) {
+    for round in plan {
+        round.retain(|write| {
+            let (Write::Create(object) | Write::Update(object) | Write::Status(object) | Write::Recreate(object)) = write;
+            let (group, plural) = objects::resource_of(object);
+            resources.stored(group, plural).is_some()
+        });
+    }
+}
+
 /// What to write, in rounds: a round needs the one before it.
 pub fn plan(config: &Config, existing: &dyn Objects) -> Vec<Vec<Write>> {
     let find = |object: &Value| {
@@ -63,6 +76,7 @@ pub fn plan(config: &Config, existing: &dyn Objects) -> Vec<Vec<Write>> {
     let mut first = missing(objects::namespaces());
     first.extend(missing(objects::service_cidr(&config.service_ranges)));
     let mut second = missing(objects::static_objects(config));
+    second.extend(missing(flow_control()));
     for wanted in policy() {
         match find(&wanted).map(|own| reconcile(&own, &wanted)) {
             None => second.push(Write::Create(wanted)),

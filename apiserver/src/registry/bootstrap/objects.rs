@@ -49,7 +49,7 @@ pub(super) fn service_cidr(ranges: &[IpNet]) -> Vec<Value> {
 
 /// Created once, then their owners' to change.
 pub(super) fn static_objects(config: &Config) -> Vec<Value> {
-    let mut objects = vec![
+    vec![
         priority_class(
             "system-node-critical",
             2_000_001_000,
@@ -73,16 +73,20 @@ pub(super) fn static_objects(config: &Config) -> Vec<Value> {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "kube-apiserver-kubelet-client"}],
         }),
-    ];
-    for line in FLOW_CONTROL.lines() {
-        let Ok(fact) = serde_json::from_str::<Value>(line) else { continue };
-        objects.push(json!({
+    ]
+}
+
+/// The flows and priority levels every cluster has; flow control keeps them up while the server runs.
+pub(crate) fn flow_control() -> Vec<Value> {
+    let facts = FLOW_CONTROL.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let object = |fact: Value| {
+        json!({
             "apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": fact["kind"],
             "metadata": {"name": fact["name"], "annotations": {"apf.kubernetes.io/autoupdate-spec": "true"}},
             "spec": fact["spec"],
-        }));
-    }
-    objects
+        })
+    };
+    facts.map(object).collect()
 }
 
 fn priority_class(name: &str, value: i64, description: &str) -> Value {

@@ -95,6 +95,7 @@ impl Cluster {
         let mut health = Health::default();
         health.add("etcd", Arc::new(|| None));
         let config = Config {
+            scheme: api::scheme::Scheme::builtin(),
             authenticator,
             authorizer: Arc::new(Masters),
             computed: Default::default(),
@@ -103,6 +104,8 @@ impl Cluster {
             proxy_client: None,
             health,
             documents: Box::new(|_| None),
+            audit: None,
+            limits: Default::default(),
             metrics: Default::default(),
         };
         let server = ApiServer::new(config, engine, CancellationToken::new());

@@ -115,6 +115,20 @@ impl Scheme {
         BUILTIN.get_or_init(load::builtin)
     }
 
+    /// A scheme of its own in which only some resources are served. Kinds stay known: what is stored can still be read.
+    /// A group-version that is left without a resource is served no more.
+    pub fn serving(keep: impl Fn(&ResourceInfo) -> bool) -> Scheme {
+        let mut scheme = load::builtin();
+        for resources in &mut scheme.resources {
+            resources.retain(|resource| keep(resource));
+        }
+        let served: Vec<bool> = scheme.resources.iter().map(|resources| !resources.is_empty()).collect();
+        let mut position = 0..;
+        scheme.group_versions.retain(|_| position.next().is_some_and(|at| served[at]));
+        scheme.resources.retain(|resources| !resources.is_empty());
+        scheme
+    }
+
     /// Served group-versions in upstream's priority order (the order of `/apis` and aggregated discovery), core first.
     pub fn group_versions(&self) -> &[GroupVersion] {
         &self.group_versions

@@ -80,3 +80,12 @@ fn tables_load_fast() {
     // Unoptimized test builds take about ten times as long as the product.
     assert!(took.as_millis() < 500, "{took:?}");
 }
+
+#[test]
+fn what_is_not_kept_is_not_served_and_stays_known() {
+    let scheme = Scheme::serving(|info| info.group != "autoscaling" || info.version == "v1");
+    assert_eq!(scheme.versions("autoscaling").collect::<Vec<_>>(), ["v1"]);
+    assert!(scheme.resource("autoscaling", "v2", "horizontalpodautoscalers").is_none());
+    assert!(scheme.resource("apps", "v1", "deployments").is_some());
+    assert!(scheme.kind("autoscaling", "v2", "HorizontalPodAutoscaler").is_some());
+}

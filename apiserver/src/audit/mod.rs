@@ -1,0 +1,256 @@
+//! Who did what, when, and what came of it: `audit.k8s.io/v1` events of each request, as a policy wants them.
+//!
+//! The filter chain opens a [`Record`] once it knows who asks; what is found out on the way is added to it, and each stage it
+//! passes is one line in the log, written before the request goes on. Without a policy there is no record and no cost.
+//! Upstream: k8s.io/apiserver/pkg/audit, plugin/pkg/audit/log.
+
+mod event;
+mod log;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, header};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use self::log::LogFile;
+pub use self::log::Rotation;
+use self::policy::{Decision, Level, Policy};
+use crate::authentication::UserInfo;
+use crate::authorization::Attributes;
+use crate::server::body::Body;
+
+/// Answers larger than this are not looked into for what they say.
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// `--audit-policy-file`, `--audit-log-*`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Text of the policy file.
+    pub policy: String,
+    /// `-` is standard output.
+    pub path: PathBuf,
+    /// When the file is set aside for a new one, and how long it is kept then.
+    pub rotation: Rotation,
+}
+
+/// Why there is no audit log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The policy.
+    #[error("the audit policy is not valid: {0}")]
+    Policy(String),
+    /// The file.
+    #[error("the audit log {path} cannot be written: {source}", path = path.display())]
+    Log {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A stage a request passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    RequestReceived,
+    ResponseStarted,
+    ResponseComplete,
+    Panic,
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Stage::RequestReceived => "RequestReceived",
+            Stage::ResponseStarted => "ResponseStarted",
+            Stage::ResponseComplete => "ResponseComplete",
+            Stage::Panic => "Panic",
+        }
+    }
+}
+
+/// An audit log that is open.
+#[derive(Debug)]
+pub struct AuditLog(pub(crate) Arc<Audit>);
+
+impl AuditLog {
+    /// Reads the policy and opens the log.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open(config: &Config) -> Result<AuditLog, Error> {
+        Audit::new(config).map(AuditLog)
+    }
+}
+
+/// See the module header.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    policy: Policy,
+    log: LogFile,
+}
+
+impl Audit {
+    pub(crate) fn new(config: &Config) -> Result<Arc<Audit>, Error> {
+        let policy = Policy::parse(&config.policy).map_err(Error::Policy)?;
+        let failed = |source| Error::Log { path: config.path.clone(), source };
+        let log = LogFile::open(&config.path, config.rotation).map_err(failed)?;
+        Ok(Arc::new(Audit { policy, log }))
+    }
+
+    /// The record of a request, if the policy wants one.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        id: &HeaderValue,
+        attributes: &Attributes,
+        parts: &Parts,
+        peer: Option<SocketAddr>,
+    ) -> Option<Arc<Record>> {
+        let decision = self.policy.decide(attributes);
+        if decision.level == Level::None {
+            return None;
+        }
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let record = Arc::new(Record {
+            audit: Arc::clone(self),
+            decision,
+            id: text(id),
+            uri: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            attributes: attributes.clone(),
+            sources: sources(&parts.headers, peer),
+            user_agent: parts.headers.get(header::USER_AGENT).map(text).unwrap_or_default(),
+            received: Timestamp::now(),
+            findings: Mutex::default(),
+        });
+        record.log(Stage::RequestReceived, record.received);
+        Some(record)
+    }
+}
+
+/// One request on its way.
+#[derive(Debug)]
+pub(crate) struct Record {
+    audit: Arc<Audit>,
+    decision: Decision,
+    id: String,
+    uri: String,
+    /// Of the request as it came: impersonation comes later.
+    attributes: Attributes,
+    sources: Vec<String>,
+    user_agent: String,
+    received: Timestamp,
+    findings: Mutex<Findings>,
+}
+
+/// What is found out on the way.
+#[derive(Debug, Default)]
+struct Findings {
+    impersonated: Option<UserInfo>,
+    request: Option<Value>,
+    response: Option<Value>,
+    /// HTTP status, and the Status that was sent where one was.
+    status: Option<(u16, Option<Value>)>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// Another user is acted as.
+    pub(crate) fn impersonated(&self, user: &UserInfo) {
+        self.with(|findings| findings.impersonated = Some(user.clone()));
+    }
+
+    /// Notes something under a key of its own.
+    pub(crate) fn annotate(&self, key: &str, value: impl Into<String>) {
+        self.with(|findings| findings.annotations.insert(key.to_owned(), value.into()));
+    }
+
+    /// The object the request is about, as it was understood.
+    pub(crate) fn request_object(&self, object: &Value) {
+        if self.decision.level >= Level::Request {
+            self.with(|findings| findings.request = Some(object.clone()));
+        }
+    }
+
+    /// The same as JSON or YAML. What is neither is left out.
+    pub(crate) fn request_text(&self, text: &[u8]) {
+        if self.decision.level >= Level::Request
+            && let Ok(value) = serde_saphyr::from_slice(text)
+        {
+            self.with(|findings| findings.request = Some(value));
+        }
+    }
+
+    /// Looks at the answer. What is known whole is complete; a stream is when it ends.
+    pub(crate) fn answered(self: Arc<Self>, response: Response<Body>, long_running: bool) -> Response<Body> {
+        let code = response.status().as_u16();
+        let object = response.body().as_bytes().filter(|bytes| is_json(&response) && bytes.len() <= LARGEST_ANSWER);
+        // Reading it again costs: only where it is wanted, or may say why it failed.
+        let wanted = self.decision.level >= Level::RequestResponse || code >= 400 || self.attributes.verb == "delete";
+        let object = object.filter(|_| wanted).and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+        let status = object.clone().filter(|object| object["kind"] == "Status");
+        self.with(|findings| {
+            findings.status = Some((code, status));
+            findings.response = object;
+        });
+        if !long_running {
+            self.log(Stage::ResponseComplete, Timestamp::now());
+            return response;
+        }
+        self.log(Stage::ResponseStarted, Timestamp::now());
+        let completion = Completion(self);
+        response.map(|body| body.holding(completion))
+    }
+
+    /// The server failed in the middle of it.
+    pub(crate) fn panicked(&self) {
+        self.with(|findings| findings.status = Some((500, None)));
+        self.log(Stage::Panic, Timestamp::now());
+    }
+
+    fn log(&self, stage: Stage, at: Timestamp) {
+        if !self.decision.omit_stages.contains(&stage) {
+            let line = self.with(|findings| event::render(self, findings, stage, at));
+            self.audit.log.write(&line);
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Findings) -> T) -> T {
+        work(&mut self.findings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Logs the end of a stream.
+struct Completion(Arc<Record>);
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        self.0.log(Stage::ResponseComplete, Timestamp::now());
+    }
+}
+
+fn is_json(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+        && !response.headers().contains_key(header::CONTENT_ENCODING)
+}
+
+/// Who sent it, as proxies tell it, and who connected. Upstream: utilnet.SourceIPs.
+fn sources(headers: &HeaderMap, peer: Option<SocketAddr>) -> Vec<String> {
+    let listed = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let real = headers.get("x-real-ip").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let address = |text: &str| text.trim().parse::<std::net::IpAddr>().ok();
+    let mut addresses: Vec<_> = listed.split(',').filter_map(address).collect();
+    for other in [address(real), peer.map(|peer| peer.ip())].into_iter().flatten() {
+        if !addresses.contains(&other) {
+            addresses.push(other);
+        }
+    }
+    addresses.iter().map(ToString::to_string).collect()
+}

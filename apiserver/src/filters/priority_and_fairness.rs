@@ -1,0 +1,150 @@
+//! A seat for every request that is served now: by priority and fairness, or counted by kind where that is switched off.
+//!
+//! Watches take a seat until they have begun; other streams and masters need none.
+//! Upstream: k8s.io/apiserver/pkg/server/filters.{WithPriorityAndFairness,WithMaxInFlightLimit}.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderName, HeaderValue, Response, header};
+use tokio::sync::{Semaphore, TryAcquireError};
+
+use super::request_info::RequestInfo;
+use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
+use crate::endpoints::respond;
+use crate::flowcontrol::{Flow, FlowControl, Seat, header_value};
+use crate::server::body::Body;
+use crate::server::metrics::{Executing, FlowMetrics};
+
+const SCHEMA_UID: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const LEVEL_UID: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
+/// Seconds after which a client may ask again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// `--max-requests-inflight`, `--max-mutating-requests-inflight`, `--enable-priority-and-fairness`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Reads served at a time; 0 is no limit.
+    pub max_requests_inflight: u32,
+    /// Writes served at a time; 0 is no limit.
+    pub max_mutating_requests_inflight: u32,
+    /// The two together are the seats of all priority levels.
+    pub priority_and_fairness: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_requests_inflight: 400, max_mutating_requests_inflight: 200, priority_and_fairness: true }
+    }
+}
+
+/// What limits the requests served at a time.
+#[derive(Debug)]
+pub(crate) enum Limiter {
+    Fair(Arc<FlowControl>),
+    Counted { reads: Option<Semaphore>, writes: Option<Semaphore> },
+}
+
+impl Limiter {
+    pub(crate) fn new(limits: Limits) -> Limiter {
+        let Limits { max_requests_inflight: reads, max_mutating_requests_inflight: writes, priority_and_fairness } =
+            limits;
+        match reads.saturating_add(writes) {
+            total @ 1.. if priority_and_fairness => Limiter::Fair(FlowControl::new(total)),
+            _ => {
+                let semaphore = |limit: u32| (limit > 0).then(|| Semaphore::new(limit as usize));
+                Limiter::Counted { reads: semaphore(reads), writes: semaphore(writes) }
+            }
+        }
+    }
+
+    /// Flow control, where there is any, for whoever keeps it up.
+    pub(crate) fn flow_control(&self) -> Option<&Arc<FlowControl>> {
+        match self {
+            Limiter::Fair(control) => Some(control),
+            Limiter::Counted { .. } => None,
+        }
+    }
+
+    /// Waits for the right to be served; or the 429 that says to come again.
+    pub(crate) async fn admit<'a>(
+        &'a self,
+        user: &UserInfo,
+        info: &RequestInfo,
+        metrics: &FlowMetrics,
+    ) -> Result<Admitted<'a>, Response<Body>> {
+        if info.is_long_running() && info.verb != "watch" {
+            return Ok(Admitted::default());
+        }
+        match self {
+            Limiter::Fair(control) => fair(control, user, info, metrics).await,
+            Limiter::Counted { reads, writes } => {
+                let reading = matches!(info.verb.as_str(), "get" | "list" | "watch");
+                let semaphore = if reading { reads } else { writes };
+                let Some(semaphore) = semaphore.as_ref().filter(|_| !user.in_group(SYSTEM_PRIVILEGED_GROUP)) else {
+                    return Ok(Admitted::default());
+                };
+                match semaphore.try_acquire() {
+                    Ok(permit) => Ok(Admitted { _permit: Some(permit), ..Admitted::default() }),
+                    Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => Err(too_many()),
+                }
+            }
+        }
+    }
+}
+
+async fn fair(
+    control: &Arc<FlowControl>,
+    user: &UserInfo,
+    info: &RequestInfo,
+    metrics: &FlowMetrics,
+) -> Result<Admitted<'static>, Response<Body>> {
+    let flow = control.classify(user, info);
+    let counters = metrics.of(&flow);
+    let began = Instant::now();
+    let seat = {
+        let _waiting = counters.waiting();
+        control.seat(&flow).await
+    };
+    match seat {
+        Ok(seat) => {
+            counters.dispatched(began.elapsed());
+            Ok(Admitted { flow: Some(flow), _seat: Some(seat), _executing: Some(counters.executing()), _permit: None })
+        }
+        Err(why) => {
+            metrics.rejected(&flow, why.as_str(), began.elapsed());
+            let mut response = too_many();
+            mark(&flow, &mut response);
+            Err(response)
+        }
+    }
+}
+
+/// The right to be served, until dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Admitted<'a> {
+    flow: Option<Flow>,
+    _seat: Option<Seat>,
+    _executing: Option<Executing>,
+    _permit: Option<tokio::sync::SemaphorePermit<'a>>,
+}
+
+impl Admitted<'_> {
+    /// Tells the client which flow its request was of.
+    pub(crate) fn mark(&self, response: &mut Response<Body>) {
+        if let Some(flow) = &self.flow {
+            mark(flow, response);
+        }
+    }
+}
+
+fn mark(flow: &Flow, response: &mut Response<Body>) {
+    response.headers_mut().insert(SCHEMA_UID, header_value(&flow.schema_uid));
+    response.headers_mut().insert(LEVEL_UID, header_value(&flow.level_uid));
+}
+
+fn too_many() -> Response<Body> {
+    let mut response = respond::text(429, "Too many requests, please try again later.\n");
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}

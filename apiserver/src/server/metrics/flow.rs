@@ -1,0 +1,164 @@
+//! What priority and fairness does: who is dispatched, waits, is served, and is sent away.
+//! Upstream: k8s.io/apiserver/pkg/util/flowcontrol/metrics.
+
+use std::time::Duration;
+
+use component::metrics::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::Registrar;
+use crate::flowcontrol::{Flow, FlowControl};
+
+const LABELS: [&str; 2] = ["priority_level", "flow_schema"];
+/// In seconds; upstream's.
+const DURATIONS: [f64; 15] =
+    [0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, f64::INFINITY];
+
+/// See the module header.
+#[derive(Debug)]
+pub(crate) struct FlowMetrics {
+    dispatched: IntCounterVec,
+    rejected: IntCounterVec,
+    waiting: IntGaugeVec,
+    executing: IntGaugeVec,
+    executing_seats: IntGaugeVec,
+    wait: HistogramVec,
+    execution: HistogramVec,
+    nominal: IntGaugeVec,
+    lower: IntGaugeVec,
+    upper: IntGaugeVec,
+}
+
+impl FlowMetrics {
+    pub(super) fn new(make: &Registrar<'_>) -> Result<FlowMetrics, Error> {
+        let name = |own: &str| format!("apiserver_flowcontrol_{own}");
+        let of_flow = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS);
+        let of_level = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS[..1]);
+        Ok(FlowMetrics {
+            dispatched: make.counters(&name("dispatched_requests_total"), "Requests that got a seat.", &LABELS)?,
+            rejected: make.counters(
+                &name("rejected_requests_total"),
+                "Requests that were sent away.",
+                &["priority_level", "flow_schema", "reason"],
+            )?,
+            waiting: of_flow("current_inqueue_requests", "Requests that wait for a seat.")?,
+            executing: of_flow("current_executing_requests", "Requests that have a seat.")?,
+            executing_seats: of_flow("current_executing_seats", "Seats that are taken.")?,
+            wait: make.histograms(
+                &name("request_wait_duration_seconds"),
+                "Time in a queue, by whether a seat came of it.",
+                &["priority_level", "flow_schema", "execute"],
+                &DURATIONS,
+            )?,
+            execution: make.histograms(
+                &name("request_execution_seconds"),
+                "Time in a seat.",
+                &["priority_level", "flow_schema", "type"],
+                &DURATIONS,
+            )?,
+            nominal: of_level("nominal_limit_seats", "Seats of a level.")?,
+            lower: of_level("lower_limit_seats", "Seats a level does not lend.")?,
+            upper: of_level("upper_limit_seats", "Seats a level may come to by borrowing.")?,
+        })
+    }
+
+    /// The counters of one request.
+    pub(crate) fn of(&self, flow: &Flow) -> FlowCounters {
+        let labels = [flow.level.as_ref(), flow.schema.as_ref()];
+        FlowCounters {
+            dispatched: self.dispatched.with_label_values(&labels),
+            waiting: self.waiting.with_label_values(&labels),
+            executing: self.executing.with_label_values(&labels),
+            seats: self.executing_seats.with_label_values(&labels),
+            wait: (!flow.exempt).then(|| self.wait.with_label_values(&[labels[0], labels[1], "true"])),
+            execution: self.execution.with_label_values(&[labels[0], labels[1], "regular"]),
+        }
+    }
+
+    /// Counts a request that was sent away after it had waited for so long.
+    pub(crate) fn rejected(&self, flow: &Flow, reason: &'static str, waited: Duration) {
+        let labels = [flow.level.as_ref(), flow.schema.as_ref()];
+        self.rejected.with_label_values(&[labels[0], labels[1], reason]).inc();
+        self.wait.with_label_values(&[labels[0], labels[1], "false"]).observe(waited.as_secs_f64());
+    }
+
+    /// Shows the limits as they are now.
+    pub(crate) fn show(&self, control: &FlowControl) {
+        for (level, usage) in control.usage() {
+            let limits = usage.limits;
+            for (family, seats) in
+                [(&self.nominal, limits.nominal), (&self.lower, limits.kept), (&self.upper, limits.highest)]
+            {
+                family.with_label_values(&[&*level]).set(seats.into());
+            }
+        }
+    }
+}
+
+/// See [`FlowMetrics::of`].
+#[derive(Debug)]
+pub(crate) struct FlowCounters {
+    dispatched: IntCounter,
+    waiting: IntGauge,
+    executing: IntGauge,
+    seats: IntGauge,
+    /// Of levels where one can have to wait.
+    wait: Option<Histogram>,
+    execution: Histogram,
+}
+
+impl FlowCounters {
+    /// The request waits until this is dropped.
+    pub(crate) fn waiting(&self) -> Counted {
+        Counted::of(self.waiting.clone())
+    }
+
+    /// It got its seat after so long.
+    pub(crate) fn dispatched(&self, waited: Duration) {
+        self.dispatched.inc();
+        if let Some(wait) = &self.wait {
+            wait.observe(waited.as_secs_f64());
+        }
+    }
+
+    /// It has the seat until this is dropped.
+    pub(crate) fn executing(self) -> Executing {
+        Executing {
+            _requests: Counted::of(self.executing),
+            _seats: Counted::of(self.seats),
+            began: std::time::Instant::now(),
+            times: self.execution,
+        }
+    }
+}
+
+/// One in a gauge, until dropped.
+#[derive(Debug)]
+pub(crate) struct Counted(IntGauge);
+
+impl Counted {
+    fn of(gauge: IntGauge) -> Counted {
+        gauge.inc();
+        Counted(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A request in its seat.
+#[derive(Debug)]
+pub(crate) struct Executing {
+    _requests: Counted,
+    _seats: Counted,
+    began: std::time::Instant,
+    times: Histogram,
+}
+
+impl Drop for Executing {
+    fn drop(&mut self) {
+        self.times.observe(self.began.elapsed().as_secs_f64());
+    }
+}
