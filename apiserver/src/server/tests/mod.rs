@@ -8,6 +8,7 @@ mod metrics;
 mod streams;
 mod verbs;
 mod watches;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -23,8 +24,10 @@ use super::body::{Body, RequestBody};
 use super::health::Health;
 use super::service::Caller;
 use super::{ApiServer, Config};
+use crate::admission::Chain;
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
 use crate::authorization::{Attributes, Authorizer, Decision};
+use crate::registry::resource::Resources;
 use crate::registry::store::Engine;
 
 /// Knows nobody.
@@ -90,8 +93,19 @@ impl Cluster {
 
     /// With kubelets to reach, and somebody who knows callers from outside.
     pub(super) async fn with(kubelets: crate::streaming::Kubelets, authenticator: Arc<dyn Authenticator>) -> Cluster {
-        let store = store::embedded::memory(store::Window::default(), crate::transform()).unwrap();
-        let engine = Engine::new(Arc::new(store), Default::default());
+        Cluster::admitting(kubelets, authenticator, |_, _| Chain::default()).await
+    }
+
+    /// And with admission plugins.
+    pub(super) async fn admitting(
+        kubelets: crate::streaming::Kubelets,
+        authenticator: Arc<dyn Authenticator>,
+        plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
+    ) -> Cluster {
+        let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
+        let resources = Resources::builtin(api::scheme::Scheme::builtin());
+        let admission = plugins(&store, &resources);
+        let engine = Arc::new(Engine { store, resources, admission });
         let mut health = Health::default();
         health.add("etcd", Arc::new(|| None));
         let config = Config {
