@@ -1,4 +1,5 @@
-//! The control planes under measurement: krab, and upstream's kube-apiserver with etcd (and its scheduler if asked for).
+//! The control planes under measurement: krab, and upstream's kube-apiserver with etcd (and its scheduler, or all that makes
+//! a node, if asked for).
 //!
 //! Each lives in a folder of its own and listens on loopback, on ports nobody else has; started again in the same folder it finds its
 //! data. Both know their clients by certificates and log into the folder. etcd keeps its defaults: it is as durable as krab is.
@@ -12,6 +13,21 @@ use apiserver::pki::{Pki, ServingNames};
 use crate::process::{Server, client, ready, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What both kubelets are told: how full this machine's disk is is not what is measured.
+const KUBELET: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
+     imageGCHighThresholdPercent: 100\n\
+     evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}\n";
+
+/// The machine of a node, as `hack/arena` makes it.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    pub(crate) folder: PathBuf,
+    pub(crate) address: String,
+    pub(crate) socket: String,
+    pub(crate) cni: String,
+    pub(crate) cgroup: String,
+}
 
 /// Processes that are one control plane.
 pub(crate) struct ControlPlane {
@@ -37,8 +53,29 @@ impl ControlPlane {
             "--secure-port=0".to_owned(),
             format!("--data-dir={}", text(folder)?),
         ];
+        Self::one(program, &line, folder, kubeconfig)
+    }
+
+    /// `krab server` with a node in it.
+    pub(crate) fn krab_node(program: &str, folder: &Path, arena: &Arena) -> Result<Self> {
+        let config = folder.join("kubelet.yaml");
+        std::fs::write(&config, KUBELET)?;
+        let line = [
+            "server".to_owned(),
+            "--node-name=bench".to_owned(),
+            format!("--kubelet-config={}", text(&config)?),
+            format!("--data-dir={}", text(folder)?),
+            format!("--advertise-address={}", arena.address),
+            format!("--container-runtime-endpoint=unix://{}", arena.socket),
+            format!("--cni-conf-dir={}", arena.cni),
+            format!("--cgroup-root={}", arena.cgroup),
+        ];
+        Self::one(program, &line, folder, folder.join("admin.kubeconfig"))
+    }
+
+    fn one(program: &str, line: &[String], folder: &Path, kubeconfig: PathBuf) -> Result<Self> {
         let started = Instant::now();
-        let server = Server::start(program, &line, &folder.join("krab.log"))?;
+        let server = Server::start(program, line, &folder.join("krab.log"))?;
         Ok(Self { servers: vec![server], kubeconfig, started })
     }
 
@@ -101,9 +138,58 @@ impl ControlPlane {
             format!("--secure-port={}", free_port()?),
             format!("--cert-dir={}/scheduler", text(folder)?),
         ];
-        let scheduler =
-            Server::start(&format!("{programs}/kube-scheduler"), &line, &folder.join("kube-scheduler.log"))?;
-        self.servers.insert(0, scheduler);
+        self.add(programs, "kube-scheduler", &line, folder)
+    }
+
+    /// Adds the rest of what upstream's node needs: controllers, scheduler, kubelet and kube-proxy.
+    pub(crate) fn add_upstream_node(&mut self, programs: &str, folder: &Path, arena: &Arena) -> Result<()> {
+        let (path, kubeconfig) = (text(folder)?, text(&self.kubeconfig)?.to_owned());
+        let controllers = [
+            format!("--kubeconfig={kubeconfig}"),
+            format!("--service-account-private-key-file={path}/pki/sa.key"),
+            format!("--root-ca-file={path}/pki/ca.crt"),
+            "--leader-elect=false".to_owned(),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={}", free_port()?),
+            format!("--cert-dir={path}/kube-controller-manager"),
+        ];
+        self.add(programs, "kube-controller-manager", &controllers, folder)?;
+        self.add_upstream_scheduler(programs, folder)?;
+        let kubelet = folder.join("kubelet.yaml");
+        std::fs::write(
+            &kubelet,
+            format!(
+                "{KUBELET}containerRuntimeEndpoint: unix://{}\ncgroupDriver: cgroupfs\ncgroupRoot: {}\n\
+                 failCgroupV1: false\nfailSwapOn: false\n\
+                 authentication: {{x509: {{clientCAFile: {path}/pki/ca.crt}}}}\n",
+                arena.socket, arena.cgroup
+            ),
+        )?;
+        let kubelet = [
+            format!("--config={}", text(&kubelet)?),
+            format!("--kubeconfig={kubeconfig}"),
+            "--hostname-override=bench".to_owned(),
+            format!("--node-ip={}", arena.address),
+            format!("--root-dir={path}/kubelet"),
+            format!("--cert-dir={path}/kubelet-pki"),
+        ];
+        self.add(programs, "kubelet", &kubelet, folder)?;
+        let proxy = folder.join("kube-proxy.yaml");
+        std::fs::write(
+            &proxy,
+            format!(
+                "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n\
+                 hostnameOverride: bench\nclientConnection: {{kubeconfig: {kubeconfig:?}}}\n\
+                 conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}\n"
+            ),
+        )?;
+        self.add(programs, "kube-proxy", &[format!("--config={}", text(&proxy)?)], folder)
+    }
+
+    /// Starts one more program; what is added last is stopped first.
+    fn add(&mut self, programs: &str, name: &str, line: &[String], folder: &Path) -> Result<()> {
+        let server = Server::start(&format!("{programs}/{name}"), line, &folder.join(format!("{name}.log")))?;
+        self.servers.insert(0, server);
         Ok(())
     }
 
@@ -120,6 +206,11 @@ impl ControlPlane {
         .with_context(|| format!("the logs are in {}", path.parent().unwrap_or(path).display()))?;
         self.check()?;
         Ok(time)
+    }
+
+    /// When the first process was started.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     /// Fails when one of the processes has ended by itself.

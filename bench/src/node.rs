@@ -1,5 +1,5 @@
 //! A node on containerd: how long until it is Ready, and how long a pod takes from its creation to Running when its image is there.
-//! Runs inside `hack/arena`, which gives it a network and a containerd of its own.
+//! Runs inside `hack/arena`, which gives it a network and a containerd of its own; krab and upstream have it in turn.
 
 use std::time::{Duration, Instant};
 
@@ -7,82 +7,148 @@ use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
 
 use crate::Settings;
-use crate::process::{Server, client, until};
+use crate::control_plane::{Arena, ControlPlane};
+use crate::process::{client, until};
 use crate::report::{Row, Table, Unit, machine, median, percentile};
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long nothing happens while the idle node is looked at.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// What one node showed.
+struct Figures {
+    ready: f64,
+    pods: Vec<f64>,
+    resident: f64,
+    idle_percent: f64,
+}
 
 pub(crate) async fn measure(settings: &Settings) -> Result<Table> {
-    let variable =
-        |name: &str| std::env::var(name).with_context(|| format!("{name} is not set: run this inside hack/arena"));
-    let arena = variable("KRAB_ARENA")?;
-    let data = format!("{arena}/data");
-    let line = [
-        "server".to_owned(),
-        format!("--data-dir={data}"),
-        "--node-name=bench".to_owned(),
-        format!("--advertise-address={}", variable("KRAB_ARENA_IP")?),
-        format!("--container-runtime-endpoint=unix://{}", variable("KRAB_ARENA_SOCKET")?),
-        format!("--cni-conf-dir={}", variable("KRAB_ARENA_CNI")?),
-        format!("--cgroup-root={}", variable("KRAB_ARENA_CGROUP")?),
-    ];
-    let since = Instant::now();
-    let mut server = Server::start(&settings.krab, &line, &std::path::Path::new(&arena).join("krab.log"))?;
-    let kubeconfig = std::path::Path::new(&data).join("admin.kubeconfig");
-    let ready = until(since, PATIENCE, || async {
-        match client(&kubeconfig).await {
-            Some(client) => node_ready(&client).await,
-            None => false,
+    let arena = Arena::here()?;
+    let folder = arena.folder.join("krab");
+    std::fs::create_dir_all(&folder)?;
+    let krab = figures(ControlPlane::krab_node(&settings.krab, &folder, &arena)?, settings).await?;
+    let upstream = match &settings.upstream {
+        None => None,
+        Some(programs) => {
+            arena.clear_for_upstream()?;
+            let folder = arena.folder.join("upstream");
+            std::fs::create_dir_all(&folder)?;
+            let mut plane = ControlPlane::upstream(programs, &folder)?;
+            // Controllers, kubelet and proxy give up on an API server that is not there.
+            plane.ready().await?;
+            plane.add_upstream_node(programs, &folder, &arena)?;
+            Some(figures(plane, settings).await?)
         }
-    })
-    .await?;
-    server.check()?;
-    let client = client(&kubeconfig).await.context("no kubeconfig was written")?;
-    let mut times = Vec::new();
-    // The first pod also waits for what a new node has to do once; it is not counted.
-    for number in 0..=settings.pods {
-        let time = Box::pin(pod(&client, &format!("bench-{number}"), &settings.image)).await?;
-        if number > 0 {
-            times.push(time.as_secs_f64());
-        }
-    }
-    let cpu_before = server.cpu()?;
-    let idle = Duration::from_secs(20);
-    tokio::time::sleep(idle).await;
-    let share = (server.cpu()? - cpu_before).as_secs_f64() / idle.as_secs_f64() * 100.0;
-    let resident = server.resident()?;
-    server.stop()?;
-    let row =
-        |what: &str, unit, krab: Option<f64>, target| Row { what: what.to_owned(), unit, krab, upstream: None, target };
+    };
+    let row = |what: &str, unit, target, figure: fn(&Figures) -> Option<f64>| Row {
+        what: what.to_owned(),
+        unit,
+        krab: figure(&krab),
+        upstream: upstream.as_ref().and_then(figure),
+        target,
+    };
     Ok(Table {
         name: "node".to_owned(),
         how: format!(
-            "`krab server` on Debian's containerd in `hack/arena`; {} pods, one after another, image present, on {}.",
+            "`krab server`, and upstream's etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kube-proxy \
+             (nftables), one after the other on Debian's containerd in `hack/arena`; {} pods, one after another, image present, \
+             on {}.",
             settings.pods,
             machine()
         ),
         rows: vec![
-            row("start to node Ready", Unit::Seconds, Some(ready.as_secs_f64()), 5.0),
-            row("pod created to Running, p50", Unit::Seconds, median(times.clone()), 1.0),
-            row("pod created to Running, p99", Unit::Seconds, percentile(times, 0.99), 5.0),
-            row("whole node resident", Unit::Megabytes, Some(resident), 80.0),
-            row("idle, of one core", Unit::Percent, Some(share), 1.0),
+            row("start to node Ready", Unit::Seconds, 3.0, |node| Some(node.ready)),
+            row("pod created to Running, p50", Unit::Seconds, 1.0, |node| median(node.pods.clone())),
+            row("pod created to Running, p99", Unit::Seconds, 5.0, |node| percentile(node.pods.clone(), 0.99)),
+            row("whole node resident", Unit::Megabytes, 80.0, |node| Some(node.resident)),
+            row("idle, of one core", Unit::Percent, 1.0, |node| Some(node.idle_percent)),
         ],
         more: String::new(),
     })
 }
 
+/// Runs the load on a node that has just been started, and ends it.
+async fn figures(mut plane: ControlPlane, settings: &Settings) -> Result<Figures> {
+    let kubeconfig = plane.kubeconfig().to_owned();
+    let ready = until(plane.started(), PATIENCE, || async {
+        match client(&kubeconfig).await {
+            Some(client) => node_ready(&client).await,
+            None => false,
+        }
+    })
+    .await
+    .with_context(|| format!("no node is Ready; the logs are beside {}", kubeconfig.display()))?;
+    plane.check()?;
+    let client = client(&kubeconfig).await.context("no kubeconfig was written")?;
+    let mut pods = Vec::new();
+    // The first pod also waits for what a new node has to do once; it is not counted.
+    for number in 0..=settings.pods {
+        let time = Box::pin(pod(&client, &format!("bench-{number}"), &settings.image)).await?;
+        if number > 0 {
+            pods.push(time.as_secs_f64());
+        }
+    }
+    until(Instant::now(), PATIENCE, || no_pods(&client)).await.context("the pods do not go")?;
+    let before = plane.cpu()?;
+    tokio::time::sleep(IDLE).await;
+    let idle_percent = (plane.cpu()? - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+    let resident = plane.resident()?;
+    plane.stop()?;
+    Ok(Figures { ready: ready.as_secs_f64(), pods, resident, idle_percent })
+}
+
+impl Arena {
+    /// The arena this runs in.
+    fn here() -> Result<Arena> {
+        let variable =
+            |name: &str| std::env::var(name).with_context(|| format!("{name} is not set: run this inside hack/arena"));
+        Ok(Arena {
+            folder: variable("KRAB_ARENA")?.into(),
+            address: variable("KRAB_ARENA_IP")?,
+            socket: variable("KRAB_ARENA_SOCKET")?,
+            cni: variable("KRAB_ARENA_CNI")?,
+            cgroup: variable("KRAB_ARENA_CGROUP")?,
+        })
+    }
+
+    /// Puts a pod network like krab's in place of krab's own: upstream's kubelet brings none, nor makes its cgroups' parent.
+    fn clear_for_upstream(&self) -> Result<()> {
+        for entry in std::fs::read_dir(&self.cni)? {
+            std::fs::remove_file(entry?.path())?;
+        }
+        let network = serde_json::json!({"cniVersion": "0.4.0", "name": "pods", "plugins": [
+            {"type": "bridge", "bridge": "bench0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+             "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.245.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+            {"type": "portmap", "capabilities": {"portMappings": true}},
+        ]});
+        std::fs::write(format!("{}/10-bridge.conflist", self.cni), network.to_string())?;
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup")? {
+            let hierarchy = hierarchy?.path();
+            if hierarchy.join("cgroup.procs").exists() {
+                std::fs::create_dir_all(hierarchy.join(self.cgroup.trim_start_matches('/')))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 async fn node_ready(client: &kube::Client) -> bool {
-    let Ok(nodes) = Api::<Node>::all(client.clone()).list(&kube::api::ListParams::default()).await else {
+    let Ok(nodes) = Api::<Node>::all(client.clone()).list(&ListParams::default()).await else {
         return false;
     };
     nodes.items.iter().any(|node| {
         let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
         conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     })
+}
+
+async fn no_pods(client: &kube::Client) -> bool {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
+    pods.list_metadata(&ListParams::default()).await.is_ok_and(|pods| pods.items.is_empty())
 }
 
 /// Creates a pod, waits until it runs, and deletes it without waiting for its end.

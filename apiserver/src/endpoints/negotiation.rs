@@ -196,17 +196,22 @@ impl Route {
             Route::Collection => [formats.media_types(), formats.stream_media_types()].concat(),
             Route::Json => vec![MEDIA_TYPES[0]],
         };
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let wanted = |clause: &str| {
-            let wanted = clause.split(';').next().unwrap_or_default().trim();
-            wanted == "*/*" || types.contains(&wanted)
-        };
-        if accept.is_empty() || accept.split(',').any(wanted) {
-            return Ok(());
-        }
-        let message = format!("406: Not Acceptable\n\nAvailable representations: {}", types.join(", "));
-        Err(Status::generic(406, "", &Default::default(), "", &message))
+        accepts_one_of(headers, &types)
     }
+}
+
+/// See [`Route::accepts`]; also for documents that have a media type of their own.
+pub(crate) fn accepts_one_of(headers: &HeaderMap, types: &[&str]) -> Result<(), Status> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wanted = |clause: &str| {
+        let wanted = clause.split(';').next().unwrap_or_default().trim();
+        wanted == "*/*" || types.contains(&wanted)
+    };
+    if accept.is_empty() || accept.split(',').any(wanted) {
+        return Ok(());
+    }
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {}", types.join(", "));
+    Err(Status::generic(406, "", &Default::default(), "", &message))
 }
 
 /// Encodings of bodies.

@@ -4,6 +4,7 @@
 
 use api::decode::{self, FieldValidation, Syntax};
 use api::field::{Error as FieldError, ErrorList, Path};
+use api::go_text::percent_v;
 use api::meta::GroupKind;
 use api::patch::{json as json_patch, merge, strategic};
 use api::status::Status;
@@ -45,7 +46,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
             return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
         }
         let patched = patch.apply(present.served(), resource, options.field_validation)?;
-        let mut object = normalize(resource, ctx, patched, options.field_validation, patch.duplicates())?;
+        let mut object = normalize(resource, ctx, &patch, patched, options.field_validation)?;
         metadata::ensure_namespace(&mut object, &ctx.target.namespace)?;
         check_name(&object, &ctx.target.name)?;
         Ok(object)
@@ -141,6 +142,14 @@ impl Patch {
         }
     }
 
+    /// The 422 for what this patch made of an object.
+    fn spoils(&self, patched: &Value, why: &str) -> Status {
+        match self {
+            Patch::Strategic(patch) => invalid_patch(&percent_v(patch), &as_restored(why)),
+            _ => invalid_patch(&patched.to_string(), why),
+        }
+    }
+
     pub(super) fn apply(
         &self,
         present: Value,
@@ -159,24 +168,23 @@ impl Patch {
     }
 }
 
-/// What a patch made is held to what a body is held to; `duplicates` are complaints about the patch itself.
-/// Upstream: jsonPatcher.applyPatchToCurrentObject.
+/// What a patch made is held to what a body is held to. Upstream: jsonPatcher.applyPatchToCurrentObject, strategicPatchObject.
 fn normalize(
     resource: &Resource,
     ctx: &RequestContext,
+    patch: &Patch,
     patched: Value,
     validation: FieldValidation,
-    duplicates: &[String],
 ) -> Result<Value, Status> {
     let target = resource.decode_target().ok_or_else(respond::no_such_resource)?;
     let strict = validation == FieldValidation::Strict;
     match decode::normalize(&patched, target, if strict { FieldValidation::Warn } else { validation }) {
         Ok(decoded) if strict => {
-            let complaints = [duplicates, &decoded.warnings].concat();
+            let complaints = [patch.duplicates(), &decoded.warnings].concat();
             if complaints.is_empty() {
                 return Ok(decoded.object);
             }
-            Err(invalid_patch(&patched.to_string(), &format!("strict decoding error: {}", complaints.join(", "))))
+            Err(patch.spoils(&patched, &format!("strict decoding error: {}", complaints.join(", "))))
         }
         Ok(decoded) => {
             for warning in decoded.warnings {
@@ -189,8 +197,32 @@ fn normalize(
                 decode::Error::Malformed { reason, .. } | decode::Error::Unrecognized { reason, .. } => reason.clone(),
                 decode::Error::WrongVersion { .. } => return Err(Status::bad_request(error.to_string())),
             };
-            Err(invalid_patch(&patched.to_string(), &why))
+            Err(patch.spoils(&patched, &why))
         }
+    }
+}
+
+/// A type that is wrong in the words of upstream's converter, which what a strategic patch made goes through in place of its
+/// JSON decoder. Upstream: runtime.DefaultUnstructuredConverter.
+fn as_restored(why: &str) -> String {
+    let types = why
+        .strip_prefix("json: cannot unmarshal ")
+        .and_then(|rest| Some((rest.split_once(" into ")?.0, rest.rsplit_once(" of type ")?.1)));
+    let Some((given, wanted)) = types else { return why.to_owned() };
+    let (kind, go_type) = match given {
+        "object" => ("map", "map[string]interface {}"),
+        "array" => ("slice", "[]interface {}"),
+        "number" => ("int64", "int64"),
+        other => (other, other),
+    };
+    if wanted.starts_with("map[") {
+        format!("cannot restore map from {kind}")
+    } else if wanted.starts_with("[]") {
+        format!("cannot restore slice from {kind}")
+    } else if wanted.contains('.') {
+        format!("cannot restore struct from: {kind}")
+    } else {
+        format!("cannot convert {go_type} to {wanted}")
     }
 }
 

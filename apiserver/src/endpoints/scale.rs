@@ -13,7 +13,7 @@ use super::apply::Configuration;
 use super::options::WriteOptions;
 use super::patch::{MediaType, Patch, media_type};
 use super::update::check_name;
-use super::{Call, Request, body, respond};
+use super::{Call, Request, body, respond, shape};
 use crate::apiextensions::Scale;
 use crate::context::{self, RequestContext};
 use crate::registry::managed_fields::{self, scale::Write};
@@ -41,11 +41,13 @@ const SCALED: [(&str, SelectorKind); 4] = [
 /// Serves GET, PUT and PATCH of a scale.
 pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response<Body>, Status> {
     let output = request.output()?;
+    let table = shape::TableOptions::of(&request.query)?;
     let target = call.ctx.target.clone();
     if request.parts.method == Method::GET {
         let entry = call.engine().get(call.resource, &target.namespace, &target.name).await?;
         let object = call.engine().read(call.resource, &entry).await?;
-        return Ok(respond::value(200, &shown(call.resource, &object)?, &output));
+        let scale = shape::scale(shown(call.resource, &object)?, &output, &table)?;
+        return Ok(respond::value(200, &scale, &output));
     }
     let patching = request.parts.method == Method::PATCH;
     let patch_type = if patching { Some(media_type(&request)?) } else { None };
@@ -106,7 +108,8 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let written = engine.update(&mut call.ctx, update).await?;
     let mut object = written.served.to_value()?;
     Engine::from_storage(resource, &mut object);
-    Ok(respond::value(200, &shown(resource, &object)?, &output))
+    let scale = shape::scale(shown(resource, &object)?, &output, &table)?;
+    Ok(respond::value(200, &scale, &output))
 }
 
 /// Where the wanted number is.

@@ -31,6 +31,14 @@ impl TableOptions {
     }
 }
 
+/// What is shown, and so which columns a table of it has.
+#[derive(Clone, Copy)]
+enum Shown<'a> {
+    Resource(&'a Resource),
+    /// autoscaling/v1 Scale, whatever it is the scale of.
+    Scale,
+}
+
 /// One object in the shape asked for.
 pub(crate) fn object(
     resource: &Resource,
@@ -38,20 +46,29 @@ pub(crate) fn object(
     output: &Output,
     options: &TableOptions,
 ) -> Result<Value, Status> {
+    shaped(Shown::Resource(resource), object, output, options)
+}
+
+/// A scale in the shape asked for.
+pub(crate) fn scale(scale: Value, output: &Output, options: &TableOptions) -> Result<Value, Status> {
+    shaped(Shown::Scale, scale, output, options)
+}
+
+fn shaped(shown: Shown<'_>, object: Value, output: &Output, options: &TableOptions) -> Result<Value, Status> {
     match output.shape {
         Shape::Object => Ok(object),
         Shape::PartialObjectMetadata => Ok(partial_object_metadata(&object, output.shape_version)),
         Shape::PartialObjectMetadataList => {
             let message = format!(
                 "you requested PartialObjectMetadataList, but the requested object is not a list (*{})",
-                go_type(resource)
+                shown.go_type()
             );
             Err(Status::failure(406, api::status::Reason::NotAcceptable, message))
         }
         Shape::Table => {
             let resource_version = api::meta::resource_version(&object).to_string();
             let list = ListMeta { resource_version, ..ListMeta::default() };
-            Ok(table(resource, &[object], &list, options, output))
+            Ok(shown.table(&[object], &list, options, output))
         }
     }
 }
@@ -77,7 +94,7 @@ pub(crate) fn list(
                 r#continue: text("continue"),
                 remaining_item_count: metadata.get("remainingItemCount").and_then(Value::as_i64),
             };
-            Ok(table(resource, &items, &list, options, output))
+            Ok(Shown::Resource(resource).table(&items, &list, options, output))
         }
         Shape::PartialObjectMetadata | Shape::PartialObjectMetadataList => Ok(json!({
             "kind": "PartialObjectMetadataList",
@@ -103,16 +120,28 @@ pub(crate) fn list(
     }
 }
 
-fn table(resource: &Resource, items: &[Value], list: &ListMeta, options: &TableOptions, output: &Output) -> Value {
-    let info = &resource.info;
-    let options = Options {
-        now: Timestamp::now(),
-        include_object: options.include,
-        headers: !options.without_columns,
-        api_version: output.shape_version,
-    };
-    match resource.as_custom() {
-        Some(custom) => custom.compiled().columns.table(items, list, &options),
-        None => Columns::of(&info.group, &info.kind).table(items, list, &options),
+impl Shown<'_> {
+    fn go_type(self) -> String {
+        match self {
+            Shown::Resource(resource) => go_type(resource),
+            Shown::Scale => "autoscaling.Scale".to_owned(),
+        }
+    }
+
+    fn table(self, items: &[Value], list: &ListMeta, options: &TableOptions, output: &Output) -> Value {
+        let options = Options {
+            now: Timestamp::now(),
+            include_object: options.include,
+            headers: !options.without_columns,
+            api_version: output.shape_version,
+        };
+        let (group, kind) = match self {
+            Shown::Resource(resource) => match resource.as_custom() {
+                Some(custom) => return custom.compiled().columns.table(items, list, &options),
+                None => (resource.info.group.as_ref(), resource.info.kind.as_ref()),
+            },
+            Shown::Scale => ("autoscaling", "Scale"),
+        };
+        Columns::of(group, kind).table(items, list, &options)
     }
 }

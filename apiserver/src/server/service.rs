@@ -19,7 +19,7 @@ use super::version;
 use crate::audit::Record;
 use crate::authentication::{PeerCertificates, UserInfo};
 use crate::authorization::{Attributes, Decision};
-use crate::endpoints::negotiation::{Output, Route};
+use crate::endpoints::negotiation::{self, Output, Route};
 use crate::endpoints::query::Query;
 use crate::endpoints::{self, respond};
 use crate::filters::request_info::RequestInfo;
@@ -281,6 +281,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
                 return Ok(response);
             }
             if let Some((bytes, media_type)) = (state.documents)(path) {
+                negotiation::accepts_one_of(&request.parts.headers, &[media_type])?;
                 let mut response = respond::bytes_with_type(200, bytes, media_type, false);
                 let hour = HeaderValue::from_static("public, max-age=3600");
                 response.headers_mut().insert(header::CACHE_CONTROL, hour);

@@ -28,11 +28,14 @@ pub async fn apply(plan: Vec<Vec<Write>>, client: &kube::Client) -> Result<(), E
     Ok(())
 }
 
+/// The end of a path at which a status is applied: upstream's controller owns it. Upstream: defaultservicecidr.Controller.
+const STATUS: &str = "/status?fieldManager=kubernetes-service-cidr-controller&force=true";
+
 async fn one(write: Write, client: &kube::Client) -> Result<(), Error> {
     match write {
         Write::Create(object) => send(Method::POST, "", &object, client).await,
         Write::Update(object) => send(Method::PUT, "", &object, client).await,
-        Write::Status(object) => send(Method::PUT, "/status", &object, client).await,
+        Write::Status(object) => send(Method::PATCH, STATUS, &object, client).await,
         Write::Recreate(object) => {
             send(Method::DELETE, "", &object, client).await?;
             send(Method::POST, "", &object, client).await
@@ -51,10 +54,12 @@ async fn send(method: Method, subresource: &str, object: &Value, client: &kube::
     let name = if method == Method::POST { String::new() } else { format!("/{}{subresource}", meta::name(object)) };
     let body = if method == Method::DELETE { Vec::new() } else { object.to_string().into_bytes() };
     let fail = |source| Error { what: format!("{} {}", meta::kind(object), meta::name(object)), source };
+    let applies = method == Method::PATCH;
+    let media_type = if applies { "application/apply-patch+yaml" } else { "application/json" };
     let request = Request::builder()
         .method(&method)
         .uri(format!("{root}{namespace}/{resource}{name}"))
-        .header(http::header::CONTENT_TYPE, "application/json")
+        .header(http::header::CONTENT_TYPE, media_type)
         .body(body)
         .map_err(|error| fail(kube::Error::HttpError(error)))?;
     match client.request::<Value>(request).await {

@@ -46,7 +46,7 @@ pub struct Config {
 pub enum Write {
     Create(Value),
     Update(Value),
-    /// The status subresource; of an object created in an earlier round.
+    /// The status subresource, applied; of an object created in an earlier round.
     Status(Value),
     /// Deletes the object of this name and creates it as given.
     Recreate(Value),

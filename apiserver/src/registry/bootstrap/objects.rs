@@ -181,18 +181,16 @@ pub(super) fn follow(existing: &Value, wanted: &Value) -> Option<Value> {
     (result != *existing).then_some(result)
 }
 
-/// Statuses the API server itself reports.
+/// Statuses the API server itself applies.
 pub(super) fn statuses(config: &Config) -> Vec<Value> {
-    let mut cidrs = service_cidr(&config.service_ranges);
-    for cidr in &mut cidrs {
-        set(
-            cidr,
-            "status",
-            json!({"conditions": [{
-                "type": "Ready", "status": "True", "reason": "", "message": "Kubernetes default Service CIDR is ready",
+    let of = |cidr: &Value| {
+        json!({
+            "apiVersion": cidr["apiVersion"], "kind": cidr["kind"], "metadata": {"name": meta::name(cidr)},
+            "status": {"conditions": [{
+                "type": "Ready", "status": "True", "message": "Kubernetes default Service CIDR is ready",
                 "lastTransitionTime": format!("{}T00:00:00Z", config.today),
-            }]}),
-        );
-    }
-    cidrs
+            }]},
+        })
+    };
+    service_cidr(&config.service_ranges).iter().map(of).collect()
 }
