@@ -148,3 +148,25 @@ fn too_many() -> Response<Body> {
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::metrics::Metrics;
+
+    #[tokio::test]
+    async fn without_priorities_each_kind_has_its_number() {
+        let limits =
+            Limits { max_requests_inflight: 1, max_mutating_requests_inflight: 0, priority_and_fairness: false };
+        let (limiter, metrics) = (Limiter::new(limits), Metrics::new().unwrap());
+        let info = |verb: &str| RequestInfo { verb: verb.to_owned(), ..RequestInfo::default() };
+        let (jane, master) = (UserInfo::new("jane", &[]), UserInfo::new("root", &[SYSTEM_PRIVILEGED_GROUP]));
+        let first = limiter.admit(&jane, &info("get"), metrics.flow()).await.unwrap();
+        let refusal = limiter.admit(&jane, &info("list"), metrics.flow()).await.unwrap_err();
+        assert_eq!((refusal.status().as_u16(), &refusal.headers()["retry-after"]), (429, &RETRY_AFTER));
+        assert!(limiter.admit(&master, &info("list"), metrics.flow()).await.is_ok(), "masters are not counted");
+        assert!(limiter.admit(&jane, &info("create"), metrics.flow()).await.is_ok(), "0 is no limit");
+        drop(first);
+        assert!(limiter.admit(&jane, &info("list"), metrics.flow()).await.is_ok());
+    }
+}

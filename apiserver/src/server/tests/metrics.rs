@@ -44,6 +44,8 @@ async fn busy() -> Cluster {
     cluster.get("/api/v1/namespaces/default/configmaps/a").await.expect(200);
     cluster.get("/api/v1/endpoints").await.expect(200);
     cluster.get("/readyz").await.expect(200);
+    // Masters wait for nothing; others might have to.
+    cluster.call("GET", "/version", &[("impersonate-user", "joe")], b"").await.expect(403);
     cluster
 }
 

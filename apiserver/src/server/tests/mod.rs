@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod discovery;
+mod limits;
 mod lists;
 mod metrics;
 mod streams;
