@@ -28,6 +28,6 @@ pub mod streaming;
 pub mod webhook;
 
 pub use controlplane::{ControlPlane, Options};
-pub use registry::encode::transform;
+pub use registry::codec::{restore, transform};
 pub use registry::store::Engine;
 pub use server::{ApiServer, Config};

@@ -10,6 +10,7 @@ mod node;
 mod process;
 mod server;
 mod signals;
+mod storage;
 mod store;
 
 use std::process::ExitCode;

@@ -1,17 +1,13 @@
-//! The stored form of an object and the form the view serves: JSON that differs only in `metadata.resourceVersion`.
+//! The JSON of an object as a store of our own keeps it and as the view serves it: they differ only in `metadata.resourceVersion`.
 //!
-//! Stored objects carry no resourceVersion (the store knows it). [`SpliceResourceVersion`] writes it in once, when an entry
+//! Stored objects carry no resourceVersion (the store knows it). [`serve`] writes it in once, when an entry
 //! enters the view; from then on GET, LIST and every watcher send those bytes. For the splice to be a scan of a few bytes,
 //! [`encode`] always begins an object with `{"kind":K,"apiVersion":V,"metadata":{`; objects written by others in another
-//! order are rewritten on entry.
-
-use std::sync::Arc;
+//! order are rewritten on entry (`codec`).
 
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Decoded, Draft, Revision, Transform, Undecodable};
-
-use super::terms;
+use store::Revision;
 
 const METADATA: &[u8] = b"\"metadata\":{";
 const RESOURCE_VERSION: &[u8] = b"\"resourceVersion\":\"";
@@ -21,13 +17,6 @@ pub fn encode(object: &Value) -> Bytes {
     let mut out = Vec::with_capacity(1024);
     write_object(&mut out, object, None);
     out.into_boxed_slice().into()
-}
-
-/// An object on its way into the store, with all the store wants to know of it.
-pub fn draft(object: &Value) -> Draft {
-    let stored = encode(object);
-    let ready = Decoded { value: stored.clone(), terms: terms::of_object(object) };
-    Draft { stored, ready: Some(ready) }
 }
 
 /// The served bytes of an object that is not in the store (dry runs); its own resourceVersion is kept.
@@ -82,39 +71,24 @@ fn write(out: &mut Vec<u8>, value: &Value) {
     serde_json::to_writer(out, value).expect("writing to memory does not fail");
 }
 
-/// Writes the resource version into objects as they enter the view.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SpliceResourceVersion;
-
-/// The transform a store must be opened with to be served by this crate.
-pub fn transform() -> Arc<dyn Transform> {
-    Arc::new(SpliceResourceVersion)
+/// The bytes to serve at a revision; what does not begin like an object of ours is left as it is.
+pub fn serve(value: Bytes, revision: Revision) -> Bytes {
+    match metadata_start(&value) {
+        Some(at) => splice(&value, at, at, revision),
+        None => value,
+    }
 }
 
-impl Transform for SpliceResourceVersion {
-    fn decode(&self, key: &str, stored: &Bytes) -> Result<Decoded, Undecodable> {
-        if let Some(at) = metadata_start(stored) {
-            return Ok(Decoded { value: stored.clone(), terms: terms::of(key, stored, at - 1) });
-        }
-        // Not an object (allocation bitmaps, leases of others), or one written in another order.
-        match serde_json::from_slice::<Value>(stored) {
-            Ok(object) if object.get("metadata").is_some_and(Value::is_object) => {
-                Ok(Decoded { value: encode(&object), terms: terms::of_object(&object) })
-            }
-            _ => Ok(Decoded { value: stored.clone(), terms: Box::default() }),
-        }
-    }
+/// Where the metadata of an object begin, `{` included, when it begins the way [`encode`] writes it.
+pub(super) fn metadata(bytes: &[u8]) -> Option<usize> {
+    metadata_start(bytes).map(|at| at - 1)
+}
 
-    fn serve(&self, _key: &str, value: Bytes, mod_revision: Revision) -> Bytes {
-        match metadata_start(&value) {
-            Some(at) => splice(&value, at, at, mod_revision),
-            None => value,
-        }
-    }
-
-    fn serve_deleted(&self, _key: &str, served: &Bytes, revision: Revision) -> Bytes {
-        at_revision(served, revision)
-    }
+/// True if an object that begins the way [`encode`] writes it is of this version.
+pub(super) fn is_of(bytes: &[u8], api_version: &str) -> bool {
+    const NAME: &[u8] = b",\"apiVersion\":\"";
+    let version = string_field(bytes, 0, b"{\"kind\":\"").and_then(|at| bytes.get(at..)?.strip_prefix(NAME));
+    version.is_some_and(|rest| rest.strip_prefix(api_version.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"')))
 }
 
 /// Served bytes with another resource version.
@@ -169,25 +143,20 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn serve(object: &Value, revision: u64) -> Bytes {
-        stored_and_served(encode(object), revision)
-    }
-
-    fn stored_and_served(stored: Bytes, revision: u64) -> Bytes {
-        let decoded = SpliceResourceVersion.decode("/registry/x", &stored).unwrap();
-        SpliceResourceVersion.serve("/registry/x", decoded.value, Revision(revision))
+    fn served(object: &Value, revision: u64) -> Bytes {
+        serve(encode(object), Revision(revision))
     }
 
     #[test]
     fn the_served_bytes_hold_the_revision_and_the_stored_do_not() {
         let object = json!({"apiVersion": "v1", "spec": {"a": 1}, "metadata": {"name": "x", "resourceVersion": "3"}, "kind": "Pod"});
         assert_eq!(encode(&object), r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"x"},"spec":{"a":1}}"#);
-        let served = serve(&object, 42);
+        let served = served(&object, 42);
         assert_eq!(
             served,
             r#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"42","name":"x"},"spec":{"a":1}}"#
         );
-        let deleted = SpliceResourceVersion.serve_deleted("/registry/x", &served, Revision(1000));
+        let deleted = at_revision(&served, Revision(1000));
         assert_eq!(
             deleted,
             r#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"1000","name":"x"},"spec":{"a":1}}"#
@@ -196,28 +165,15 @@ mod tests {
 
     #[test]
     fn empty_metadata_is_spliced_too() {
-        let served = serve(&json!({"kind": "A", "apiVersion": "v1", "metadata": {}}), 7);
+        let served = served(&json!({"kind": "A", "apiVersion": "v1", "metadata": {}}), 7);
         assert_eq!(served, r#"{"kind":"A","apiVersion":"v1","metadata":{"resourceVersion":"7"}}"#);
-        let deleted = SpliceResourceVersion.serve_deleted("", &served, Revision(8));
+        let deleted = at_revision(&served, Revision(8));
         assert_eq!(deleted, r#"{"kind":"A","apiVersion":"v1","metadata":{"resourceVersion":"8"}}"#);
     }
 
     #[test]
-    fn objects_in_another_order_are_reordered_and_foreign_bytes_left_alone() {
-        let foreign = Bytes::from_static(br#"{"apiVersion":"a/v1","data":1,"kind":"K","metadata":{"name":"x"}}"#);
-        let served = stored_and_served(foreign, 5);
-        assert_eq!(
-            served,
-            r#"{"kind":"K","apiVersion":"a/v1","metadata":{"resourceVersion":"5","name":"x"},"data":1}"#
-        );
-        for bytes in [&b"k8s\0abc"[..], b"", b"[1]", b"{\"kind\":\"x\"}"] {
-            assert_eq!(stored_and_served(Bytes::copy_from_slice(bytes), 5), bytes);
-        }
-    }
-
-    #[test]
     fn list_items_lose_their_type() {
-        let served = serve(&json!({"kind": "A", "apiVersion": "v1", "metadata": {"name": "n"}}), 7);
+        let served = served(&json!({"kind": "A", "apiVersion": "v1", "metadata": {"name": "n"}}), 7);
         assert_eq!(without_type(&served).unwrap(), br#""metadata":{"resourceVersion":"7","name":"n"}}"#);
     }
 }

@@ -9,6 +9,7 @@ pub mod autoscaling;
 pub mod batch;
 pub mod bootstrap;
 pub mod certificates;
+pub mod codec;
 pub mod component_status;
 pub mod computed;
 pub mod conversion;

@@ -24,10 +24,10 @@ use api::meta::{self, GroupKind};
 use api::status::Status;
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Entry, ErrorKind, Revision, Snapshot, Store, Timestamp};
+use store::{Draft, Entry, ErrorKind, Revision, Snapshot, Store, Timestamp};
 
 use super::resource::{Resource, Resources};
-use super::terms;
+use super::{codec, encode, terms};
 use crate::admission::Chain;
 use crate::apiextensions::stored;
 use crate::context::{Objects, RequestContext};
@@ -64,7 +64,7 @@ impl Served {
     pub fn bytes(&self) -> Bytes {
         match self {
             Served::Entry(entry) => entry.value.clone(),
-            Served::Object(object) => super::encode::encode_served(object),
+            Served::Object(object) => encode::encode_served(object),
         }
     }
 
@@ -142,6 +142,16 @@ impl Engine {
             }
             _ => Ok(Cow::Borrowed(object)),
         }
+    }
+
+    /// An object of the storage version on its way into the store.
+    pub(crate) fn drafted(&self, object: &Value) -> Draft {
+        let shared = self.store.is_shared();
+        // What has no place in protobuf is refused when it is validated; as JSON it is read by everybody.
+        codec::draft(object, shared).unwrap_or_else(|error| {
+            tracing::error!(%error, name = meta::name(object), "an object cannot be stored as protobuf");
+            encode::encode(object).into()
+        })
     }
 
     /// What a write made, as it is to be sent.
@@ -281,6 +291,10 @@ impl Objects for Engine {
         let found = snapshot.find(terms::bound_to(node), &prefix, None).filter_map(|entry| decoded(&resource, entry));
         // Two nodes may share a term.
         found.filter(|pod| pod["spec"]["nodeName"] == node).collect()
+    }
+
+    fn draft(&self, object: &Value) -> Draft {
+        self.drafted(object)
     }
 
     fn key_revision(&self, key: &str) -> Revision {

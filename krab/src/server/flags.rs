@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use component::flags::{Flag, FlagSet};
 use ipnet::IpNet;
 
+use crate::storage::{self, Storage};
 use crate::{node, process};
 
 /// Parts that `--disable` knows.
@@ -36,13 +37,14 @@ const OWN: &[Flag] = &[
 
 /// All flags of `krab server`.
 pub(crate) fn flags() -> Vec<Flag> {
-    [OWN, node::FLAGS, process::FLAGS].concat()
+    [OWN, storage::FLAGS, node::FLAGS, process::FLAGS].concat()
 }
 
 /// `krab server`'s settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) data_dir: PathBuf,
+    pub(crate) storage: Storage,
     pub(crate) listen: SocketAddr,
     pub(crate) advertise: IpAddr,
     pub(crate) service_cidr: IpNet,
@@ -80,6 +82,7 @@ impl Options {
             with_node,
             node: node::Options::new(flags)?,
             disabled,
+            storage: Storage::new(flags)?,
             kubeconfig,
             data_dir,
         })

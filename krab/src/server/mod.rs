@@ -13,12 +13,10 @@ mod node;
 mod progress;
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use ::store::Store;
-use ::store::embedded;
 use anyhow::{Context, Result};
 use apiserver::ControlPlane;
 use apiserver::authentication::UserInfo;
@@ -44,7 +42,7 @@ pub(crate) fn run(flags: FlagSet) -> Result<()> {
 
 async fn serve(options: &Options, shutdown: &Shutdown) -> Result<()> {
     let mut progress = Progress::new();
-    let store = Arc::new(open_store(&options.data_dir).await?);
+    let store = Arc::new(options.storage.open().await?);
     progress.step(&format!("store open at revision {}", store.revision().0));
     let mut parts = Parts::new(shutdown);
     let outcome = serve_from(options, &store, &mut parts, progress).await;
@@ -85,14 +83,6 @@ async fn serve_from(options: &Options, store: &Arc<Store>, parts: &mut Parts, mu
         () = shutdown.cancelled() => Ok(()),
         failure = parts.failure() => Err(failure),
     }
-}
-
-/// The embedded store of a data directory.
-pub(crate) async fn open_store(data_dir: &Path) -> Result<Store> {
-    let mut config = embedded::Config::new(data_dir.join("store"));
-    config.transform = apiserver::transform();
-    let opening = tokio::task::spawn_blocking(move || embedded::open(config));
-    Ok(opening.await.context("interrupted while opening the store")??)
 }
 
 /// Keys and certificates, made at the first start.

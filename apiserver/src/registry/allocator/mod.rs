@@ -14,12 +14,11 @@ use std::sync::Arc;
 use api::meta;
 use ipnet::IpNet;
 use serde_json::{Value, json};
-use store::{Compare, Operation, Revision};
+use store::{Compare, Draft, Operation, Revision};
 
 pub(crate) use ip::{Family, Ranges};
 pub(crate) use port::{Ports, of_service as ports_of};
 
-use super::encode;
 use super::strategy::Extra;
 use crate::context::RequestContext;
 
@@ -76,7 +75,7 @@ impl Plan {
             },
             "spec": {"parentRef": {"resource": "services", "namespace": namespace, "name": name}},
         });
-        self.create(address_key(address), encode::encode(&object).to_vec());
+        self.create(address_key(address), ctx.objects.draft(&object));
     }
 
     /// Gives an address back, if it is this Service's.
@@ -90,9 +89,9 @@ impl Plan {
         }
     }
 
-    fn create(&mut self, key: Arc<str>, value: Vec<u8>) {
+    fn create(&mut self, key: Arc<str>, value: Draft) {
         self.extra.compare.push(Compare::ModRevision { key: key.clone(), revision: Revision::ZERO });
-        self.extra.operations.push(Operation::Put { key, value: value.into(), expires: None });
+        self.extra.operations.push(Operation::Put { key, value, expires: None });
     }
 
     pub(crate) fn into_extra(self) -> Extra {

@@ -11,7 +11,7 @@ use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{encode, managed_fields, metadata, name};
+use crate::registry::{managed_fields, metadata, name};
 
 impl Engine {
     /// Creates `object`, decoded from the request in the served version.
@@ -124,7 +124,7 @@ impl Engine {
                 }
                 return Ok(Served::Object(object));
             }
-            let draft = encode::draft(self.written(resource, &object).await?.as_ref());
+            let draft = self.drafted(self.written(resource, &object).await?.as_ref());
             let mut txn = Txn::create(key.as_str(), draft, Engine::expires(resource, ctx));
             txn.compare.extend(extra.compare);
             txn.operations.extend(extra.operations);

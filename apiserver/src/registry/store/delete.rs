@@ -19,7 +19,7 @@ use crate::context::RequestContext;
 use crate::endpoints::options::{DeleteOptions, Propagation};
 use crate::registry::resource::Resource;
 use crate::registry::selection::{Selection, split_key};
-use crate::registry::{encode, metadata};
+use crate::registry::metadata;
 
 /// How many objects of a collection are deleted at a time. Upstream: DeleteCollectionWorkers.
 const COLLECTION_WORKERS: usize = 16;
@@ -130,7 +130,7 @@ impl Engine {
         entry: &Arc<Entry>,
         marked: &Value,
     ) -> Result<Option<Served>, Status> {
-        let draft = encode::draft(self.written(resource, marked).await?.as_ref());
+        let draft = self.drafted(self.written(resource, marked).await?.as_ref());
         let txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, entry.expires);
         self.commit_deletion(resource, ctx, txn, marked).await
     }

@@ -18,7 +18,7 @@ use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{encode, managed_fields, metadata};
+use crate::registry::{managed_fields, metadata};
 
 /// Which rules an update follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Engine {
             return Ok(Step::Done(Written { served: Served::Object(new), created: false }));
         }
         let expires = Engine::expires(resource, ctx);
-        let draft = encode::draft(self.written(resource, &new).await?.as_ref());
+        let draft = self.drafted(self.written(resource, &new).await?.as_ref());
         let mut txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, expires);
         txn.compare.extend(extra.compare);
         txn.operations.extend(extra.operations);

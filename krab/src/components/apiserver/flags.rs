@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use component::flags::{Flag, FlagSet, Kind};
 
 use crate::components::EVERYWHERE;
+use crate::storage;
 
 const OWN: &[Flag] = &[
     // Krab's own.
@@ -79,11 +80,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("authorization-webhook-config-file", "others are not asked for authorization here"),
     ("egress-selector-config-file", "connections are made directly here"),
     ("encryption-provider-config", "objects would be stored as they are; encrypt the disk, or leave the flag out"),
-    ("etcd-cafile", "there is no etcd backend yet"),
-    ("etcd-certfile", "there is no etcd backend yet"),
-    ("etcd-keyfile", "there is no etcd backend yet"),
-    ("etcd-prefix", "there is no etcd backend yet"),
-    ("etcd-servers", "there is no etcd backend yet; --data-dir names a folder for the embedded store"),
     ("etcd-servers-overrides", "all resources are kept in one store here"),
     ("runtime-config", "what is served cannot be chosen yet"),
     ("oidc-issuer-url", "tokens of other issuers are not accepted here"),
@@ -178,7 +174,6 @@ const INERT: &[(Kind, &[&str])] = &[
             "default-unreachable-toleration-seconds",
             "delete-collection-workers",
             "endpoint-reconciler-type",
-            "etcd-compaction-interval",
             "etcd-count-metric-poll-period",
             "etcd-db-metric-poll-interval",
             "etcd-healthcheck-timeout",
@@ -224,7 +219,7 @@ pub(crate) fn flags() -> Vec<Flag> {
     let inert = INERT.iter().flat_map(|(kind, names)| names.iter().map(|name| Flag::inert(name, *kind)));
     let refused =
         REFUSED.iter().map(|(name, _)| Flag::text(name, "", "refused: it has no effect here that could be counted on"));
-    [OWN, EVERYWHERE].concat().into_iter().chain(inert).chain(refused).collect()
+    [OWN, storage::FLAGS, EVERYWHERE].concat().into_iter().chain(inert).chain(refused).collect()
 }
 
 /// Refuses what nobody should believe to hold.

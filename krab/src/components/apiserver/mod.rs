@@ -17,7 +17,8 @@ use component::flags::FlagSet;
 use ipnet::IpNet;
 
 pub(crate) use self::flags::flags;
-use crate::{node, process, server};
+use crate::storage::Storage;
+use crate::{node, process};
 
 /// Serves until a signal.
 pub(crate) fn run(flags: FlagSet) -> Result<()> {
@@ -27,7 +28,7 @@ pub(crate) fn run(flags: FlagSet) -> Result<()> {
 }
 
 async fn serve(flags: &FlagSet, options: Options, shutdown: &Shutdown) -> Result<()> {
-    let store = Arc::new(server::open_store(&server::data_dir(flags)).await?);
+    let store = Arc::new(Storage::new(flags)?.open().await?);
     let served = async {
         let plane = ControlPlane::start(options, store.clone(), shutdown.clone()).await?;
         tracing::info!(address = %plane.address, "serving");

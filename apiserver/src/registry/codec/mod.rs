@@ -1,0 +1,179 @@
+//! What stands in the store for an object, both ways.
+//!
+//! A store of our own keeps the JSON that is served. One that others share is laid out as upstream does it: protobuf for built-in kinds,
+//! JSON for custom resources and for what other servers of upstream's keep ([`IN_JSON`]). Reading takes any of these wherever it is found,
+//! in the storage version or in another that we know.
+//!
+//! Keys that belong to no resource (allocations, leases of servers) are nobody's objects and stay the bytes they are.
+//! Upstream: server/storage.NewStorageCodec and what each server sets it to.
+
+mod definition;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use api::decode::{FieldValidation, Target, normalize};
+use api::protobuf::{self, Envelope};
+use api::scheme::{ResourceInfo, Scheme};
+use bytes::Bytes;
+use serde_json::Value;
+use store::{Decoded, Draft, Revision, Transform, Undecodable};
+
+use super::{conversion, encode, terms};
+
+const ROOT: &str = "/registry/";
+/// What protobuf in a store begins with.
+const MAGIC: &[u8] = b"k8s\0";
+
+/// Groups whose objects upstream stores as JSON.
+const IN_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+
+/// The transform a store must be opened with to be served by this crate.
+pub fn transform() -> Arc<dyn Transform> {
+    Arc::new(Objects)
+}
+
+/// An object of the storage version on its way into a store; `shared` if others read that store, too.
+pub(crate) fn draft(object: &Value, shared: bool) -> Result<Draft, protobuf::Error> {
+    let json = encode::encode(object);
+    let stored = match schema(object).filter(|_| shared) {
+        Some(schema) => protobuf::encode(object, schema)?.into(),
+        None => json.clone(),
+    };
+    Ok(Draft { stored, ready: Some(Decoded { value: json, terms: terms::of_object(object) }) })
+}
+
+/// What is stored in another form than it is kept in: for moving between stores.
+pub fn restore(key: &str, stored: &Bytes, shared: bool) -> Result<Bytes, Undecodable> {
+    let Some(kept) = kept(key) else { return Ok(stored.clone()) };
+    let object = read(kept, stored)?;
+    let draft = draft(&object, shared).map_err(|error| Undecodable(error.to_string()))?;
+    Ok(draft.stored)
+}
+
+/// The schema of an object that upstream stores as protobuf.
+fn schema(object: &Value) -> Option<api::schema::Schema<'static>> {
+    let api_version = object["apiVersion"].as_str()?;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if IN_JSON.contains(&group) {
+        return None;
+    }
+    Scheme::builtin().kind(group, version, object["kind"].as_str()?)
+}
+
+/// Decodes stored objects, and writes their revision into what is served.
+#[derive(Debug)]
+struct Objects;
+
+impl Transform for Objects {
+    fn decode(&self, key: &str, stored: &Bytes) -> Result<Decoded, Undecodable> {
+        let kept = kept(key);
+        if let Some(metadata) = encode::metadata(stored)
+            && kept.is_none_or(|kept| encode::is_of(stored, &kept.api_version))
+        {
+            return Ok(Decoded { value: stored.clone(), terms: terms::of(key, stored, metadata) });
+        }
+        match kept {
+            Some(kept) => read(kept, stored).map(|object| decoded(&object)),
+            None if is_custom(key) => custom(stored).map(|object| decoded(&object)),
+            None => Ok(Decoded { value: stored.clone(), terms: Box::default() }),
+        }
+    }
+
+    fn serve(&self, _key: &str, value: Bytes, mod_revision: Revision) -> Bytes {
+        encode::serve(value, mod_revision)
+    }
+
+    fn serve_deleted(&self, _key: &str, served: &Bytes, revision: Revision) -> Bytes {
+        encode::at_revision(served, revision)
+    }
+}
+
+fn decoded(object: &Value) -> Decoded {
+    Decoded { value: encode::encode(object), terms: terms::of_object(object) }
+}
+
+/// A built-in kind that is stored.
+struct Kept {
+    /// Its storage version.
+    target: Target<'static>,
+    api_version: String,
+}
+
+/// An object of a built-in kind, in its storage version.
+fn read(kept: &Kept, stored: &Bytes) -> Result<Value, Undecodable> {
+    let mut object = if stored.starts_with(MAGIC) { message(kept, stored)? } else { custom(stored)? };
+    let (kind, found) = (kept.target.kind, object["apiVersion"].as_str().unwrap_or_default().to_owned());
+    if found == kept.api_version {
+        return Ok(object);
+    }
+    if (kind, found.as_str()) == (definition::KIND, definition::OLDER) {
+        definition::to_v1(&mut object);
+    } else {
+        let conversion = conversion::between(&kept.api_version, &found, kind);
+        (conversion.ok_or_else(|| unknown(&found, kind))?.to_storage)(&mut object);
+    }
+    object["apiVersion"] = kept.api_version.as_str().into();
+    Ok(object)
+}
+
+/// An object in protobuf, in the version it says.
+fn message(kept: &Kept, stored: &Bytes) -> Result<Value, Undecodable> {
+    let refused = |error: protobuf::Error| Undecodable(error.to_string());
+    let Envelope { api_version, kind, raw } = Envelope::read(stored).map_err(refused)?;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    let schema = if (&*api_version, &*kind) == (&*kept.api_version, kept.target.kind) {
+        kept.target.schema
+    } else {
+        let known = Scheme::builtin().kind(group, version, &kind).filter(|_| kind == kept.target.kind);
+        known.ok_or_else(|| unknown(&api_version, &kind))?
+    };
+    let mut object = protobuf::decode(raw, schema).map_err(refused)?;
+    object["apiVersion"] = (&*api_version).into();
+    object["kind"] = (&*kind).into();
+    let target = Target { group, version, kind: kept.target.kind, schema };
+    // Which zero values are shown, and in which order, is said there.
+    let object = normalize(&object, target, FieldValidation::Ignore);
+    object.map(|decoded| decoded.object).map_err(|error| Undecodable(error.to_string()))
+}
+
+fn unknown(api_version: &str, kind: &str) -> Undecodable {
+    Undecodable(format!("no kind {kind:?} of version {api_version:?} is known here"))
+}
+
+/// An object in JSON.
+fn custom(stored: &Bytes) -> Result<Value, Undecodable> {
+    match serde_json::from_slice::<Value>(stored) {
+        Ok(object)
+            if object["metadata"].is_object() && object["kind"].is_string() && object["apiVersion"].is_string() =>
+        {
+            Ok(object)
+        }
+        Ok(_) => Err(Undecodable("couldn't get version/kind; it is not an object".to_owned())),
+        Err(error) => Err(Undecodable(error.to_string())),
+    }
+}
+
+/// The built-in kind a key belongs to.
+fn kept(key: &str) -> Option<&'static Kept> {
+    static BY_PREFIX: OnceLock<HashMap<&'static str, Kept>> = OnceLock::new();
+    let by_prefix = BY_PREFIX.get_or_init(|| {
+        let stored = Scheme::builtin().all_resources().filter(|info| !info.key_prefix.is_empty());
+        let kept = |info: &'static ResourceInfo| {
+            let (group, version) = (info.storage_group.as_ref(), info.storage_version.as_ref());
+            let target = Target::builtin(group, version, &info.kind)?;
+            let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+            Some((info.key_prefix.as_ref(), Kept { target, api_version }))
+        };
+        stored.filter_map(kept).collect()
+    });
+    let mut folders = key.get(ROOT.len()..)?.match_indices('/').take(2).map(|(at, _)| &key[..ROOT.len() + at]);
+    folders.find_map(|folder| by_prefix.get(folder))
+}
+
+/// Custom resources lie under their group, whose name has a dot.
+fn is_custom(key: &str) -> bool {
+    key.strip_prefix(ROOT).and_then(|rest| rest.split_once('/')).is_some_and(|(group, _)| group.contains('.'))
+}

@@ -1,0 +1,103 @@
+//! Values as upstream has them in etcd.
+
+use serde_json::json;
+
+use super::*;
+
+fn decode(key: &str, stored: impl Into<Bytes>) -> Result<Value, String> {
+    let decoded = Objects.decode(key, &stored.into()).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&decoded.value).map_err(|error| error.to_string())
+}
+
+fn pod() -> Value {
+    json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "namespace": "n", "labels": {"app": "x"}},
+        "spec": {"containers": [{"name": "c", "image": "i", "resources": {}}], "nodeName": "m"}, "status": {}})
+}
+
+#[test]
+fn a_shared_store_has_builtin_kinds_in_protobuf_and_others_in_json() {
+    let shared = |object: &Value| draft(object, true).unwrap().stored;
+    assert!(shared(&pod()).starts_with(b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod"));
+    let widget = json!({"kind": "Widget", "apiVersion": "example.com/v1", "metadata": {"name": "w"}});
+    let service = json!({"kind": "APIService", "apiVersion": "apiregistration.k8s.io/v1", "metadata": {"name": "v1."}});
+    for object in [widget, service] {
+        assert_eq!(serde_json::from_slice::<Value>(&shared(&object)).unwrap(), object);
+    }
+    assert_eq!(draft(&pod(), false).unwrap().stored, encode::encode(&pod()));
+}
+
+#[test]
+fn what_was_written_in_protobuf_is_found_and_served_as_the_writer_said() {
+    let draft = draft(&pod(), true).unwrap();
+    let ready = draft.ready.unwrap();
+    let decoded = Objects.decode("/registry/pods/n/a", &draft.stored).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&decoded.value).unwrap(),
+        serde_json::from_slice::<Value>(&ready.value).unwrap()
+    );
+    assert_eq!(decoded.terms, ready.terms);
+    let served = Objects.serve("/registry/pods/n/a", decoded.value, Revision(7));
+    assert!(served.starts_with(br#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"7","#), "{served:?}");
+}
+
+#[test]
+fn objects_in_another_order_are_reordered_and_foreign_bytes_left_alone() {
+    let foreign = br#"{"apiVersion":"a.b/v1","data":1,"kind":"K","metadata":{"name":"x"}}"#;
+    let decoded = Objects.decode("/registry/a.b/ks/x", &Bytes::from_static(foreign)).unwrap();
+    assert_eq!(decoded.value, r#"{"kind":"K","apiVersion":"a.b/v1","metadata":{"name":"x"},"data":1}"#);
+    for bytes in [&b"k8s\0abc"[..], b"", b"[1]", b"{\"kind\":\"x\"}"] {
+        let left = Objects.decode("/registry/ranges/servicenodeports", &Bytes::copy_from_slice(bytes)).unwrap();
+        assert_eq!(Objects.serve("", left.value, Revision(5)), bytes);
+    }
+}
+
+#[test]
+fn a_definition_in_v1beta1_is_read_as_v1() {
+    let stored = json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1beta1", "metadata": {"name": "w"},
+        "spec": {"group": "e.com", "version": "v1", "scope": "Namespaced", "preserveUnknownFields": false,
+            "validation": {"openAPIV3Schema": {"type": "object"}},
+            "additionalPrinterColumns": [{"name": "A", "type": "string", "JSONPath": ".a"}],
+            "versions": [{"name": "v1", "served": true, "storage": true}, {"name": "v2", "served": true, "storage": false}],
+            "conversion": {"strategy": "Webhook", "webhookClientConfig": {"url": "u"}, "conversionReviewVersions": ["v1"]}}});
+    let version = |name: &str, storage: bool| {
+        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": {"type": "object"}},
+            "additionalPrinterColumns": [{"name": "A", "type": "string", "jsonPath": ".a"}]})
+    };
+    let expected = json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1", "metadata": {"name": "w"},
+        "spec": {"group": "e.com", "scope": "Namespaced", "versions": [version("v1", true), version("v2", false)],
+            "conversion": {"strategy": "Webhook", "webhook": {"clientConfig": {"url": "u"}, "conversionReviewVersions": ["v1"]}}}});
+    let key = "/registry/apiextensions.k8s.io/customresourcedefinitions/w";
+    assert_eq!(decode(key, stored.to_string()).unwrap(), expected);
+    // As krab would have written it, had it not known better.
+    assert_eq!(decode(key, encode::encode(&stored)).unwrap(), expected);
+}
+
+#[test]
+fn older_versions_we_know_become_the_storage_version() {
+    let stored = json!({"kind": "HorizontalPodAutoscaler", "apiVersion": "autoscaling/v1", "metadata": {"name": "h"},
+        "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 50}, "status": {}});
+    let schema = Scheme::builtin().kind("autoscaling", "v1", "HorizontalPodAutoscaler").unwrap();
+    let key = "/registry/horizontalpodautoscalers/n/h";
+    for bytes in [Bytes::from(protobuf::encode(&stored, schema).unwrap()), encode::encode(&stored)] {
+        let read = decode(key, bytes).unwrap();
+        assert_eq!(read["apiVersion"], "autoscaling/v2");
+        assert_eq!(read["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 50);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_says_why() {
+    let pods = "/registry/pods/n/a";
+    for (key, bytes) in [
+        (pods, &b"garbage"[..]),
+        (pods, b"k8s\0garbage"),
+        (pods, b"k8s\0"),
+        (pods, b""),
+        (pods, br#"{"kind":"Pod","apiVersion":"v9","metadata":{}}"#),
+        ("/registry/example.com/widgets/n/w", b"{"),
+        ("/registry/example.com/widgets/n/w", b"{}"),
+    ] {
+        let refused = decode(key, bytes).expect_err("it should not be read");
+        assert!(!refused.is_empty());
+    }
+}
