@@ -148,6 +148,27 @@ pub(crate) fn gzipped(pieces: impl Stream<Item = Bytes> + Send + 'static, media_
     response
 }
 
+/// Pieces as one gzip stream, each of which can be read as soon as it is there. A stream of its own for each would not do: Go's
+/// reader waits for the next one before it gives the last.
+pub(crate) fn zipped_at_once(
+    pieces: impl Stream<Item = Bytes> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
+    let encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    stream::unfold((Box::pin(pieces), Some(encoder)), |(mut pieces, encoder)| async move {
+        let mut encoder = encoder?;
+        let Some(piece) = pieces.next().await else {
+            return Some((encoder.finish().map(Bytes::from).map_err(BoxError::from), (pieces, None)));
+        };
+        match encoder.write_all(&piece).and_then(|()| encoder.flush()) {
+            Ok(()) => {
+                let out = std::mem::take(encoder.get_mut());
+                Some((Ok(Bytes::from(out)), (pieces, Some(encoder))))
+            }
+            Err(error) => Some((Err(error.into()), (pieces, None))),
+        }
+    })
+}
+
 /// Says that a body is gzipped.
 pub(crate) fn mark_gzipped(response: &mut Response<Body>) {
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::protobuf;
 use api::status::Status;
 use bytes::{Bytes, BytesMut};
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -80,15 +80,12 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
             return Ok(response(Body::from(frame.freeze()), media_type));
         }
     };
-    let chunks = stream::unfold(watcher, move |mut watcher| async move {
-        let chunk = watcher.next().await?;
-        // Each chunk is whole by itself: who reads it need not wait for the next.
-        Some((Ok(if gzip { respond::gzip(&chunk) } else { chunk }), watcher))
-    });
-    let mut response = response(Body::stream(chunks), media_type);
-    if gzip {
-        respond::mark_gzipped(&mut response);
+    let chunks = stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) });
+    if !gzip {
+        return Ok(response(Body::stream(chunks.map(Ok)), media_type));
     }
+    let mut response = response(Body::stream(respond::zipped_at_once(chunks)), media_type);
+    respond::mark_gzipped(&mut response);
     Ok(response)
 }
 
