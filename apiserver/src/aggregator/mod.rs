@@ -50,7 +50,7 @@ struct Told {
     /// Its index of OpenAPI v3 documents: path to URL.
     openapi_v3: serde_json::Map<String, serde_json::Value>,
     /// Its OpenAPI v2 document.
-    openapi_v2: Option<serde_json::Value>,
+    openapi_v2: Option<openapi::Document>,
 }
 
 impl Aggregator {

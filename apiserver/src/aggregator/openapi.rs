@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::service::{ApiService, Remote};
 use super::Aggregator;
+use crate::discovery::hash;
 
 /// The index of a server's v3 documents; empty when it has none.
 pub(super) async fn download_index(aggregator: &Aggregator, remote: &Remote) -> Map<String, Value> {
@@ -18,10 +19,19 @@ pub(super) async fn download_index(aggregator: &Aggregator, remote: &Remote) -> 
     index["paths"].as_object().filter(|_| answer.code == 200).cloned().unwrap_or_default()
 }
 
+/// A v2 document.
+#[derive(Debug)]
+pub(super) struct Document {
+    content: Value,
+    /// Of its bytes.
+    hash: String,
+}
+
 /// A server's v2 document.
-pub(super) async fn download(aggregator: &Aggregator, remote: &Remote) -> Option<Value> {
+pub(super) async fn download(aggregator: &Aggregator, remote: &Remote) -> Option<Document> {
     let answer = aggregator.ask(remote, "/openapi/v2", "application/json").await.ok()?;
-    serde_json::from_slice(&answer.body).ok().filter(|_| answer.code == 200)
+    let content = serde_json::from_slice(&answer.body).ok().filter(|_| answer.code == 200)?;
+    Some(Document { content, hash: hash(&answer.body) })
 }
 
 impl Aggregator {
@@ -43,6 +53,15 @@ impl Aggregator {
         self.services().into_iter().find(|service| service.name == *name && service.remote.is_some())
     }
 
+    /// What tells the documents other servers have from those they had; None when they have none.
+    pub(crate) fn version_of_documents(&self) -> Option<String> {
+        let told = self.told.load();
+        let documents = told.iter().filter_map(|(name, told)| Some((name, &told.openapi_v2.as_ref()?.hash)));
+        let mut versions: Vec<String> = documents.map(|(name, hash)| format!("{name} {hash}")).collect();
+        versions.sort_unstable();
+        (!versions.is_empty()).then(|| versions.join("\n"))
+    }
+
     /// Puts what other servers describe into the v2 document: paths below their group-version, and definitions under names that are
     /// not taken.
     pub(crate) fn join_document(&self, document: &mut Value) {
@@ -51,8 +70,8 @@ impl Aggregator {
             let Some(theirs) = told.get(&service.name).and_then(|told| told.openapi_v2.as_ref()) else { continue };
             let (group, root) = (format!("/apis/{}/", service.group), service.root());
             let is_theirs = |path: &str| path == group || path.starts_with(&format!("{root}/")) || path == root;
-            join(document, theirs, "paths", is_theirs);
-            join(document, theirs, "definitions", |_| true);
+            join(document, &theirs.content, "paths", is_theirs);
+            join(document, &theirs.content, "definitions", |_| true);
         }
     }
 }

@@ -145,6 +145,8 @@ pub struct WriteOptions {
     pub field_manager: String,
     /// `?fieldValidation=`.
     pub field_validation: FieldValidation,
+    /// The same as it was given; admission shows it.
+    pub given_validation: String,
     /// `?force=` of an apply.
     pub force: bool,
     /// Which of the three, for messages and admission: `CreateOptions`...
@@ -194,7 +196,14 @@ impl WriteOptions {
             }
         };
         invalid(kind, errors)?;
-        Ok(WriteOptions { dry_run: !dry_run.is_empty(), field_manager, field_validation, force: false, kind })
+        Ok(WriteOptions {
+            dry_run: !dry_run.is_empty(),
+            field_manager,
+            field_validation,
+            given_validation: given.to_string(),
+            force: false,
+            kind,
+        })
     }
 
     /// As admission sees them.
@@ -205,8 +214,14 @@ impl WriteOptions {
         if self.dry_run {
             fields.insert("dryRun".to_string(), json!(["All"]));
         }
+        if self.force {
+            fields.insert("force".to_string(), true.into());
+        }
         if !self.field_manager.is_empty() {
             fields.insert("fieldManager".to_string(), self.field_manager.as_str().into());
+        }
+        if !self.given_validation.is_empty() {
+            fields.insert("fieldValidation".to_string(), self.given_validation.as_str().into());
         }
         Value::Object(fields)
     }
@@ -319,6 +334,16 @@ impl DeleteOptions {
         fields.insert("apiVersion".to_string(), "meta.k8s.io/v1".into());
         if let Some(seconds) = self.grace_period_seconds {
             fields.insert("gracePeriodSeconds".to_string(), seconds.into());
+        }
+        let preconditions: Map<String, Value> = [("uid", &self.uid), ("resourceVersion", &self.resource_version)]
+            .into_iter()
+            .filter_map(|(key, given)| Some((key.to_string(), given.as_deref()?.into())))
+            .collect();
+        if !preconditions.is_empty() {
+            fields.insert("preconditions".to_string(), preconditions.into());
+        }
+        if let Some(orphan) = self.orphan_dependents {
+            fields.insert("orphanDependents".to_string(), orphan.into());
         }
         if let Some(propagation) = self.propagation {
             fields.insert("propagationPolicy".to_string(), format!("{propagation:?}").into());

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use self::descriptions::Texts;
+use crate::aggregator::Aggregator;
 use crate::discovery::hash;
 use crate::endpoints::negotiation::Output;
 use crate::endpoints::query::Query;
@@ -40,10 +41,11 @@ impl OpenApi {
         headers: &HeaderMap,
         query: &Query,
         output: &Output,
+        aggregator: &Aggregator,
     ) -> Option<Response<Body>> {
         match path.strip_prefix("/openapi/")? {
-            "v2" => Some(self.second(headers, output)),
-            "v3" => Some(self.index_answer(output)),
+            "v2" => Some(self.second(headers, output, aggregator)),
+            "v3" => Some(self.index_answer(output, aggregator)),
             other => {
                 let document = other.strip_prefix("v3/")?;
                 Some(self.third(document, headers, query, output).unwrap_or_else(nothing))
@@ -52,8 +54,10 @@ impl OpenApi {
     }
 
     /// Upstream serves the index as a file without a name: Go tells no JSON from text.
-    fn index_answer(&self, output: &Output) -> Response<Body> {
-        let index = self.index().to_string();
+    fn index_answer(&self, output: &Output, aggregator: &Aggregator) -> Response<Body> {
+        let mut index = self.index();
+        index["paths"].as_object_mut().into_iter().for_each(|paths| aggregator.join_index(paths));
+        let index = index.to_string();
         let mut response = respond::bytes_with_type(200, index.into(), "text/plain; charset=utf-8", output.gzip);
         insert(&mut response, header::LAST_MODIFIED, last_modified());
         response
@@ -89,16 +93,29 @@ impl OpenApi {
         Some(response)
     }
 
-    fn protobuf(&self) -> Option<Vec<u8>> {
-        let json = v2(self.scheme, &Texts::of(None));
+    fn protobuf(&self, aggregator: &Aggregator) -> Option<Vec<u8>> {
+        let json = self.json(aggregator)?;
         serde_json::from_slice(&json).ok().map(|document| gnostic::document(&document))
     }
 
-    fn second(&self, headers: &HeaderMap, output: &Output) -> Response<Body> {
+    /// Our document, with what other servers add.
+    fn json(&self, aggregator: &Aggregator) -> Option<Vec<u8>> {
+        let own = v2(self.scheme, &Texts::of(None));
+        if aggregator.version_of_documents().is_none() {
+            return Some(own);
+        }
+        let mut document = serde_json::from_slice(&own).ok()?;
+        aggregator.join_document(&mut document);
+        serde_json::to_vec(&document).ok()
+    }
+
+    fn second(&self, headers: &HeaderMap, output: &Output, aggregator: &Aggregator) -> Response<Body> {
+        let others = aggregator.version_of_documents().unwrap_or_default();
+        let version = |form: &str| version_of(&format!("{form}{others}"));
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         if !["application/json", "*/*", "application/*"].iter().any(|own| accept.contains(own)) {
             if PROTOBUF.iter().any(|own| accept.contains(own)) {
-                let mut response = if_changed(headers, &version_of("v2.protobuf"), output, || self.protobuf());
+                let mut response = if_changed(headers, &version("v2.protobuf"), output, || self.protobuf(aggregator));
                 if response.status() == StatusCode::OK {
                     insert(&mut response, header::CONTENT_TYPE, PROTOBUF[0]);
                 }
@@ -106,7 +123,7 @@ impl OpenApi {
             }
             return respond::status(&api::status::Status::not_acceptable(&["application/json"]), output);
         }
-        if_changed(headers, &version_of("v2"), output, || Some(v2(self.scheme, &Texts::of(None))))
+        if_changed(headers, &version("v2"), output, || self.json(aggregator))
     }
 }
 

@@ -277,7 +277,8 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         _ if !reading => Ok(respond::page_not_found()),
         "/metrics/slis" => metrics_text(state.metrics.health().text(), &output),
         _ => {
-            if let Some(response) = state.openapi.serve(path, &request.parts.headers, &request.query, &output) {
+            let (headers, query) = (&request.parts.headers, &request.query);
+            if let Some(response) = state.openapi.serve(path, headers, query, &output, &state.aggregator) {
                 return Ok(response);
             }
             if let Some((bytes, media_type)) = (state.documents)(path) {
