@@ -17,7 +17,7 @@ use crate::filters::authorization;
 use crate::server::body::Body;
 use crate::streaming::links::{self, Origin};
 use crate::streaming::location::{self, Location, Scheme, split_name};
-use crate::streaming::{Upgrade, log_socket, no_body};
+use crate::streaming::{Upgrade, log_socket, no_body, translation};
 
 /// Tells a backend how the client named it.
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -63,16 +63,23 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
             Err(Status::bad_request(format!("pod {name} does not have a host assigned")))
         };
     }
-    let location = location::kubelet(&*self::node(call, node)?, path)?;
+    let node = self::node(call, node)?;
+    let location = location::kubelet(&node, path)?;
     if subresource != "log" && !request.parts.headers.contains_key(header::UPGRADE) {
         return Err(Status::bad_request("Upgrade request required"));
     }
     if subresource == "log" {
         return log(call, request, &location, meta::name(&pod), upgrade).await;
     }
+    let translated = translation::needed(&subresource, &request.parts.headers, &request.query, &node);
     let Request { parts, body, .. } = request;
-    let shutdown = call.state.shutdown.clone();
-    call.state.kubelets.forward(&location, parts.method, parts.headers, body, upgrade, &shutdown).await
+    let (kubelets, shutdown) = (&call.state.kubelets, &call.state.shutdown);
+    match (translated, upgrade) {
+        (Some(translated), Some(upgrade)) => {
+            kubelets.translate(&location, translated, &parts.headers, upgrade, shutdown).await
+        }
+        (_, upgrade) => kubelets.forward(&location, parts.method, parts.headers, body, upgrade, shutdown).await,
+    }
 }
 
 /// The log itself, in frames for who asked for a WebSocket.

@@ -1,7 +1,7 @@
 //! Requests that become byte streams: logs, exec, attach, port-forward and the proxies, carried to a kubelet, pod or service.
 //!
 //! The API server joins two connections and looks at neither stream: WebSocket and SPDY clients alike are passed through to a
-//! kubelet that speaks their protocol. (A kubelet that speaks SPDY only needs a translation; its place is [`Kubelets::forward`].)
+//! kubelet that speaks their protocol. A kubelet that speaks SPDY only is translated for ([`translation`]).
 //! Redirects of a backend are refused (CVE-2022-3172), a connection is used for one request and never again
 //! (CVE-2018-1002105), and an address is looked up once and used as it was checked (CVE-2020-8562).
 //! Upstream: k8s.io/apimachinery/pkg/util/proxy, pkg/kubelet/client.
@@ -9,6 +9,7 @@
 pub(crate) mod links;
 pub mod location;
 pub(crate) mod log_socket;
+pub(crate) mod translation;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! SPDY/3.1, as much of it as exec, attach and port-forward speak: streams with headers over one upgraded connection.
+//! [`websocket`] joins clients to it that speak WebSocket.
 //!
 //! Main types: [`Session`] (either side of a connection) and [`Stream`]. A session is two tasks, one that reads frames and
 //! one that writes them; both end with the connection. Each stream buffers a bounded number of chunks: a reader that does
@@ -10,6 +11,7 @@ mod dictionary;
 mod frame;
 mod headers;
 mod session;
+pub mod websocket;
 
 pub use session::{Session, Stream, StreamReader, StreamWriter};
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use api::status::Status;
 use futures::future::BoxFuture;
+use futures::{SinkExt, StreamExt};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -17,6 +18,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::Cluster;
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
@@ -68,6 +72,9 @@ async fn kubelet() -> SocketAddr {
 async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
     let target = request.uri().to_string();
     let mut response = Response::new(Full::default());
+    if request.headers().get("upgrade").is_some_and(|to| to == "SPDY/3.1") {
+        return Ok(spdy_answer(request));
+    }
     match target.as_str() {
         "/containerLogs/default/p/c?follow=true&tailLines=5" => *response.body_mut() = Full::from("one\ntwo\n"),
         "/exec/default/p/c?input=1&output=1&command=sh" => {
@@ -94,6 +101,39 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<bytes::B
     Ok(response)
 }
 
+/// A command over SPDY: what comes in goes out in capitals, until there is no more.
+fn spdy_answer(mut request: Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.headers()["x-stream-protocol-version"], "v4.channel.k8s.io");
+    let upgrade = hyper::upgrade::on(&mut request);
+    component::spawn("fake SPDY exec", async move {
+        let (_session, mut streams) = spdy::Session::server(TokioIo::new(upgrade.await.unwrap())).unwrap();
+        let (mut error, mut stdin, mut stdout) = (None, None, None);
+        while error.is_none() || stdin.is_none() || stdout.is_none() {
+            let stream = streams.recv().await.unwrap();
+            match stream.header("streamtype").unwrap() {
+                "error" => error = Some(stream),
+                "stdin" => stdin = Some(stream),
+                _ => stdout = Some(stream),
+            }
+        }
+        let (mut error, mut stdin, mut stdout) = (error.unwrap(), stdin.unwrap(), stdout.unwrap());
+        while let Some(data) = stdin.reader.next().await {
+            stdout.writer.write(data.to_ascii_uppercase().into()).await.unwrap();
+        }
+        error.writer.write(bytes::Bytes::from_static(br#"{"status":"Success"}"#)).await.unwrap();
+        stdout.writer.finish().await.unwrap();
+        error.writer.finish().await.unwrap();
+        stdin.writer.finish().await.unwrap();
+        while streams.recv().await.is_some() {}
+    });
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert("upgrade", "SPDY/3.1".parse().unwrap());
+    response.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+    response
+}
+
 /// A cluster whose one pod runs on the fake kubelet, and where it listens.
 async fn running() -> (Cluster, SocketAddr) {
     let kubelet = kubelet().await;
@@ -102,7 +142,8 @@ async fn running() -> (Cluster, SocketAddr) {
     let cluster = Cluster::with(kubelets, Arc::new(ByCertificate)).await;
     cluster.post("/api/v1/nodes", json!({"metadata": {"name": "n"}})).await.expect(201);
     let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet.port()}}}});
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet.port()}},
+        "declaredFeatures": ["ExtendWebSocketsToKubelet"]}});
     cluster.merge("/api/v1/nodes/n/status", status).await.expect(200);
     let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
     cluster.post("/api/v1/namespaces/default/pods", json!({"metadata": {"name": "p"}, "spec": spec})).await.expect(201);
@@ -173,6 +214,33 @@ async fn exec_joins_the_clients_stream_to_the_kubelets() {
         stream.read_exact(&mut echo).await.unwrap();
         assert_eq!(std::str::from_utf8(&echo).unwrap(), word.to_uppercase());
     }
+}
+
+#[tokio::test]
+async fn a_kubelet_that_speaks_spdy_only_is_translated_for() {
+    let (cluster, address) = running().await;
+    cluster.merge("/api/v1/nodes/n/status", json!({"status": {"declaredFeatures": null}})).await.expect(200);
+    let mut stream = connect(address).await;
+    let request = format!(
+        "GET {EXEC} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = read_head(&mut stream).await.to_lowercase();
+    assert!(head.starts_with("http/1.1 101 ") && head.contains("sec-websocket-protocol: v5.channel.k8s.io"), "{head}");
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    for message in [&b"\x00hello"[..], &b"\xff\x00"[..]] {
+        socket.send(Message::Binary(bytes::Bytes::copy_from_slice(message))).await.unwrap();
+    }
+    let mut received = Vec::new();
+    while let Some(Ok(message)) = socket.next().await {
+        match message {
+            Message::Binary(data) if data.len() > 1 => received.push(String::from_utf8(data.to_vec()).unwrap()),
+            Message::Close(frame) => received.push(format!("closed {}", frame.unwrap().code)),
+            _ => {}
+        }
+    }
+    assert_eq!(received, ["\x01HELLO", "\x03{\"status\":\"Success\"}", "closed 1000"]);
 }
 
 #[tokio::test]

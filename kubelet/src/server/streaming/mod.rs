@@ -2,27 +2,22 @@
 //!
 //! | client speaks | joined by |
 //! |---|---|
-//! | SPDY/3.1 | [`tunnel`]: bytes both ways, untouched |
-//! | WebSocket `SPDY/3.1+portforward.k8s.io` | [`tunnel`]: the same bytes, unwrapped from messages |
-//! | WebSocket `v5`, `v4`, `channel.k8s.io`, with or without base64 | [`channels`]: messages to SPDY streams and back |
+//! | SPDY/3.1 | bytes both ways, untouched |
+//! | WebSocket `SPDY/3.1+portforward.k8s.io` | [`websocket::tunnel`]: the same bytes, unwrapped from messages |
+//! | WebSocket `v5`, `v4`, `channel.k8s.io`, with or without base64 | [`websocket::join`]: messages to SPDY streams and back |
 //!
 //! The runtime always speaks SPDY: it is what containerd and CRI-O have in common, and it can close stdin alone.
 //! Upstream counterpart: `pkg/kubelet/server` (exec, attach, portforward) and `k8s.io/streaming`.
 
-mod channels;
-mod tunnel;
-
 use cri::api::{AttachRequest, ExecRequest};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::Empty;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use spdy::websocket::{self, Protocol, Wanted};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::routes::parameters;
 use super::{Refusal, Request, Response, full};
@@ -30,8 +25,8 @@ use crate::kuberuntime::labels;
 
 const SPDY: &str = "SPDY/3.1";
 const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
-const TUNNELLED_PORT_FORWARD: &str = "SPDY/3.1+portforward.k8s.io";
 const PORT_FORWARD_PROTOCOL: &str = "portforward.k8s.io";
+const CHUNK: usize = 32 << 10;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,26 +36,21 @@ pub(super) enum Kind {
     PortForward,
 }
 
-/// Which streams an exec or attach has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wanted {
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    tty: bool,
+/// Which streams the client of an exec or attach asks for.
+fn wanted(query: &str) -> Result<Wanted, Refusal> {
+    let flag = |name| parameters(query, name).any(|value| value == "1" || value == "true");
+    let tty = flag("tty");
+    // With a terminal there is one output.
+    let wanted = Wanted { stdin: flag("input"), stdout: flag("output"), stderr: flag("error") && !tty, tty };
+    if wanted.stdin || wanted.stdout || wanted.stderr {
+        return Ok(wanted);
+    }
+    Err(Refusal::new(StatusCode::BAD_REQUEST, "you must specify at least 1 of stdin, stdout, stderr"))
 }
 
-impl Wanted {
-    fn parse(query: &str) -> Result<Self, Refusal> {
-        let flag = |name| parameters(query, name).any(|value| value == "1" || value == "true");
-        let tty = flag("tty");
-        // With a terminal there is one output.
-        let wanted = Self { stdin: flag("input"), stdout: flag("output"), stderr: flag("error") && !tty, tty };
-        if wanted.stdin || wanted.stdout || wanted.stderr {
-            return Ok(wanted);
-        }
-        Err(Refusal::new(StatusCode::BAD_REQUEST, "you must specify at least 1 of stdin, stdout, stderr"))
-    }
+/// What a client that is refused a WebSocket is told.
+fn refused(refused: websocket::Refused) -> Refusal {
+    Refusal::new(refused.status, refused.message)
 }
 
 /// Joins the client of `request` to a container or to the ports of a pod.
@@ -75,13 +65,16 @@ pub(super) async fn serve(
     let upgrade = token(request.headers(), header::UPGRADE).to_ascii_lowercase();
     let client = match upgrade.as_str() {
         "spdy/3.1" => None,
-        "websocket" => Some(channels::Protocol::choose(kind, request.headers())?),
+        "websocket" if kind == Kind::PortForward => {
+            Some(Protocol::of_port_forward(request.headers()).map_err(refused)?)
+        }
+        "websocket" => Some(Protocol::of_command(request.headers()).map_err(refused)?),
         _ => {
             let message = "unable to upgrade: missing upgrade headers in request: ".to_owned() + &upgrade;
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
     };
-    let wanted = if kind == Kind::PortForward { None } else { Some(Wanted::parse(&query)?) };
+    let wanted = if kind == Kind::PortForward { None } else { Some(wanted(&query)?) };
     let url = url(runtime, kind, pod, container, &query, wanted).await?;
     // The runtime first: a client that is refused learns it as an HTTP answer.
     let protocols = match client {
@@ -93,13 +86,15 @@ pub(super) async fn serve(
     let client_side = hyper::upgrade::on(&mut request);
     let response = match client {
         None => switching(SPDY, chosen.into_iter().map(|protocol| (STREAM_PROTOCOL, protocol))),
-        Some(protocol) => protocol.response(request.headers())?,
+        Some(protocol) => switching("websocket", protocol.answer(request.headers()).map_err(refused)?),
     };
     component::spawn("kubelet stream", async move {
+        let client_side = async { Ok::<_, websocket::Error>(TokioIo::new(client_side.await?)) };
+        let runtime_side = TokioIo::new(runtime_side);
         let outcome = match (client, wanted) {
-            (None, _) => tunnel::bytes(client_side, runtime_side).await,
-            (Some(_), None) => tunnel::messages(client_side, runtime_side).await,
-            (Some(protocol), Some(wanted)) => channels::join(protocol, wanted, client_side, runtime_side).await,
+            (None, _) => copy(client_side, runtime_side).await,
+            (Some(_), None) => websocket::tunnel(client_side, runtime_side).await,
+            (Some(protocol), Some(wanted)) => websocket::join(protocol, wanted, client_side, runtime_side).await,
         };
         if let Err(error) = outcome {
             tracing::debug!(%error, "stream ended");
@@ -108,15 +103,20 @@ pub(super) async fn serve(
     Ok(response)
 }
 
-/// The end of a session that went well: clients take any other code, and none, for a broken connection.
-fn normal_close() -> Message {
-    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
+/// Copies both ways until both have ended.
+async fn copy(
+    client: impl Future<Output = Result<TokioIo<Upgraded>, websocket::Error>>,
+    mut runtime: TokioIo<Upgraded>,
+) -> Result<(), websocket::Error> {
+    let mut client = client.await?;
+    tokio::io::copy_bidirectional_with_sizes(&mut client, &mut runtime, CHUNK, CHUNK).await?;
+    Ok(())
 }
 
-/// What ends a stream early. The client sees a closed connection; the text is for the log.
-type StreamError = Box<dyn std::error::Error + Send + Sync>;
-
-fn switching(to: &'static str, headers: impl IntoIterator<Item = (&'static str, HeaderValue)>) -> Response {
+fn switching<N>(to: &'static str, headers: impl IntoIterator<Item = (N, HeaderValue)>) -> Response
+where
+    N: header::IntoHeaderName,
+{
     let mut response = http::Response::new(full(bytes::Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -226,9 +226,6 @@ async fn connect(url: &str, protocols: Vec<HeaderValue>) -> Result<(Upgraded, Ve
 fn token(headers: &HeaderMap, name: header::HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim().to_owned()
 }
-
-/// The client's half, once the answer is on its way.
-type ClientSide = OnUpgrade;
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn an_exec_needs_a_stream_and_a_terminal_has_no_stderr() {
-    assert_eq!(Wanted::parse("command=ls").unwrap_err().code, StatusCode::BAD_REQUEST);
-    let wanted = Wanted::parse("input=1&output=1&error=1&tty=1").unwrap();
+    assert_eq!(wanted("command=ls").unwrap_err().code, StatusCode::BAD_REQUEST);
+    let wanted = wanted("input=1&output=1&error=1&tty=1").unwrap();
     assert_eq!(wanted, Wanted { stdin: true, stdout: true, stderr: false, tty: true });
 }
 

@@ -3,24 +3,23 @@
 //! ```text
 //! 0 stdin   1 stdout   2 stderr   3 error (how it ended)   4 resize   255 (v5) close the channel named in the payload
 //! ```
-//! The streams of the runtime follow `v4.channel.k8s.io`, whose error stream carries a Status as JSON.
+//! The streams of the server follow `v4.channel.k8s.io`, whose error stream carries a Status as JSON.
 //! Upstream counterpart: `k8s.io/apiserver/pkg/util/proxy/streamtranslator.go`, `k8s.io/streaming/wsstream`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use spdy::{Session, StreamReader, StreamWriter};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::{ClientSide, Kind, Refusal, Response, StreamError, TUNNELLED_PORT_FORWARD, Wanted, switching, token};
+use super::{Error, Refused, TUNNELLED_PORT_FORWARD, normal_close, offered, token};
+use crate::{Session, Stream, StreamReader, StreamWriter};
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -33,7 +32,7 @@ const QUEUE: usize = 64;
 
 /// A subprotocol of WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Protocol {
+pub struct Protocol {
     name: &'static str,
     /// Messages are text: a digit, then base64.
     base64: bool,
@@ -54,40 +53,52 @@ const PROTOCOLS: [Protocol; 6] = [
 const PORT_FORWARD: Protocol = Protocol { name: TUNNELLED_PORT_FORWARD, base64: false, structured_error: false };
 
 impl Protocol {
-    /// The first that the client offers and this server knows.
-    pub(super) fn choose(kind: Kind, headers: &HeaderMap) -> Result<Self, Refusal> {
-        let offered: Vec<String> = headers
-            .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|name| name.trim().to_owned())
-            .collect();
-        let known: &[Self] = if kind == Kind::PortForward { &[PORT_FORWARD] } else { &PROTOCOLS };
-        if offered.is_empty() && kind != Kind::PortForward {
+    /// The first that the client of an exec or attach offers and we know.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of_command(headers: &HeaderMap) -> Result<Self, Refused> {
+        if offered(headers).next().is_none() {
             return Ok(PROTOCOLS[PROTOCOLS.len() - 1]);
         }
-        let chosen = offered.iter().find_map(|name| known.iter().find(|protocol| protocol.name == name));
+        Self::choose(headers, &PROTOCOLS)
+    }
+
+    /// The same of a port-forward, which must be tunnelled.
+    ///
+    /// # Errors
+    /// When the client offers something else.
+    pub fn of_port_forward(headers: &HeaderMap) -> Result<Self, Refused> {
+        Self::choose(headers, &[PORT_FORWARD])
+    }
+
+    fn choose(headers: &HeaderMap, known: &[Self]) -> Result<Self, Refused> {
+        let chosen = offered(headers).find_map(|name| known.iter().find(|protocol| protocol.name == name));
         chosen.copied().ok_or_else(|| {
+            let offered: Vec<&str> = offered(headers).collect();
             let message =
                 format!("unable to upgrade websocket connection: none of the protocols {offered:?} is supported");
-            Refusal::new(StatusCode::FORBIDDEN, message)
+            Refused { status: StatusCode::FORBIDDEN, message }
         })
     }
 
-    /// The answer that opens the WebSocket.
-    pub(super) fn response(self, headers: &HeaderMap) -> Result<Response, Refusal> {
+    /// The headers, besides the upgrade itself, of the answer that opens the WebSocket.
+    ///
+    /// # Errors
+    /// When the request is no handshake.
+    pub fn answer(self, headers: &HeaderMap) -> Result<Vec<(HeaderName, HeaderValue)>, Refused> {
+        let refuse = |message: String| Refused { status: StatusCode::BAD_REQUEST, message };
         let key = token(headers, header::SEC_WEBSOCKET_KEY);
         if key.is_empty() || token(headers, header::SEC_WEBSOCKET_VERSION) != "13" {
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "not a WebSocket handshake of version 13"));
+            return Err(refuse("not a WebSocket handshake of version 13".to_owned()));
         }
-        let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
-            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        let mut answers = vec![("sec-websocket-accept", accept)];
+        let accept =
+            HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|error| refuse(error.to_string()))?;
+        let mut answers = vec![(header::SEC_WEBSOCKET_ACCEPT, accept)];
         if !self.name.is_empty() {
-            answers.push(("sec-websocket-protocol", HeaderValue::from_static(self.name)));
+            answers.push((header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(self.name)));
         }
-        Ok(switching("websocket", answers))
+        Ok(answers)
     }
 
     fn wrap(self, channel: u8, data: &[u8]) -> Message {
@@ -119,7 +130,7 @@ impl Protocol {
         }
     }
 
-    /// The error channel's message for the runtime's Status; none where silence means success.
+    /// The error channel's message for the server's Status; none where silence means success.
     fn outcome(self, status: &[u8]) -> Option<Bytes> {
         if self.structured_error {
             return Some(Bytes::copy_from_slice(status));
@@ -136,30 +147,50 @@ impl Protocol {
     }
 }
 
-/// The runtime's streams that the client writes to.
+/// Which streams an exec or attach has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The client writes.
+    pub stdin: bool,
+    /// The command's output is sent.
+    pub stdout: bool,
+    /// Its errors are sent apart; not with a terminal, which has one output.
+    pub stderr: bool,
+    /// There is a terminal, whose size may change.
+    pub tty: bool,
+}
+
+/// The server's streams that the client writes to.
 struct Inputs {
     stdin: Option<StreamWriter>,
     resize: Option<StreamWriter>,
 }
 
-/// Joins a client's WebSocket to a runtime's SPDY connection until the command has ended or the client is gone.
-pub(super) async fn join(
+/// Joins a client's WebSocket to a SPDY server's connection until the command has ended or the client is gone.
+///
+/// # Errors
+/// What ended it early.
+pub async fn join<C, S>(
     protocol: Protocol,
     wanted: Wanted,
-    client: ClientSide,
-    runtime: Upgraded,
-) -> Result<(), StreamError> {
-    let session = Session::client(TokioIo::new(runtime))?;
+    client: impl Future<Output = Result<C, Error>>,
+    server: S,
+) -> Result<(), Error>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let session = Session::client(server)?;
     let open = async |kind: &str| session.open(vec![("streamType".to_owned(), kind.to_owned())]).await;
-    // The order matters to no one, the number does: the runtime starts once it has them all.
-    let spdy::Stream { reader: error, writer: mut error_writer, .. } = open("error").await?;
+    // The order matters to no one, the number does: the server starts once it has them all.
+    let Stream { reader: error, writer: mut error_writer, .. } = open("error").await?;
     error_writer.finish().await?;
     let stdin = if wanted.stdin { Some(open("stdin").await?.writer) } else { None };
     let stdout = if wanted.stdout { Some(open("stdout").await?) } else { None };
     let stderr = if wanted.stderr { Some(open("stderr").await?) } else { None };
     let resize = if wanted.tty { Some(open("resize").await?.writer) } else { None };
 
-    let socket = WebSocketStream::from_raw_socket(TokioIo::new(client.await?), Role::Server, None).await;
+    let socket = WebSocketStream::from_raw_socket(client.await?, Role::Server, None).await;
     let (mut to_client, from_client) = socket.split();
     let (messages, mut outgoing) = mpsc::channel::<Message>(QUEUE);
 
@@ -188,8 +219,8 @@ pub(super) async fn join(
         while let Some(message) = outgoing.recv().await {
             to_client.send(message).await?;
         }
-        to_client.send(super::normal_close()).await?;
-        Ok::<_, StreamError>(())
+        to_client.send(normal_close()).await?;
+        Ok::<_, Error>(())
     };
     let inputs = receive(protocol, from_client, Inputs { stdin, resize });
     tokio::pin!(outputs, sending, inputs);
@@ -228,7 +259,7 @@ async fn collect(mut reader: StreamReader) -> Vec<u8> {
     all
 }
 
-/// Messages of the client to the runtime's streams. True when the client is gone.
+/// Messages of the client to the server's streams. True when the client is gone.
 async fn receive(
     protocol: Protocol,
     mut client: impl futures::Stream<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
@@ -271,9 +302,9 @@ mod tests {
             "sec-websocket-protocol",
             HeaderValue::from_static("v9.channel.k8s.io, v4.channel.k8s.io,channel.k8s.io"),
         );
-        assert_eq!(Protocol::choose(Kind::Exec, &headers).unwrap().name, "v4.channel.k8s.io");
-        assert_eq!(Protocol::choose(Kind::PortForward, &headers).unwrap_err().code, StatusCode::FORBIDDEN);
-        assert_eq!(Protocol::choose(Kind::Exec, &HeaderMap::new()).unwrap().name, "");
+        assert_eq!(Protocol::of_command(&headers).unwrap().name, "v4.channel.k8s.io");
+        assert_eq!(Protocol::of_port_forward(&headers).unwrap_err().status, StatusCode::FORBIDDEN);
+        assert_eq!(Protocol::of_command(&HeaderMap::new()).unwrap().name, "");
     }
 
     #[test]
