@@ -2,6 +2,9 @@
 //!
 //! `ETCD` names the binary (`conformance/build etcd` makes it); each store has an etcd of its own on loopback, gone with the test.
 
+mod gate;
+mod losses;
+mod rivals;
 mod server;
 
 use super::*;

@@ -17,32 +17,69 @@ const STARTED: Duration = Duration::from_secs(20);
 /// A running etcd, killed with its data when it is dropped.
 pub(super) struct Server {
     process: Child,
-    _data: TempDir,
+    member: Member,
     pub(super) url: String,
+}
+
+/// How a member is started.
+struct Member {
+    name: String,
+    data: TempDir,
+    ports: [u16; 2],
+    /// `NAME=PEER-URL` of all members.
+    cluster: String,
 }
 
 impl Server {
     pub(super) fn start() -> Server {
-        let attempt = |_| {
-            let data = TempDir::new().expect("a temporary directory can be made");
-            let ports = [free_port(), free_port()];
-            let process = spawn(&data, ports);
-            let mut server = Server { process, _data: data, url: format!("http://127.0.0.1:{}", ports[0]) };
-            server.is_up(ports[0]).then_some(server)
-        };
+        let attempt = |_| Server::members(&["default"]).pop();
         (0..ATTEMPTS).find_map(attempt).expect("etcd starts")
     }
 
+    /// Three members.
+    pub(super) fn cluster() -> Vec<Server> {
+        let attempt = |_| Some(Server::members(&["a", "b", "c"])).filter(|servers| servers.len() == 3);
+        (0..ATTEMPTS).find_map(attempt).expect("etcd starts")
+    }
+
+    /// A server each; fewer if one did not start.
+    fn members(names: &[&str]) -> Vec<Server> {
+        let named: Vec<_> = names.iter().map(|name| ((*name).to_owned(), [free_port(), free_port()])).collect();
+        let cluster: Vec<String> = named.iter().map(|(name, ports)| format!("{name}={}", url(ports[1]))).collect();
+        let start = |(name, ports): (String, [u16; 2])| {
+            let data = TempDir::new().expect("a temporary directory can be made");
+            let member = Member { name, data, ports, cluster: cluster.join(",") };
+            Server { process: member.spawn(), url: url(member.ports[0]), member }
+        };
+        let mut servers: Vec<Server> = named.into_iter().map(start).collect();
+        servers.retain_mut(Server::is_up);
+        servers
+    }
+
+    /// Ends it and starts it again without its past, under the same address and as the same cluster.
+    pub(super) fn begin_anew(&mut self) {
+        self.stop();
+        self.member.data = TempDir::new().expect("a temporary directory can be made");
+        self.process = self.member.spawn();
+        assert!(self.is_up(), "etcd starts again");
+    }
+
     /// The test waits until etcd takes connections, or has ended.
-    fn is_up(&mut self, port: u16) -> bool {
+    fn is_up(&mut self) -> bool {
         let end = Instant::now() + STARTED;
         while Instant::now() < end && matches!(self.process.try_wait(), Ok(None)) {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if std::net::TcpStream::connect(("127.0.0.1", self.member.ports[0])).is_ok() {
                 return true;
             }
             std::thread::yield_now();
         }
         false
+    }
+
+    fn stop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 
     /// How the store of a test is opened: with all keys of the server, and no compaction but the test's own.
@@ -58,28 +95,32 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.stop();
     }
 }
 
-fn spawn(data: &TempDir, [client, peer]: [u16; 2]) -> Child {
-    let binary = std::env::var_os("ETCD").map(PathBuf::from);
-    let binary = binary.expect("set ETCD to an etcd binary: `conformance/build etcd` makes one");
-    let url = |port| format!("http://127.0.0.1:{port}");
-    Command::new(binary)
-        .args(["--data-dir".as_ref(), data.path().as_os_str()])
-        .args(["--listen-client-urls", &url(client), "--advertise-client-urls", &url(client)])
-        .args(["--listen-peer-urls", &url(peer), "--initial-advertise-peer-urls", &url(peer)])
-        .args(["--initial-cluster", &format!("default={}", url(peer))])
-        // A machine of its own for each test: nothing there has to survive a power failure.
-        .args(["--unsafe-no-fsync", "--max-txn-ops", "10000", "--log-level", "error"])
-        .args(["--heartbeat-interval", "10", "--election-timeout", "100"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("etcd can be started")
+impl Member {
+    fn spawn(&self) -> Child {
+        let binary = std::env::var_os("ETCD").map(PathBuf::from);
+        let binary = binary.expect("set ETCD to an etcd binary: `conformance/build etcd` makes one");
+        let [client, peer] = self.ports.map(url);
+        Command::new(binary)
+            .args(["--name", &self.name, "--initial-cluster", &self.cluster])
+            .args(["--data-dir".as_ref(), self.data.path().as_os_str()])
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            // A machine of its own for each test: nothing there has to survive a power failure.
+            .args(["--unsafe-no-fsync", "--max-txn-ops", "10000", "--log-level", "error"])
+            .args(["--heartbeat-interval", "10", "--election-timeout", "100"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("etcd can be started")
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 fn free_port() -> u16 {
