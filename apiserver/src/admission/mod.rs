@@ -11,6 +11,7 @@ mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod plugins;
+pub(crate) mod policy;
 mod pod_security;
 mod priority;
 mod resource_quota;

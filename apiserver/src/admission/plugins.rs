@@ -10,6 +10,7 @@ use api::status::Status;
 use serde_json::Value;
 use store::Store;
 
+use super::policy::{MutatingAdmissionPolicy, Policies, ValidatingAdmissionPolicy};
 use super::webhook::{MutatingAdmissionWebhook, Source, ValidatingAdmissionWebhook};
 use super::{Attributes, Chain, Mutating, Validating};
 use super::{
@@ -21,8 +22,8 @@ use crate::authorization::rbac::Rbac;
 use crate::authorization::rbac::escalation::EscalationCheck;
 use crate::registry::resource::Resources;
 
-/// The chain of a default API server. `rbac` is the authorizer whose rules may not be exceeded; none without RBAC. Webhooks are
-/// configured in `store`, for what `resources` serve.
+/// The chain of a default API server. `rbac` is the authorizer whose rules may not be exceeded; none without RBAC. Webhooks and
+/// policies are configured in `store`, for what `resources` serve.
 pub fn default_chain(
     authorizer: &Arc<dyn Authorizer>,
     rbac: Option<Rbac>,
@@ -30,6 +31,7 @@ pub fn default_chain(
     resources: &Resources,
 ) -> Chain {
     let webhooks = Source { store: Arc::clone(store), resources: resources.clone() };
+    let policies = Policies { source: webhooks.clone(), authorizer: Arc::clone(authorizer) };
     let mut mutating: Vec<Arc<dyn Mutating>> = vec![
         Arc::new(super::namespace_lifecycle::NamespaceLifecycle),
         Arc::new(limit_ranger::LimitRanger),
@@ -42,6 +44,7 @@ pub fn default_chain(
         Arc::new(storage::StorageObjectInUseProtection),
         Arc::new(runtime_class::RuntimeClass),
         Arc::new(super::default_ingress_class::DefaultIngressClass),
+        Arc::new(MutatingAdmissionPolicy(policies.clone())),
         Arc::new(MutatingAdmissionWebhook(webhooks.clone())),
     ];
     if let Some(rbac) = rbac {
@@ -57,6 +60,7 @@ pub fn default_chain(
         Arc::new(certificates::Approval { authorizer: authorizer.clone() }),
         Arc::new(certificates::Signing { authorizer: authorizer.clone() }),
         Arc::new(certificates::SubjectRestriction),
+        Arc::new(ValidatingAdmissionPolicy(policies)),
         Arc::new(ValidatingAdmissionWebhook(webhooks)),
         Arc::new(resource_quota::ResourceQuota::default()),
     ];

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::controller::CLEANUP;
 use super::names::set_condition;
-use super::validation;
+use super::{rules, validation};
 use crate::context::RequestContext;
 use crate::registry::strategy::Strategy;
 
@@ -21,7 +21,7 @@ impl Strategy for CustomResourceDefinition {
     }
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
-        validation::validate(new)
+        with_rules(validation::validate(new), new, None)
     }
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
@@ -33,7 +33,7 @@ impl Strategy for CustomResourceDefinition {
     }
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
+        with_rules(validation::validate_update(new, old), new, Some(old))
     }
 
     fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
@@ -79,4 +79,12 @@ fn note_storage_version(definition: &mut Value) {
     {
         stored.push(name);
     }
+}
+
+/// Rules in CEL are only looked at where the schemas they stand in are sound.
+fn with_rules(mut errors: ErrorList, new: &Value, old: Option<&Value>) -> ErrorList {
+    if errors.is_empty() {
+        errors.extend(rules::check_definition(new, old));
+    }
+    errors
 }

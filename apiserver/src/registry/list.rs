@@ -26,8 +26,20 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("", "secrets") => &core::secret::Secret,
         ("", "serviceaccounts") => &core::service_account::ServiceAccount,
         ("", "services") => &core::service::Service,
+        ("admissionregistration.k8s.io", "mutatingadmissionpolicies") => {
+            &admissionregistration::policy::AdmissionPolicy { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings") => {
+            &admissionregistration::policy_binding::AdmissionPolicyBinding { mutating: true }
+        }
         ("admissionregistration.k8s.io", "mutatingwebhookconfigurations") => {
             &admissionregistration::webhook_configuration::WebhookConfiguration { mutating: true }
+        }
+        ("admissionregistration.k8s.io", "validatingadmissionpolicies") => {
+            &admissionregistration::policy::AdmissionPolicy { mutating: false }
+        }
+        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings") => {
+            &admissionregistration::policy_binding::AdmissionPolicyBinding { mutating: false }
         }
         ("admissionregistration.k8s.io", "validatingwebhookconfigurations") => {
             &admissionregistration::webhook_configuration::WebhookConfiguration { mutating: false }

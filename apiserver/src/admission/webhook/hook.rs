@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use api::meta;
-use api::selector::label::Selector;
 use serde_json::Value;
 
-use super::rules::Rule;
+use super::rules::Matching;
 use crate::webhook::{Caller, Error, Webhook};
 
 /// What upstream asks when a configuration does not say; defaulting writes it out.
@@ -25,11 +24,7 @@ pub(super) struct Hook {
     /// Tells it from all others: configuration, name and the how manieth of that name.
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) rules: Vec<Rule>,
-    /// matchPolicy Equivalent.
-    pub(super) matches_equivalents: bool,
-    pub(super) namespace_selector: Result<Selector, String>,
-    pub(super) object_selector: Result<Selector, String>,
+    pub(super) matching: Matching,
     /// failurePolicy Ignore.
     pub(super) ignores_failures: bool,
     pub(super) side_effects: Option<String>,
@@ -54,14 +49,10 @@ impl Configuration {
 impl Hook {
     fn compile(configuration: &str, index: usize, hook: &Value) -> Hook {
         let name = hook["name"].as_str().unwrap_or_default().to_owned();
-        let selector = |key: &str| Selector::from_object(hook.get(key)).map_err(|error| error.to_string());
         let mut versions = hook["admissionReviewVersions"].as_array().into_iter().flatten();
         Hook {
             id: format!("{configuration}/{name}/{index}"),
-            rules: hook["rules"].as_array().into_iter().flatten().map(Rule::read).collect(),
-            matches_equivalents: hook["matchPolicy"] == "Equivalent",
-            namespace_selector: selector("namespaceSelector"),
-            object_selector: selector("objectSelector"),
+            matching: Matching::of_webhook(hook),
             ignores_failures: hook["failurePolicy"] == "Ignore",
             side_effects: hook["sideEffects"].as_str().map(str::to_owned),
             timeout: Duration::from_secs(hook["timeoutSeconds"].as_u64().unwrap_or(DEFAULT_TIMEOUT)),

@@ -17,6 +17,9 @@ mod tests;
 mod validating;
 
 pub(crate) use mutating::MutatingAdmissionWebhook;
+pub(in crate::admission) use mutating::keep_entries_readable;
+pub(in crate::admission) use request::Asked;
+pub(in crate::admission) use rules::Matching;
 pub(crate) use validating::ValidatingAdmissionWebhook;
 
 use std::sync::Arc;
@@ -25,7 +28,6 @@ use serde_json::Value;
 use store::Store;
 
 use self::hook::Configuration;
-use self::request::Asked;
 use super::Attributes;
 use crate::registry::resource::Resources;
 
@@ -76,12 +78,12 @@ impl Source {
             .collect()
     }
 
-    fn asked<'a>(&self, attributes: Attributes<'a>) -> Option<Asked<'a>> {
+    pub(in crate::admission) fn asked<'a>(&self, attributes: Attributes<'a>) -> Option<Asked<'a>> {
         Asked::new(attributes, self.resources.current())
     }
 }
 
-fn is_exempt(attributes: Attributes<'_>) -> bool {
+pub(in crate::admission) fn is_exempt(attributes: Attributes<'_>) -> bool {
     let target = &attributes.ctx.target;
     EXCLUDED.contains(&(target.group.as_str(), target.resource.as_str()))
         || (target.group == "admissionregistration.k8s.io" && EXEMPT.contains(&attributes.kind))

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use api::decode::{FieldValidation, normalize};
 use api::go_text::quote;
 use api::managed_fields::{Owners, set_managed_fields};
+use api::meta::GroupVersionKind;
 use api::patch::json::Patch;
 use api::scheme::Scheme;
 use api::status::Status;
@@ -21,6 +22,7 @@ use super::review::Answer;
 use super::{Source, hook::Hook};
 use crate::admission::{Attributes, Mutating, Operation, Round};
 use crate::apiextensions::stored;
+use crate::registry::resource::Resource;
 use crate::registry::store::Engine;
 
 const PREFIX: &str = "/registry/mutatingwebhookconfigurations/";
@@ -134,7 +136,7 @@ async fn one(asked: &Asked<'_>, invocation: &Invocation<'_>, object: &mut Value)
         return Err(Stop::Failed(format!("unsupported patch type {}", quote(&answer.patch_type))));
     }
     let patched = patch.apply(served.into_owned()).map_err(|error| internal(&error))?;
-    let patched = asked.decoded(patched, invocation).await.map_err(|why| internal(&why))?;
+    let patched = asked.decoded(patched, &invocation.kind, &invocation.resource).await.map_err(|why| internal(&why))?;
     let changed = patched != *object;
     *object = patched;
     Ok(changed)
@@ -157,9 +159,12 @@ fn patch(answer: &Answer) -> Result<Option<Patch>, Stop> {
 impl Asked<'_> {
     /// What a patch made, as it would have been had it come with the request: decoded, with defaults, in the version that is worked
     /// on.
-    async fn decoded(&self, mut patched: Value, invocation: &Invocation<'_>) -> Result<Value, String> {
-        let kind = &invocation.kind;
-        let resource = invocation.resource.as_ref();
+    pub(in crate::admission) async fn decoded(
+        &self,
+        mut patched: Value,
+        kind: &GroupVersionKind,
+        resource: &Resource,
+    ) -> Result<Value, String> {
         let is_own = self.is_own_kind();
         if let Some(custom) = self.resource.as_custom().filter(|_| is_own) {
             let settled = stored::read_all(custom, std::slice::from_mut(&mut patched)).await;
@@ -194,7 +199,7 @@ fn reason(error: &api::decode::Error) -> String {
 
 /// Entries of managedFields a webhook broke are as they were; the client is told.
 /// Upstream: managedfields.NewManagedFieldsValidatingAdmissionController.
-fn keep_entries_readable(attributes: Attributes<'_>, object: &mut Value, before: Option<Value>) {
+pub(in crate::admission) fn keep_entries_readable(attributes: Attributes<'_>, object: &mut Value, before: Option<Value>) {
     let Err(error) = Owners::of(object) else { return };
     attributes.ctx.warn(format!(
         ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating \

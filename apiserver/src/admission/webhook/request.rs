@@ -10,19 +10,19 @@ use api::status::Status;
 use serde_json::Value;
 
 use super::hook::Hook;
-use super::rules::Subject;
+use super::rules::{Matching, Subject};
 use crate::admission::{Attributes, Operation};
 use crate::apiextensions::stored;
 use crate::registry::resource::{Resource, Set};
 use crate::registry::store::Engine;
 
 /// A request under admission.
-pub(super) struct Asked<'a> {
-    pub(super) attributes: Attributes<'a>,
+pub(in crate::admission) struct Asked<'a> {
+    pub(in crate::admission) attributes: Attributes<'a>,
     /// The resource in the version of the request.
-    pub(super) resource: Arc<Resource>,
+    pub(in crate::admission) resource: Arc<Resource>,
     /// What the object is; options, for a connect.
-    pub(super) kind: GroupVersionKind,
+    pub(in crate::admission) kind: GroupVersionKind,
     served: Arc<Set>,
     /// The same objects in other groups and versions.
     equivalents: OnceLock<Vec<Arc<Resource>>>,
@@ -44,14 +44,19 @@ impl<'a> Asked<'a> {
         Some(Asked { attributes, resource, kind, served, equivalents: OnceLock::new() })
     }
 
+    /// Everything that is served.
+    pub(in crate::admission) fn set(&self) -> &Set {
+        &self.served
+    }
+
     /// The namespace as rules and webhooks see it: that of a namespace is itself.
-    pub(super) fn namespace(&self) -> &'a str {
+    pub(in crate::admission) fn namespace(&self) -> &'a str {
         let target = &self.attributes.ctx.target;
         if target.group.is_empty() && target.resource == "namespaces" { &target.name } else { &target.namespace }
     }
 
     /// Is the object what the resource stores, and not a body of a subresource's own kind?
-    pub(super) fn is_own_kind(&self) -> bool {
+    pub(in crate::admission) fn is_own_kind(&self) -> bool {
         self.kind.kind == *self.resource.info.kind && self.kind.group == *self.resource.info.group
     }
 
@@ -60,7 +65,7 @@ impl<'a> Asked<'a> {
     ///
     /// # Errors
     /// A custom resource cannot be converted.
-    pub(super) async fn served<'v>(&self, object: &'v Value, resource: &Resource) -> Result<Cow<'v, Value>, Status> {
+    pub(in crate::admission) async fn served<'v>(&self, object: &'v Value, resource: &Resource) -> Result<Cow<'v, Value>, Status> {
         let is_as_it_is = match resource.as_custom() {
             Some(_) => resource.api_version == self.resource.api_version,
             None => resource.is_storage_version(),
@@ -78,55 +83,80 @@ impl<'a> Asked<'a> {
 
     /// Is this webhook to be asked about `object`? Errors are those of a webhook that would be.
     pub(super) fn invocation<'h>(&self, hook: &'h Hook, object: &Value) -> Result<Option<Invocation<'h>>, Status> {
-        let namespace = self.matches_namespace(hook, object);
+        let selected = self.selected(&hook.matching, object)?;
+        Ok(selected.map(|(resource, kind)| Invocation { hook, resource, kind }))
+    }
+
+    /// Is `object` what this is for, and in which version? Errors are those of what would match.
+    pub(in crate::admission) fn selected(
+        &self,
+        matching: &Matching,
+        object: &Value,
+    ) -> Result<Option<(Arc<Resource>, GroupVersionKind)>, Status> {
+        let namespace = self.matches_namespace(matching, object);
         if matches!(namespace, Ok(false)) {
             return Ok(None);
         }
-        let selected = self.matches_object(hook, object);
-        if matches!(selected, Ok(false)) {
+        let chosen = self.matches_object(matching, object);
+        if matches!(chosen, Ok(false)) {
             return Ok(None);
         }
-        let Some(invocation) = self.by_rules(hook) else { return Ok(None) };
+        let excluded = self.matches_any(&self.resource, &matching.excluded)
+            || (matching.matches_equivalents
+                && self.equivalents().iter().any(|other| self.matches_any(other, &matching.excluded)));
+        if excluded {
+            return Ok(None);
+        }
+        let Some(selected) = self.by_rules(matching) else { return Ok(None) };
         namespace?;
-        selected?;
-        Ok(Some(invocation))
+        chosen?;
+        Ok(Some(selected))
     }
 
-    fn by_rules<'h>(&self, hook: &'h Hook) -> Option<Invocation<'h>> {
-        let subresource = self.attributes.ctx.target.subresource.as_str();
-        let matches = |resource: &Resource, rule: &super::rules::Rule| {
-            rule.matches(Subject {
-                operation: self.attributes.operation.as_str(),
-                group: &resource.info.group,
-                version: &resource.info.version,
-                resource: &resource.info.plural,
-                subresource,
-                namespace: self.namespace(),
-            })
-        };
-        if hook.rules.iter().any(|rule| matches(&self.resource, rule)) {
-            return Some(Invocation { hook, resource: Arc::clone(&self.resource), kind: self.kind.clone() });
-        }
-        if !hook.matches_equivalents {
-            return None;
-        }
-        let others = self.equivalents.get_or_init(|| self.served.equivalents(&self.resource));
-        // Rules first: an earlier one counts more than an earlier version.
-        hook.rules.iter().find_map(|rule| {
-            let resource = others.iter().find(|other| matches(other, rule))?;
-            let kind = kind_of(resource, subresource, self.attributes.kind);
-            Some(Invocation { hook, resource: Arc::clone(resource), kind })
+    fn equivalents(&self) -> &[Arc<Resource>] {
+        self.equivalents.get_or_init(|| self.served.equivalents(&self.resource))
+    }
+
+    fn matches_any(&self, resource: &Resource, rules: &[super::rules::Rule]) -> bool {
+        rules.iter().any(|rule| self.matches(resource, rule))
+    }
+
+    fn matches(&self, resource: &Resource, rule: &super::rules::Rule) -> bool {
+        rule.matches(Subject {
+            operation: self.attributes.operation.as_str(),
+            group: &resource.info.group,
+            version: &resource.info.version,
+            resource: &resource.info.plural,
+            subresource: self.attributes.ctx.target.subresource.as_str(),
+            namespace: self.namespace(),
+            name: &self.attributes.ctx.target.name,
         })
     }
 
-    fn matches_namespace(&self, hook: &Hook, object: &Value) -> Result<bool, Status> {
+    fn by_rules(&self, matching: &Matching) -> Option<(Arc<Resource>, GroupVersionKind)> {
+        let is_open = matching.is_open && matching.rules.is_empty();
+        if is_open || self.matches_any(&self.resource, &matching.rules) {
+            return Some((Arc::clone(&self.resource), self.kind.clone()));
+        }
+        if !matching.matches_equivalents {
+            return None;
+        }
+        // Rules first: an earlier one counts more than an earlier version.
+        matching.rules.iter().find_map(|rule| {
+            let resource = self.equivalents().iter().find(|other| self.matches(other, rule))?;
+            let kind = kind_of(resource, self.attributes.ctx.target.subresource.as_str(), self.attributes.kind);
+            Some((Arc::clone(resource), kind))
+        })
+    }
+
+    fn matches_namespace(&self, matching: &Matching, object: &Value) -> Result<bool, Status> {
         let target = &self.attributes.ctx.target;
         let name = self.namespace();
         // What is in no namespace is never exempt by one.
         if name.is_empty() && target.resource != "namespaces" {
             return Ok(true);
         }
-        let selector = usable(&hook.namespace_selector)?;
+        let selector = usable(&matching.namespace_selector)?;
         if selector.is_everything() {
             return Ok(true);
         }
@@ -141,8 +171,8 @@ impl<'a> Asked<'a> {
         Ok(selector.matches_object(&namespace))
     }
 
-    fn matches_object(&self, hook: &Hook, object: &Value) -> Result<bool, Status> {
-        let selector = usable(&hook.object_selector)?;
+    fn matches_object(&self, matching: &Matching, object: &Value) -> Result<bool, Status> {
+        let selector = usable(&matching.object_selector)?;
         if selector.is_everything() {
             return Ok(true);
         }

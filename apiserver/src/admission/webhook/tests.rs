@@ -16,7 +16,7 @@ fn rule(operations: &[&str], groups: &[&str], versions: &[&str], resources: &[&s
 fn subject<'a>(operation: &'a str, path: &'a str, namespace: &'a str) -> Subject<'a> {
     let parts: Vec<&str> = path.split('/').collect();
     let subresource = parts.get(3).copied().unwrap_or_default();
-    Subject { operation, group: parts[0], version: parts[1], resource: parts[2], subresource, namespace }
+    Subject { operation, group: parts[0], version: parts[1], resource: parts[2], subresource, namespace, name: "" }
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn review_versions(versions: &At<'_>, rules: Rules, errors: &mut ErrorList) {
     }
 }
 
-fn rule(rule: &At<'_>, errors: &mut ErrorList) {
+pub(super) fn rule(rule: &At<'_>, errors: &mut ErrorList) {
     let operations = rule.field("operations");
     star_alone(&operations, "operations", errors);
     for operation in operations.items() {
@@ -279,7 +279,7 @@ fn resources(list: &At<'_>, errors: &mut ErrorList) {
     }
 }
 
-fn conditions(list: &At<'_>, errors: &mut ErrorList) {
+pub(super) fn conditions(list: &At<'_>, errors: &mut ErrorList) {
     let count = list.slice().len();
     if count > MOST_CONDITIONS {
         errors.push(Error::too_many(&list.path, Some(count), MOST_CONDITIONS));

@@ -142,7 +142,7 @@ fn rules<'a>(resource: &'a Resource, place: Place<'a>, subresource: &'a str, ver
 }
 
 /// The schema of a resource, as ownership sees it.
-fn place(resource: &Resource) -> Option<Place<'_>> {
+pub(crate) fn place(resource: &Resource) -> Option<Place<'_>> {
     match resource.as_custom() {
         Some(custom) => Some(custom.node().map_or(Place::Deduced, Place::CustomRoot)),
         None => resource.schema().map(Place::Root),

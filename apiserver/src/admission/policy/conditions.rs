@@ -1,0 +1,411 @@
+//! Expressions of policies: what they may name, what they must give, and how they are evaluated for a request.
+//!
+//! The same environment serves policies and the match conditions of webhooks.
+//! Upstream: k8s.io/apiserver/pkg/admission/plugin/cel.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use api::meta::{self, GroupVersionKind};
+use expressions::{
+    Authorization, AuthorizationRequest, Authorize, AuthorizeDecision, Environment, Failure, Lazy, Meter, Program, Type, Value,
+};
+use serde_json::{Value as Json, json};
+
+use crate::admission::webhook::Asked;
+use crate::authentication::UserInfo;
+use crate::authorization::{Attributes as AuthorizerAttributes, Authorizer, Decision};
+use crate::registry::resource::Resource;
+
+/// Which variables there are besides those of each request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Declared {
+    pub(crate) params: bool,
+    pub(crate) authorizer: bool,
+    /// `Object{}` and `JSONPatch{}`.
+    pub(crate) patches: bool,
+    /// `variables`, where there are any.
+    pub(crate) variables: bool,
+}
+
+const VARIABLES: &str = "kubernetes.variables";
+
+/// The environment of expressions in policies; `stored` is told apart in [`Environment::stored`]. All variables have their places,
+/// in the order of [`Inputs::values`]; those that are not declared have no name.
+pub(crate) fn environment(declared: Declared, stored: bool) -> Environment {
+    let named = |is_declared: bool, name: &'static str| if is_declared { name } else { "" };
+    let of = |name: &str| Type::Object(name.into());
+    let environment = types(Environment::for_new().stored(stored))
+        .object(VARIABLES, [])
+        .variable("object", Type::Dyn)
+        .variable("oldObject", Type::Dyn)
+        .variable("namespaceObject", of("kubernetes.Namespace"))
+        .variable("request", of("kubernetes.AdmissionRequest"))
+        .variable(named(declared.variables, "variables"), of(VARIABLES))
+        .variable(named(declared.authorizer, "authorizer"), Type::opaque("kubernetes.authorization.Authorizer"))
+        .variable(
+            named(declared.authorizer, "authorizer.requestResource"),
+            Type::opaque("kubernetes.authorization.ResourceCheck"),
+        )
+        .variable(named(declared.params, "params"), Type::Dyn);
+    if declared.patches { environment.patches() } else { environment }
+}
+
+/// Declares a variable of the policy for the expressions after it.
+pub(crate) fn declare(environment: &mut Environment, name: &str, of: Type) {
+    environment.add_field(VARIABLES, name, of);
+}
+
+/// `request` and `namespaceObject`. Upstream: BuildRequestType, BuildNamespaceType.
+fn types(environment: Environment) -> Environment {
+    let object = |name: &str| Type::Object(name.into());
+    let texts = || Type::list(Type::String);
+    let labels = || Type::map(Type::String, Type::String);
+    environment
+        .object("kubernetes.GroupVersionKind", [("group", Type::String), ("version", Type::String), ("kind", Type::String)])
+        .object(
+            "kubernetes.GroupVersionResource",
+            [("group", Type::String), ("version", Type::String), ("resource", Type::String)],
+        )
+        .object(
+            "kubernetes.UserInfo",
+            [
+                ("username", Type::String),
+                ("uid", Type::String),
+                ("groups", texts()),
+                ("extra", Type::map(Type::String, texts())),
+            ],
+        )
+        .object(
+            "kubernetes.AdmissionRequest",
+            [
+                ("kind", object("kubernetes.GroupVersionKind")),
+                ("resource", object("kubernetes.GroupVersionResource")),
+                ("subResource", Type::String),
+                ("requestKind", object("kubernetes.GroupVersionKind")),
+                ("requestResource", object("kubernetes.GroupVersionResource")),
+                ("requestSubResource", Type::String),
+                ("name", Type::String),
+                ("namespace", Type::String),
+                ("operation", Type::String),
+                ("userInfo", object("kubernetes.UserInfo")),
+                ("dryRun", Type::Bool),
+                ("options", Type::Dyn),
+            ],
+        )
+        .object("kubernetes.NamespaceSpec", [("finalizers", texts())])
+        .object(
+            "kubernetes.NamespaceCondition",
+            [
+                ("status", Type::String),
+                ("type", Type::String),
+                ("lastTransitionTime", Type::Timestamp),
+                ("message", Type::String),
+                ("reason", Type::String),
+            ],
+        )
+        .object(
+            "kubernetes.NamespaceStatus",
+            [("conditions", Type::list(object("kubernetes.NamespaceCondition"))), ("phase", Type::String)],
+        )
+        .object(
+            "kubernetes.NamespaceMetadata",
+            [
+                ("name", Type::String),
+                ("generateName", Type::String),
+                ("namespace", Type::String),
+                ("labels", labels()),
+                ("annotations", labels()),
+                ("UID", Type::String),
+                ("creationTimestamp", Type::Timestamp),
+                ("deletionGracePeriodSeconds", Type::Int),
+                ("deletionTimestamp", Type::Timestamp),
+                ("generation", Type::Int),
+                ("resourceVersion", Type::String),
+                ("finalizers", texts()),
+            ],
+        )
+        .object(
+            "kubernetes.Namespace",
+            [
+                ("metadata", object("kubernetes.NamespaceMetadata")),
+                ("spec", object("kubernetes.NamespaceSpec")),
+                ("status", object("kubernetes.NamespaceStatus")),
+            ],
+        )
+}
+
+/// An expression and what became of it.
+#[derive(Debug)]
+pub(crate) struct Expression {
+    pub(crate) text: String,
+    /// The error is upstream's, complete.
+    pub(crate) program: Result<Program, String>,
+}
+
+impl Expression {
+    /// Compiles an expression that must give one of these types; anything will do where there are none.
+    pub(crate) fn compile(environment: &Environment, text: &str, gives: &[Type]) -> Expression {
+        Expression { text: text.to_owned(), program: compile(environment, text, gives) }
+    }
+}
+
+fn compile(environment: &Environment, text: &str, gives: &[Type]) -> Result<Program, String> {
+    let checked = environment.check(text).map_err(|error| format!("compilation failed: {error}"))?;
+    let output = checked.output();
+    if !gives.is_empty() && !gives.contains(output) {
+        let given = output.declared_name();
+        return Err(match gives {
+            [one] => format!("must evaluate to {} but got {given}", one.declared_name()),
+            several => {
+                let names: Vec<String> = several.iter().map(Type::declared_name).collect();
+                format!("must evaluate to one of [{}] but got {given}", names.join(" "))
+            }
+        });
+    }
+    checked.program().map_err(|error| format!("program instantiation failed: {error}"))
+}
+
+/// All that expressions are told of a request, as JSON where it is made for them.
+#[derive(Debug)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) object: &'a Json,
+    pub(crate) old: &'a Json,
+    pub(crate) namespace: &'a Json,
+    pub(crate) request: &'a Json,
+    pub(crate) authorizer: Option<&'a RequestAuthorizer>,
+    pub(crate) params: Option<&'a Json>,
+}
+
+impl<'a> Inputs<'a> {
+    /// The values of the variables, in the order [`environment`] declares them.
+    fn values(&self, scope: &'a Scope<'a>) -> Vec<Value<'a>> {
+        let authorizer = self.authorizer;
+        let resource = |authorizer: &'a RequestAuthorizer| Authorization::resource(authorizer, authorizer.resource.clone());
+        vec![
+            Value::untyped(self.object),
+            Value::untyped(self.old),
+            Value::untyped(self.namespace),
+            Value::untyped(self.request),
+            Value::Lazy(scope),
+            authorizer.map_or(Value::Null, |authorizer| Value::Authorization(Authorization::new(authorizer))),
+            authorizer.map_or(Value::Null, |authorizer| Value::Authorization(resource(authorizer))),
+            self.params.map_or(Value::Null, Value::untyped),
+        ]
+    }
+}
+
+/// A variable of a policy.
+#[derive(Debug)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    pub(crate) expression: Expression,
+}
+
+/// The variables evaluated so far, the last first. Each costs where it is first used.
+#[derive(Debug)]
+struct Scope<'a> {
+    previous: Option<&'a Scope<'a>>,
+    name: &'a str,
+    result: Result<Value<'a>, String>,
+    cost: u64,
+    is_paid: AtomicBool,
+}
+
+impl Lazy for Scope<'_> {
+    fn field<'s>(&'s self, name: &str, cost: &mut Meter) -> Option<Result<Value<'s>, Failure>> {
+        let mut scope = Some(self);
+        while let Some(found) = scope {
+            if found.name != name {
+                scope = found.previous;
+                continue;
+            }
+            if !found.is_paid.swap(true, Ordering::Relaxed)
+                && let Err(failure) = cost.spend(found.cost)
+            {
+                return Some(Err(failure));
+            }
+            return Some(found.result.clone().map_err(Failure::message));
+        }
+        None
+    }
+}
+
+/// Evaluates expressions for one request, with the variables they name.
+#[derive(Debug)]
+pub(crate) struct Evaluator<'a> {
+    values: Vec<Value<'a>>,
+    remaining: u64,
+}
+
+/// There is nothing left to pay with.
+pub(crate) const OUT_OF_BUDGET: &str =
+    "validation failed due to running out of cost budget, no further validation rules will be run";
+
+impl<'a> Evaluator<'a> {
+    /// Runs `with` on an evaluator that knows the variables and may spend `budget`.
+    pub(crate) fn run(variables: &[Variable], inputs: &Inputs<'_>, budget: u64, with: &mut dyn FnMut(&mut Evaluator<'_>)) {
+        let scope =
+            Scope { previous: None, name: "", result: Ok(Value::Null), cost: 0, is_paid: AtomicBool::new(true) };
+        nested(variables, &scope, inputs, budget, with);
+    }
+
+    /// The value of an expression, or why it has none. Stop where the budget is spent.
+    pub(crate) fn evaluate<'e>(&mut self, expression: &'e Expression) -> Result<Result<Value<'e>, String>, OutOfBudget>
+    where
+        'a: 'e,
+    {
+        let program = match &expression.program {
+            Ok(program) => program,
+            Err(why) => return Ok(Err(format!("compilation error: {why}"))),
+        };
+        let evaluation = program.evaluate(&self.values);
+        self.remaining = self.remaining.checked_sub(evaluation.cost).ok_or(OutOfBudget)?;
+        Ok(evaluation.result.map_err(|why| format!("expression '{}' resulted in error: {why}", expression.text)))
+    }
+}
+
+/// Evaluation ends here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutOfBudget;
+
+fn nested<'a>(
+    variables: &'a [Variable],
+    scope: &'a Scope<'a>,
+    inputs: &'a Inputs<'a>,
+    budget: u64,
+    with: &mut dyn FnMut(&mut Evaluator<'_>),
+) {
+    let Some((variable, rest)) = variables.split_first() else {
+        return with(&mut Evaluator { values: inputs.values(scope), remaining: budget });
+    };
+    let values = inputs.values(scope);
+    let (result, cost) = match &variable.expression.program {
+        Ok(program) => {
+            let evaluation = program.evaluate(&values);
+            let failed = |why| format!("composited variable {} fails to evaluate: {why}", api::go_text::quote(&variable.name));
+            (evaluation.result.map_err(failed), evaluation.cost)
+        }
+        Err(why) => {
+            (Err(format!("composited variable {} fails to compile: {why}", api::go_text::quote(&variable.name))), 0)
+        }
+    };
+    let next = Scope { previous: Some(scope), name: &variable.name, result, cost, is_paid: AtomicBool::new(false) };
+    nested(rest, &next, inputs, budget, with);
+}
+
+/// `request`, in the version an expression sees. Upstream: CreateAdmissionRequest.
+pub(crate) fn request(asked: &Asked<'_>, resource: &Resource, kind: &GroupVersionKind, object: &Json) -> Json {
+    let ctx = asked.attributes.ctx;
+    let kind_of = |kind: &GroupVersionKind| json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+    let plural = |resource: &Resource| {
+        json!({"group": resource.info.group, "version": resource.info.version, "resource": resource.info.plural})
+    };
+    let mut user = json!({"username": ctx.user.name});
+    if !ctx.user.uid.is_empty() {
+        user["uid"] = json!(ctx.user.uid);
+    }
+    if !ctx.user.groups.is_empty() {
+        user["groups"] = json!(ctx.user.groups);
+    }
+    if !ctx.user.extra.is_empty() {
+        user["extra"] = json!(ctx.user.extra);
+    }
+    let mut request = json!({
+        "kind": kind_of(kind),
+        "resource": plural(resource),
+        "requestKind": kind_of(&asked.kind),
+        "requestResource": plural(&asked.resource),
+        "operation": asked.attributes.operation.as_str(),
+        "userInfo": user,
+        "dryRun": ctx.dry_run,
+        "options": asked.attributes.options,
+    });
+    let target = &ctx.target;
+    let name = if target.name.is_empty() { meta::name(object) } else { &target.name };
+    let optional = [
+        ("name", name),
+        ("namespace", asked.namespace()),
+        ("subResource", &target.subresource),
+        ("requestSubResource", &target.subresource),
+    ];
+    for (field, value) in optional.into_iter().filter(|(_, value)| !value.is_empty()) {
+        request[field] = json!(value);
+    }
+    request
+}
+
+/// The fields of a namespace that expressions see. Upstream: CreateNamespaceObject.
+pub(crate) fn namespace_object(namespace: &Json) -> Json {
+    let mut shown = json!({"metadata": {}, "spec": namespace["spec"], "status": namespace["status"]});
+    let fields = [
+        "name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+        "deletionGracePeriodSeconds", "labels", "annotations", "finalizers",
+    ];
+    for field in fields {
+        if let Some(value) = namespace["metadata"].get(field) {
+            shown["metadata"][field] = value.clone();
+        }
+    }
+    shown
+}
+
+/// The authorizer as expressions ask it: for the user of the request.
+pub(crate) struct RequestAuthorizer {
+    authorizer: Arc<dyn Authorizer>,
+    user: UserInfo,
+    resource: AuthorizationRequest,
+}
+
+impl RequestAuthorizer {
+    /// For the user and the resource of a request.
+    pub(crate) fn new(authorizer: &Arc<dyn Authorizer>, asked: &Asked<'_>) -> RequestAuthorizer {
+        let target = &asked.attributes.ctx.target;
+        let resource = AuthorizationRequest {
+            group: target.group.clone(),
+            resource: target.resource.clone(),
+            subresource: target.subresource.clone(),
+            namespace: target.namespace.clone(),
+            name: target.name.clone(),
+            ..AuthorizationRequest::default()
+        };
+        RequestAuthorizer { authorizer: Arc::clone(authorizer), user: asked.attributes.ctx.user.clone(), resource }
+    }
+}
+
+impl fmt::Debug for RequestAuthorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestAuthorizer").field("user", &self.user.name).finish_non_exhaustive()
+    }
+}
+
+impl Authorize for RequestAuthorizer {
+    fn authorize(&self, request: &AuthorizationRequest) -> AuthorizeDecision {
+        let user = match &request.service_account {
+            Some((namespace, name)) => UserInfo::new(
+                format!("system:serviceaccount:{namespace}:{name}"),
+                &["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")],
+            ),
+            None => self.user.clone(),
+        };
+        let decision = self.authorizer.authorize(&AuthorizerAttributes {
+            user,
+            verb: request.verb.clone(),
+            api_group: request.group.clone(),
+            api_version: "*".to_owned(),
+            resource: request.resource.clone(),
+            subresource: request.subresource.clone(),
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            path: request.path.clone().unwrap_or_default(),
+            is_resource_request: request.path.is_none(),
+            field_selector: request.field_selector.clone(),
+            label_selector: request.label_selector.clone(),
+        });
+        match decision {
+            Decision::Allow => AuthorizeDecision { allowed: true, ..AuthorizeDecision::default() },
+            Decision::Deny(reason) | Decision::NoOpinion(reason) => AuthorizeDecision { allowed: false, reason, error: None },
+        }
+    }
+}

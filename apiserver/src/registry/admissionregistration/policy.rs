@@ -1,0 +1,210 @@
+//! ValidatingAdmissionPolicies and MutatingAdmissionPolicies, which differ in what they hold.
+//!
+//! Expressions that do not compile are faults of their fields; those that are stored already may use what the release before does
+//! not know. Upstream: ValidateValidatingAdmissionPolicy, ValidateMutatingAdmissionPolicy and their updates.
+
+use std::collections::HashSet;
+
+use api::field::{Error, ErrorList};
+use api::meta;
+use api::names;
+use serde_json::Value;
+
+use super::super::fields::At;
+use super::super::strategy::Strategy;
+use super::super::validation::one_of;
+use super::matching::{match_resources, param_kind};
+use super::webhook_configuration::conditions;
+use crate::admission::policy::{Compiled, Texts};
+use crate::context::RequestContext;
+
+const REASONS: [&str; 4] = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+const MOST_ANNOTATIONS: usize = 20;
+const LONGEST_ANNOTATION_EXPRESSION: usize = 5 * 1024;
+
+/// The semantics of both kinds.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionPolicy {
+    /// Is it the mutating kind?
+    pub mutating: bool,
+}
+
+impl Strategy for AdmissionPolicy {
+    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+        self.faults(new, None)
+    }
+
+    fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        self.faults(new, Some(old))
+    }
+}
+
+impl AdmissionPolicy {
+    fn faults(self, new: &Value, old: Option<&Value>) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let root = At::root(new);
+        let spec = root.field("spec");
+        let failure_policy = spec.field("failurePolicy");
+        if failure_policy.is_set() {
+            one_of(&failure_policy, &["Fail", "Ignore"], &mut errors);
+        } else {
+            errors.push(failure_policy.required(""));
+        }
+        if spec.field("paramKind").is_set() {
+            param_kind(&spec.field("paramKind"), &mut errors);
+        }
+        self.constraints(&spec.field("matchConstraints"), &mut errors);
+        let compiled = Compiled::new(self.mutating, spec.value, old.map(|old| &old["spec"]));
+        let old_conditions = old.map(|old| &old["spec"]["matchConditions"]);
+        if old_conditions != Some(spec.field("matchConditions").value) {
+            conditions(&spec.field("matchConditions"), &mut errors);
+            compiled.report(&spec, Texts::MatchConditions, &mut errors);
+        }
+        for variable in spec.field("variables").items() {
+            self::variable(&variable, &mut errors);
+        }
+        compiled.report(&spec, Texts::Variables, &mut errors);
+        if self.mutating {
+            mutations(&spec, &mut errors);
+            compiled.report(&spec, Texts::Mutations, &mut errors);
+        } else {
+            validations(&spec, meta::name(new), &mut errors);
+            compiled.report(&spec, Texts::Validations, &mut errors);
+        }
+        errors
+    }
+
+    fn constraints(self, constraints: &At<'_>, errors: &mut ErrorList) {
+        if !constraints.is_set() {
+            errors.push(constraints.required(""));
+            return;
+        }
+        match_resources(constraints, errors);
+        let rules = constraints.field("resourceRules");
+        if rules.is_empty() {
+            errors.push(rules.required(""));
+        }
+        if !self.mutating {
+            return;
+        }
+        for operation in rules.items().flat_map(|rule| rule.field("operations").items()) {
+            if !["CREATE", "UPDATE"].contains(&operation.str()) {
+                let path = rules.field("operations").path;
+                errors.push(Error::not_supported(&path, operation.str(), &["CREATE", "UPDATE"]));
+            }
+        }
+    }
+}
+
+fn unspecified(field: &At<'_>, errors: &mut ErrorList) {
+    if field.str().trim().is_empty() {
+        let name = field.path.to_string();
+        let name = name.rsplit('.').next().unwrap_or_default();
+        errors.push(field.required(format!("{name} is not specified")));
+    }
+}
+
+fn variable(variable: &At<'_>, errors: &mut ErrorList) {
+    let name = variable.field("name");
+    unspecified(&name, errors);
+    if !name.str().trim().is_empty() && !is_identifier(name.str()) {
+        errors.push(name.invalid_str("must be a valid CEL identifier"));
+    }
+    unspecified(&variable.field("expression"), errors);
+}
+
+fn is_identifier(name: &str) -> bool {
+    let is_reserved = expressions::schema::escape(name).is_some_and(|escaped| escaped == format!("__{name}__"));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !is_reserved && name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn broken(text: &str) -> bool {
+    text.contains(['\n', '\r'])
+}
+
+fn validations(spec: &At<'_>, name: &str, errors: &mut ErrorList) {
+    let (list, annotations) = (spec.field("validations"), spec.field("auditAnnotations"));
+    if list.is_empty() && annotations.is_empty() {
+        let detail = "validations or auditAnnotations must contain at least one item";
+        errors.push(list.required(detail));
+        errors.push(annotations.required(detail));
+        return;
+    }
+    for validation in list.items() {
+        unspecified(&validation.field("expression"), errors);
+        for field in ["messageExpression", "message"].map(|field| validation.field(field)) {
+            if !field.str().is_empty() && field.str().trim().is_empty() {
+                errors.push(field.invalid_str("must be non-empty if specified"));
+            }
+        }
+        let message = validation.field("message");
+        if broken(message.str().trim()) {
+            errors.push(message.invalid_str("must not contain line breaks"));
+        }
+        let reason = validation.field("reason");
+        if reason.is_set() {
+            one_of(&reason, &REASONS, errors);
+        }
+    }
+    if annotations.slice().len() > MOST_ANNOTATIONS {
+        errors.push(annotations.invalid(format!("must not have more than {MOST_ANNOTATIONS} auditAnnotations")));
+    }
+    let mut seen = HashSet::new();
+    for annotation in annotations.items() {
+        let key = annotation.field("key");
+        if name.is_empty() {
+            errors.push(key.invalid_str("requires metadata.name be non-empty"));
+        } else {
+            let whole = format!("{name}/{}", key.str());
+            let faults = names::is_qualified_name(&whole);
+            errors.extend(faults.into_iter().map(|why| Error::invalid(&key.path, whole.as_str(), why)));
+        }
+        let expression = annotation.field("valueExpression");
+        unspecified(&expression, errors);
+        if expression.str().trim().len() > LONGEST_ANNOTATION_EXPRESSION {
+            errors.push(expression.required(format!("must not exceed {LONGEST_ANNOTATION_EXPRESSION} bytes in length")));
+        }
+        if !seen.insert(key.str()) {
+            errors.push(key.duplicate());
+        }
+    }
+}
+
+fn mutations(spec: &At<'_>, errors: &mut ErrorList) {
+    let list = spec.field("mutations");
+    if list.is_empty() {
+        errors.push(list.required("mutations must contain at least one item"));
+    }
+    for mutation in list.items() {
+        let kind = mutation.field("patchType");
+        let (own, other) = match kind.str() {
+            "" => {
+                errors.push(kind.required(""));
+                continue;
+            }
+            "JSONPatch" => ("jsonPatch", "applyConfiguration"),
+            "ApplyConfiguration" => ("applyConfiguration", "jsonPatch"),
+            _ => {
+                errors.push(kind.not_supported(&["ApplyConfiguration", "JSONPatch"]));
+                continue;
+            }
+        };
+        let (own, unwanted) = (mutation.field(own), mutation.field(other));
+        if !own.is_set() {
+            errors.push(own.required(format!("must be specified when patchType is {}", kind.str())));
+        } else if own.field("expression").str().trim().is_empty() {
+            errors.push(own.field("expression").required(""));
+        }
+        if unwanted.is_set() {
+            let detail = format!("must not be specified when patchType is {}", kind.str());
+            errors.push(Error::invalid(&unwanted.path, format!("{{{other}}}"), detail));
+        }
+    }
+    let reinvocation = spec.field("reinvocationPolicy");
+    if reinvocation.str().is_empty() {
+        errors.push(reinvocation.required(""));
+    } else {
+        one_of(&reinvocation, &["IfNeeded", "Never"], errors);
+    }
+}
