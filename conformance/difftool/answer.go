@@ -74,6 +74,15 @@ func tree(r *reply, s *step) (map[string]any, error) {
 	return out, nil
 }
 
+// holds: is what a path of the body names true? No path holds always.
+func (r *reply) holds(path string) bool {
+	if path == "" {
+		return true
+	}
+	_, body := bodyTree(r)
+	return slices.Equal(lookup(body, path), []any{true})
+}
+
 func headerTree(from http.Header) map[string]any {
 	out := map[string]any{}
 	for _, name := range headers {

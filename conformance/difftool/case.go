@@ -49,6 +49,9 @@ type step struct {
 	Save map[string]string `json:"save,omitempty"`
 	// Read ends the reading of a stream after so many lines or frames.
 	Read int `json:"read,omitempty"`
+	// Until is a path of the body: the step is sent again for some seconds until what is there is true. Upstream's authorizer
+	// hears of roles a moment after they are written.
+	Until string `json:"until,omitempty"`
 	// Pick compares only these paths of the body.
 	Pick []string `json:"pick,omitempty"`
 	// Ignore leaves these paths of the body out.

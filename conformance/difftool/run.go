@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // outcome is what a case came to.
@@ -64,6 +65,9 @@ func (s *sides) run(ctx context.Context, number int, c *testCase) (*outcome, err
 	return out, nil
 }
 
+// lag is how long a server may take to heed what it has accepted.
+const lag = 5 * time.Second
+
 // playing is what one server answered to the steps of a case.
 type playing struct {
 	trees   []map[string]any
@@ -102,6 +106,10 @@ func (p *peer) play(ctx context.Context, number int, c *testCase) (*playing, err
 	for i := range c.Steps {
 		s := &c.Steps[i]
 		answer, err := session.send(ctx, s)
+		for begin := time.Now(); err == nil && !answer.holds(s.Until) && time.Since(begin) < lag; {
+			time.Sleep(lag / 50)
+			answer, err = session.send(ctx, s)
+		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
