@@ -204,6 +204,13 @@ fn start(snapshot: &Snapshot, outcome: &mut Outcome) {
             return;
         }
     };
+    if schedule.next(now).is_none() {
+        // A day that no month has: upstream finds it twice at the same time.
+        let why = "time difference between two schedules is less than 1 second";
+        let message = format!("invalid schedule: {} : {why}", spec.schedule);
+        outcome.events.push(meta::warning::<CronJob>(about, "InvalidSchedule", message));
+        return;
+    }
     outcome.requeue_after = until_next(cron_job, &schedule, now);
     let (_, due, missed) = most_recent(cron_job, &schedule, now, true);
     let Some(due) = due else { return };

@@ -146,6 +146,13 @@ fn a_suspended_cron_job_and_a_bad_schedule_start_nothing() {
         status {}"#]],
     );
     check(
+        &cron_job("", "").replace("0 * * * *", "59 23 31 2 *"),
+        "09:00:01",
+        expect![[r#"
+        InvalidSchedule: invalid schedule: 59 23 31 2 * : time difference between two schedules is less than 1 second
+        status {}"#]],
+    );
+    check(
         &cron_job("timeZone: Mars/Olympus,", ""),
         "09:00:01",
         expect![[r#"
