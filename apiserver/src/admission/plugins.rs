@@ -30,8 +30,9 @@ pub fn default_chain(
     store: &Arc<Store>,
     resources: &Resources,
 ) -> Chain {
-    let webhooks = Source { store: Arc::clone(store), resources: resources.clone() };
-    let policies = Policies { source: webhooks.clone(), authorizer: Arc::clone(authorizer) };
+    let webhooks =
+        Source { store: Arc::clone(store), resources: resources.clone(), authorizer: Arc::clone(authorizer) };
+    let policies = Policies(webhooks.clone());
     let mut mutating: Vec<Arc<dyn Mutating>> = vec![
         Arc::new(super::namespace_lifecycle::NamespaceLifecycle),
         Arc::new(limit_ranger::LimitRanger),

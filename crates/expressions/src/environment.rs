@@ -152,7 +152,9 @@ impl Checked {
 
     /// Does it read the variable of this index?
     pub fn reads(&self, variable: usize) -> bool {
-        self.references.iter().any(|reference| matches!(reference, Some(Reference::Variable(index)) if *index == variable))
+        self.references
+            .iter()
+            .any(|reference| matches!(reference, Some(Reference::Variable(index)) if *index == variable))
     }
 
     /// What it can cost, given the sizes of what the variables hold.

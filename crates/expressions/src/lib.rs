@@ -10,6 +10,7 @@
 //!
 //! Upstream: cel-go, k8s.io/apiserver/pkg/cel.
 
+pub mod admission;
 mod check;
 mod environment;
 mod eval;

@@ -192,7 +192,9 @@ impl Compiler<'_> {
     }
 
     fn shape(&self, json: &Json, name: &str, root: bool, depth: usize) -> Schema {
-        if flag(json, "x-kubernetes-int-or-string") || json.get("format").and_then(Json::as_str) == Some("int-or-string") {
+        if flag(json, "x-kubernetes-int-or-string")
+            || json.get("format").and_then(Json::as_str) == Some("int-or-string")
+        {
             let most = bound(json, "maxLength").map_or(MAX_REQUEST - 2, |length| length.saturating_mul(4));
             return Schema::new(Shape::IntOrString, most, 1);
         }
@@ -268,7 +270,8 @@ impl Compiler<'_> {
 
 /// Are kind, version and the two names declared already? Upstream: common.WithTypeAndObjectMeta.
 fn has_own_metadata(properties: &Map<String, Json>) -> bool {
-    let is_string = |json: Option<&Json>| json.and_then(|json| json.get("type")).and_then(Json::as_str) == Some("string");
+    let is_string =
+        |json: Option<&Json>| json.and_then(|json| json.get("type")).and_then(Json::as_str) == Some("string");
     let metadata = properties.get("metadata").and_then(|metadata| metadata.get("properties"));
     is_string(properties.get("kind"))
         && is_string(properties.get("apiVersion"))
@@ -321,8 +324,27 @@ fn names(json: &Json, name: &str) -> Vec<String> {
 
 /// Words of CEL that cannot be field names. Upstream: cel.celReservedSymbols.
 const RESERVED: [&str; 21] = [
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let",
-    "loop", "package", "namespace", "return", "var", "void", "while",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// The name of a property in expressions; None where it cannot have one. Upstream: cel.Escape.

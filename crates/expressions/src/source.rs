@@ -39,7 +39,8 @@ pub(crate) fn render(text: &str, issues: &[Issue]) -> String {
         .iter()
         .take(MAX_ERRORS)
         .map(|(line, column, issue)| {
-            let shown = if *line < 0 { *column } else { column + 1 };
+            // An empty text has no column to count from.
+            let shown = if *line < 0 || text.is_empty() { *column } else { column + 1 };
             format!("ERROR: <input>:{line}:{shown}: {}{}", issue.message, snippet(text, *line, *column))
         })
         .collect();
@@ -62,7 +63,7 @@ fn snippet(text: &str, line: isize, column: usize) -> String {
     let Some(line) = usize::try_from(line).ok().and_then(|line| text.split('\n').nth(line.saturating_sub(1))) else {
         return String::new();
     };
-    if line.len() > MAX_SNIPPET {
+    if text.is_empty() || line.len() > MAX_SNIPPET {
         return String::new();
     }
     let line = line.replace('\t', " ");

@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use crate::{
-    Authorization, AuthorizationRequest, Authorize, AuthorizeDecision, Environment, Failure, List, Map, Type, UnknownSizes, Value,
+    Authorization, AuthorizationRequest, Authorize, AuthorizeDecision, Environment, Failure, List, Map, Type,
+    UnknownSizes, Value,
 };
 
 /// Allows everybody to get pods; errs for the verb "err". As the recorder's.
@@ -62,11 +63,13 @@ fn show(value: &Value<'_>) -> String {
         Value::Double(value) if value.is_infinite() => format!("{}Infd", if *value > 0.0 { "+" } else { "-" }),
         Value::Double(value) => format!("{}d", api::go_text::float(*value)),
         Value::String(text) => api::go_text::quote(text),
-        Value::Bytes(bytes) => bytes.iter().fold("b\"".to_owned(), |text, byte| match byte {
-            b' '..=b'~' => format!("{text}{}", char::from(*byte)),
-            0xc3 | 0xa9 => text + if *byte == 0xa9 { "é" } else { "" },
-            other => format!("{text}\\x{other:02x}"),
-        }) + "\"",
+        Value::Bytes(bytes) => {
+            bytes.iter().fold("b\"".to_owned(), |text, byte| match byte {
+                b' '..=b'~' => format!("{text}{}", char::from(*byte)),
+                0xc3 | 0xa9 => text + if *byte == 0xa9 { "é" } else { "" },
+                other => format!("{text}\\x{other:02x}"),
+            }) + "\""
+        }
         Value::Timestamp(time) => format!("timestamp({time})"),
         Value::Duration(nanoseconds) => format!("duration({})", api::duration::format(*nanoseconds)),
         Value::Optional(None) => "none".to_owned(),

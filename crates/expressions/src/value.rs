@@ -144,9 +144,9 @@ impl<'a> Value<'a> {
         match (&schema.shape, json) {
             (Shape::Unknown, _) => Ok(Value::untyped(json)),
             (Shape::IntOrString, Json::String(_) | Json::Number(_)) => Ok(Value::untyped(json)),
-            (Shape::IntOrString, _) => Err(Failure::message(
-                "invalid data, expected XIntOrString value to be either a string or integer",
-            )),
+            (Shape::IntOrString, _) => {
+                Err(Failure::message("invalid data, expected XIntOrString value to be either a string or integer"))
+            }
             (Shape::Boolean, Json::Bool(value)) => Ok(Value::Bool(*value)),
             (Shape::Boolean, _) => invalid("bool"),
             (Shape::Integer, Json::Number(number)) => match number.as_i64() {

@@ -81,6 +81,14 @@ impl Compiled {
     }
 }
 
+/// The errors of the match conditions of a webhook.
+pub(crate) fn report_conditions(conditions: &At<'_>, errors: &mut ErrorList) {
+    let compiled = MatchConditions::of_webhook(conditions.value, false);
+    for (at, expression) in conditions.items().zip(compiled.expressions()) {
+        report(&at.field("expression"), expression, errors);
+    }
+}
+
 /// What is empty is told of elsewhere.
 fn report(at: &At<'_>, expression: &Expression, errors: &mut ErrorList) {
     if let Err(why) = &expression.program

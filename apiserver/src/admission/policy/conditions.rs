@@ -1,6 +1,5 @@
-//! Expressions of policies: what they may name, what they must give, and how they are evaluated for a request.
-//!
-//! The same environment serves policies and the match conditions of webhooks.
+//! Expressions of policies: what they must give, and how they are evaluated for a request. What they may name is in
+//! [`expressions::admission`].
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/cel.
 
 use std::fmt;
@@ -9,132 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::meta::{self, GroupVersionKind};
 use expressions::{
-    Authorization, AuthorizationRequest, Authorize, AuthorizeDecision, Environment, Failure, Lazy, Meter, Program, Type, Value,
+    Authorization, AuthorizationRequest, Authorize, AuthorizeDecision, Environment, Failure, Lazy, Meter, Program,
+    Type, Value,
 };
 use serde_json::{Value as Json, json};
 
+use crate::admission::Attributes;
 use crate::admission::webhook::Asked;
 use crate::authentication::UserInfo;
 use crate::authorization::{Attributes as AuthorizerAttributes, Authorizer, Decision};
 use crate::registry::resource::Resource;
-
-/// Which variables there are besides those of each request.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Declared {
-    pub(crate) params: bool,
-    pub(crate) authorizer: bool,
-    /// `Object{}` and `JSONPatch{}`.
-    pub(crate) patches: bool,
-    /// `variables`, where there are any.
-    pub(crate) variables: bool,
-}
-
-const VARIABLES: &str = "kubernetes.variables";
-
-/// The environment of expressions in policies; `stored` is told apart in [`Environment::stored`]. All variables have their places,
-/// in the order of [`Inputs::values`]; those that are not declared have no name.
-pub(crate) fn environment(declared: Declared, stored: bool) -> Environment {
-    let named = |is_declared: bool, name: &'static str| if is_declared { name } else { "" };
-    let of = |name: &str| Type::Object(name.into());
-    let environment = types(Environment::for_new().stored(stored))
-        .object(VARIABLES, [])
-        .variable("object", Type::Dyn)
-        .variable("oldObject", Type::Dyn)
-        .variable("namespaceObject", of("kubernetes.Namespace"))
-        .variable("request", of("kubernetes.AdmissionRequest"))
-        .variable(named(declared.variables, "variables"), of(VARIABLES))
-        .variable(named(declared.authorizer, "authorizer"), Type::opaque("kubernetes.authorization.Authorizer"))
-        .variable(
-            named(declared.authorizer, "authorizer.requestResource"),
-            Type::opaque("kubernetes.authorization.ResourceCheck"),
-        )
-        .variable(named(declared.params, "params"), Type::Dyn);
-    if declared.patches { environment.patches() } else { environment }
-}
-
-/// Declares a variable of the policy for the expressions after it.
-pub(crate) fn declare(environment: &mut Environment, name: &str, of: Type) {
-    environment.add_field(VARIABLES, name, of);
-}
-
-/// `request` and `namespaceObject`. Upstream: BuildRequestType, BuildNamespaceType.
-fn types(environment: Environment) -> Environment {
-    let object = |name: &str| Type::Object(name.into());
-    let texts = || Type::list(Type::String);
-    let labels = || Type::map(Type::String, Type::String);
-    environment
-        .object("kubernetes.GroupVersionKind", [("group", Type::String), ("version", Type::String), ("kind", Type::String)])
-        .object(
-            "kubernetes.GroupVersionResource",
-            [("group", Type::String), ("version", Type::String), ("resource", Type::String)],
-        )
-        .object(
-            "kubernetes.UserInfo",
-            [
-                ("username", Type::String),
-                ("uid", Type::String),
-                ("groups", texts()),
-                ("extra", Type::map(Type::String, texts())),
-            ],
-        )
-        .object(
-            "kubernetes.AdmissionRequest",
-            [
-                ("kind", object("kubernetes.GroupVersionKind")),
-                ("resource", object("kubernetes.GroupVersionResource")),
-                ("subResource", Type::String),
-                ("requestKind", object("kubernetes.GroupVersionKind")),
-                ("requestResource", object("kubernetes.GroupVersionResource")),
-                ("requestSubResource", Type::String),
-                ("name", Type::String),
-                ("namespace", Type::String),
-                ("operation", Type::String),
-                ("userInfo", object("kubernetes.UserInfo")),
-                ("dryRun", Type::Bool),
-                ("options", Type::Dyn),
-            ],
-        )
-        .object("kubernetes.NamespaceSpec", [("finalizers", texts())])
-        .object(
-            "kubernetes.NamespaceCondition",
-            [
-                ("status", Type::String),
-                ("type", Type::String),
-                ("lastTransitionTime", Type::Timestamp),
-                ("message", Type::String),
-                ("reason", Type::String),
-            ],
-        )
-        .object(
-            "kubernetes.NamespaceStatus",
-            [("conditions", Type::list(object("kubernetes.NamespaceCondition"))), ("phase", Type::String)],
-        )
-        .object(
-            "kubernetes.NamespaceMetadata",
-            [
-                ("name", Type::String),
-                ("generateName", Type::String),
-                ("namespace", Type::String),
-                ("labels", labels()),
-                ("annotations", labels()),
-                ("UID", Type::String),
-                ("creationTimestamp", Type::Timestamp),
-                ("deletionGracePeriodSeconds", Type::Int),
-                ("deletionTimestamp", Type::Timestamp),
-                ("generation", Type::Int),
-                ("resourceVersion", Type::String),
-                ("finalizers", texts()),
-            ],
-        )
-        .object(
-            "kubernetes.Namespace",
-            [
-                ("metadata", object("kubernetes.NamespaceMetadata")),
-                ("spec", object("kubernetes.NamespaceSpec")),
-                ("status", object("kubernetes.NamespaceStatus")),
-            ],
-        )
-}
 
 /// An expression and what became of it.
 #[derive(Debug)]
@@ -179,10 +62,11 @@ pub(crate) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// The values of the variables, in the order [`environment`] declares them.
+    /// The values of the variables, in the order [`expressions::admission::environment`] declares them.
     fn values(&self, scope: &'a Scope<'a>) -> Vec<Value<'a>> {
         let authorizer = self.authorizer;
-        let resource = |authorizer: &'a RequestAuthorizer| Authorization::resource(authorizer, authorizer.resource.clone());
+        let resource =
+            |authorizer: &'a RequestAuthorizer| Authorization::resource(authorizer, authorizer.resource.clone());
         vec![
             Value::untyped(self.object),
             Value::untyped(self.old),
@@ -245,7 +129,12 @@ pub(crate) const OUT_OF_BUDGET: &str =
 
 impl<'a> Evaluator<'a> {
     /// Runs `with` on an evaluator that knows the variables and may spend `budget`.
-    pub(crate) fn run(variables: &[Variable], inputs: &Inputs<'_>, budget: u64, with: &mut dyn FnMut(&mut Evaluator<'_>)) {
+    pub(crate) fn run(
+        variables: &[Variable],
+        inputs: &Inputs<'_>,
+        budget: u64,
+        with: &mut dyn FnMut(&mut Evaluator<'_>),
+    ) {
         let scope =
             Scope { previous: None, name: "", result: Ok(Value::Null), cost: 0, is_paid: AtomicBool::new(true) };
         nested(variables, &scope, inputs, budget, with);
@@ -284,7 +173,8 @@ fn nested<'a>(
     let (result, cost) = match &variable.expression.program {
         Ok(program) => {
             let evaluation = program.evaluate(&values);
-            let failed = |why| format!("composited variable {} fails to evaluate: {why}", api::go_text::quote(&variable.name));
+            let failed =
+                |why| format!("composited variable {} fails to evaluate: {why}", api::go_text::quote(&variable.name));
             (evaluation.result.map_err(failed), evaluation.cost)
         }
         Err(why) => {
@@ -299,9 +189,7 @@ fn nested<'a>(
 pub(crate) fn request(asked: &Asked<'_>, resource: &Resource, kind: &GroupVersionKind, object: &Json) -> Json {
     let ctx = asked.attributes.ctx;
     let kind_of = |kind: &GroupVersionKind| json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
-    let plural = |resource: &Resource| {
-        json!({"group": resource.info.group, "version": resource.info.version, "resource": resource.info.plural})
-    };
+    let plural = |resource: &Resource| json!({"group": resource.info.group, "version": resource.info.version, "resource": resource.info.plural});
     let mut user = json!({"username": ctx.user.name});
     if !ctx.user.uid.is_empty() {
         user["uid"] = json!(ctx.user.uid);
@@ -340,8 +228,18 @@ pub(crate) fn request(asked: &Asked<'_>, resource: &Resource, kind: &GroupVersio
 pub(crate) fn namespace_object(namespace: &Json) -> Json {
     let mut shown = json!({"metadata": {}, "spec": namespace["spec"], "status": namespace["status"]});
     let fields = [
-        "name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-        "deletionGracePeriodSeconds", "labels", "annotations", "finalizers",
+        "name",
+        "generateName",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "labels",
+        "annotations",
+        "finalizers",
     ];
     for field in fields {
         if let Some(value) = namespace["metadata"].get(field) {
@@ -360,8 +258,8 @@ pub(crate) struct RequestAuthorizer {
 
 impl RequestAuthorizer {
     /// For the user and the resource of a request.
-    pub(crate) fn new(authorizer: &Arc<dyn Authorizer>, asked: &Asked<'_>) -> RequestAuthorizer {
-        let target = &asked.attributes.ctx.target;
+    pub(crate) fn new(authorizer: &Arc<dyn Authorizer>, attributes: Attributes<'_>) -> RequestAuthorizer {
+        let target = &attributes.ctx.target;
         let resource = AuthorizationRequest {
             group: target.group.clone(),
             resource: target.resource.clone(),
@@ -370,7 +268,7 @@ impl RequestAuthorizer {
             name: target.name.clone(),
             ..AuthorizationRequest::default()
         };
-        RequestAuthorizer { authorizer: Arc::clone(authorizer), user: asked.attributes.ctx.user.clone(), resource }
+        RequestAuthorizer { authorizer: Arc::clone(authorizer), user: attributes.ctx.user.clone(), resource }
     }
 }
 
@@ -405,7 +303,9 @@ impl Authorize for RequestAuthorizer {
         });
         match decision {
             Decision::Allow => AuthorizeDecision { allowed: true, ..AuthorizeDecision::default() },
-            Decision::Deny(reason) | Decision::NoOpinion(reason) => AuthorizeDecision { allowed: false, reason, error: None },
+            Decision::Deny(reason) | Decision::NoOpinion(reason) => {
+                AuthorizeDecision { allowed: false, reason, error: None }
+            }
         }
     }
 }

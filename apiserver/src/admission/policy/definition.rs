@@ -1,10 +1,11 @@
 //! Policies and bindings, compiled. Upstream: validating.compilePolicy, mutating.compilePolicy.
 
+use expressions::admission::{Declared, declare, environment};
 use expressions::{Environment, Type};
 use serde_json::Value;
 
 use super::Kind;
-use super::conditions::{Declared, Expression, Variable, declare, environment};
+use super::conditions::{Expression, Variable};
 use super::match_conditions::MatchConditions;
 use super::params::{ParamKind, ParamRef};
 use crate::admission::webhook::Matching;
@@ -68,6 +69,11 @@ fn items<'v>(object: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
     object[key].as_array().into_iter().flatten()
 }
 
+/// The type of `params`, where there are any.
+fn params(spec: &Value) -> Option<Type> {
+    spec.get("paramKind").filter(|kind| !kind.is_null()).map(|_| Type::Dyn)
+}
+
 /// The variables of a policy; each is declared for what comes after it.
 fn variables(spec: &Value, environments: &mut [&mut Environment]) -> Vec<Variable> {
     let mut variables = Vec::new();
@@ -105,14 +111,18 @@ pub(super) struct Validation {
 impl Validations {
     /// Of a spec, as an expression that is stored or new may speak.
     pub(super) fn compile(spec: &Value, stored: bool) -> Validations {
-        let params = spec.get("paramKind").is_some_and(|kind| !kind.is_null());
-        let variables = spec["variables"].as_array().is_some_and(|variables| !variables.is_empty());
+        let has_variables = spec["variables"].as_array().is_some_and(|variables| !variables.is_empty());
+        let declared = Declared { params: params(spec), variables: has_variables, ..Declared::default() };
         // Messages may not ask the authorizer.
-        let mut full = environment(Declared { params, authorizer: true, patches: false, variables }, stored);
-        let mut plain = environment(Declared { params, authorizer: false, patches: false, variables }, stored);
-        let variables = self::variables(spec, &mut [&mut full, &mut plain]);
+        let mut full = environment(&Declared { authorizer: true, patches: false, ..declared.clone() }, stored);
+        let mut plain = environment(&Declared { authorizer: false, patches: false, ..declared.clone() }, stored);
+        let variables = variables(spec, &mut [&mut full, &mut plain]);
         let validations = items(spec, "validations").map(|validation| Validation {
-            expression: Expression::compile(&full, validation["expression"].as_str().unwrap_or_default(), &[Type::Bool]),
+            expression: Expression::compile(
+                &full,
+                validation["expression"].as_str().unwrap_or_default(),
+                &[Type::Bool],
+            ),
             message: text(validation, "message"),
             message_expression: validation["messageExpression"]
                 .as_str()
@@ -155,12 +165,11 @@ pub(super) enum Mutation {
 impl Mutations {
     /// Of a spec, as an expression that is stored or new may speak.
     pub(super) fn compile(spec: &Value, stored: bool) -> Mutations {
-        let params = spec.get("paramKind").is_some_and(|kind| !kind.is_null());
-        // They are composed whether there are variables or not.
-        let variables = true;
-        let mut plain = environment(Declared { params, authorizer: true, patches: false, variables }, stored);
-        let mut patches = environment(Declared { params, authorizer: true, patches: true, variables }, stored);
-        let variables = self::variables(spec, &mut [&mut plain, &mut patches]);
+        // `variables` is there whether there are any or not.
+        let declared = Declared { params: params(spec), variables: true, ..Declared::default() };
+        let mut plain = environment(&Declared { authorizer: true, patches: false, ..declared.clone() }, stored);
+        let mut patches = environment(&Declared { authorizer: true, patches: true, ..declared.clone() }, stored);
+        let variables = variables(spec, &mut [&mut plain, &mut patches]);
         let mutations = items(spec, "mutations").map(|mutation| {
             let expression = |key: &str| mutation[key]["expression"].as_str().unwrap_or_default();
             if mutation["patchType"] == "JSONPatch" {

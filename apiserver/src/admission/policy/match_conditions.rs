@@ -1,10 +1,14 @@
 //! `matchConditions`: expressions that must all hold before anything else is looked at.
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions.
 
-use expressions::{Environment, Type, Value};
+use api::meta::GroupVersionKind;
+use expressions::admission::{Declared, environment};
+use expressions::{Environment, MATCH_CONDITIONS_BUDGET, Type, Value};
 use serde_json::Value as Json;
 
-use super::conditions::{Evaluator, Expression, OUT_OF_BUDGET};
+use super::conditions::{Evaluator, Expression, Inputs, OUT_OF_BUDGET, request};
+use crate::admission::webhook::Asked;
+use crate::registry::resource::Resource;
 
 /// Compiled conditions.
 #[derive(Debug, Default)]
@@ -40,6 +44,31 @@ impl MatchConditions {
             ),
         });
         MatchConditions { conditions: conditions.collect() }
+    }
+
+    /// Those of a webhook, which know no parameters and no variables.
+    pub(crate) fn of_webhook(conditions: &Json, stored: bool) -> MatchConditions {
+        let declared = Declared { authorizer: true, ..Declared::default() };
+        match conditions.as_array() {
+            Some(list) if !list.is_empty() => MatchConditions::compile(&environment(&declared, stored), conditions),
+            _ => MatchConditions::default(),
+        }
+    }
+
+    /// What they say of a request, by an object and the one before it in the version that is looked at.
+    pub(in crate::admission) fn verdict_on(
+        &self,
+        asked: &Asked<'_>,
+        (resource, kind): (&Resource, &GroupVersionKind),
+        (object, old): (&Json, &Json),
+    ) -> Verdict {
+        let request = request(asked, resource, kind, object);
+        let namespace = &Json::Null;
+        let authorizer = Some(&asked.authorizer);
+        let inputs = Inputs { object, old, namespace, request: &request, authorizer, params: None };
+        let mut verdict = Verdict::Holds;
+        Evaluator::run(&[], &inputs, MATCH_CONDITIONS_BUDGET, &mut |evaluator| verdict = self.verdict(evaluator));
+        verdict
     }
 
     /// Are there none?

@@ -16,7 +16,7 @@ mod params;
 mod tests;
 mod validating;
 
-pub(crate) use compiled::{Compiled, Texts};
+pub(crate) use compiled::{Compiled, Texts, report_conditions};
 pub(crate) use mutating::MutatingAdmissionPolicy;
 pub(crate) use validating::ValidatingAdmissionPolicy;
 
@@ -26,26 +26,18 @@ use api::meta::GroupVersionKind;
 use serde_json::Value;
 use store::Entry;
 
-use self::conditions::{RequestAuthorizer, namespace_object};
+use self::conditions::namespace_object;
+pub(in crate::admission) use self::conditions::RequestAuthorizer;
+pub(crate) use self::match_conditions::{MatchConditions, Verdict};
 use self::definition::{Binding, Mutations, Policy, Validations};
 use self::params::Params;
 use super::Attributes;
 use super::webhook::{Asked, Source, is_exempt};
-use crate::authorization::Authorizer;
 use crate::registry::resource::Resource;
 
-/// Where policies come from, and who may be asked what users may.
-#[derive(Clone)]
-pub(crate) struct Policies {
-    pub(crate) source: Source,
-    pub(crate) authorizer: Arc<dyn Authorizer>,
-}
-
-impl std::fmt::Debug for Policies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Policies").field("source", &self.source).finish_non_exhaustive()
-    }
-}
+/// Where policies come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Policies(pub(crate) Source);
 
 /// A kind of policy: its place in the store and what it is compiled to.
 trait Kind: Send + Sync + Sized + 'static {
@@ -79,7 +71,7 @@ fn stored(entry: &Entry) -> Value {
 impl Policies {
     /// The policies that have bindings, by name, each with its bindings by name. Nothing for what policies are never asked about.
     fn bound<K: Kind>(&self, attributes: Attributes<'_>) -> Vec<(Arc<Policy<K>>, Vec<Arc<Binding>>)> {
-        let snapshot = self.source.store.snapshot();
+        let snapshot = self.0.store.snapshot();
         let mut entries = snapshot.range(K::POLICIES, None).peekable();
         if entries.peek().is_none() || is_exempt(attributes) {
             return Vec::new();
@@ -179,9 +171,4 @@ fn namespace_of(asked: &Asked<'_>) -> Option<Value> {
     }
     let namespace = asked.attributes.ctx.objects.get("", "namespaces", "", &target.namespace)?;
     Some(namespace_object(&namespace))
-}
-
-/// The authorizer, for the user of the request.
-fn authorizer_of(policies: &Policies, asked: &Asked<'_>) -> RequestAuthorizer {
-    RequestAuthorizer::new(&policies.authorizer, asked)
 }

@@ -12,10 +12,10 @@ use expressions::{List, MATCH_CONDITIONS_BUDGET, Message, RUNTIME_COST_BUDGET, V
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::conditions::{Evaluator, Expression, Inputs, OUT_OF_BUDGET, RequestAuthorizer, request};
+use super::conditions::{Evaluator, Expression, Inputs, OUT_OF_BUDGET, request};
 use super::definition::{Mutation, Mutations};
 use super::match_conditions::Verdict;
-use super::{Invocation, Policies, Selected, authorizer_of, namespace_of, select};
+use super::{Invocation, Policies, Selected, namespace_of, select};
 use crate::admission::plugins::forbidden;
 use crate::admission::webhook::{Asked, keep_entries_readable};
 use crate::admission::{Attributes, Mutating, Operation, Round};
@@ -66,11 +66,15 @@ impl Mutating for MutatingAdmissionPolicy {
             return Box::pin(std::future::ready(Ok(())));
         }
         Box::pin(async move {
-            let Some(asked) = self.0.source.asked(attributes) else { return Ok(()) };
+            let Some(asked) = self.0.0.asked(attributes) else { return Ok(()) };
             let Selected { invocations, misconfigured } = select(bound, &asked, object);
             let mut errors = Vec::new();
             for wrong in misconfigured.iter().filter(|wrong| !wrong.policy.ignores_failures) {
-                errors.push(text(&wrong.policy.name, wrong.binding.as_ref().map(|binding| binding.name.as_str()), &wrong.why));
+                errors.push(text(
+                    &wrong.policy.name,
+                    wrong.binding.as_ref().map(|binding| binding.name.as_str()),
+                    &wrong.why,
+                ));
             }
             if !invocations.is_empty() {
                 let Some(namespace) = namespace_of(&asked) else {
@@ -78,7 +82,7 @@ impl Mutating for MutatingAdmissionPolicy {
                     return Err(Status::not_found(&group_resource, &attributes.ctx.target.namespace));
                 };
                 let entries = object["metadata"].get("managedFields").cloned();
-                let about = About { asked: &asked, namespace: &namespace, authorizer: authorizer_of(&self.0, &asked) };
+                let about = About { asked: &asked, namespace: &namespace };
                 let before = object.clone();
                 errors.extend(about.all(&invocations, object, round).await?);
                 if *object != before {
@@ -94,7 +98,6 @@ impl Mutating for MutatingAdmissionPolicy {
 struct About<'a> {
     asked: &'a Asked<'a>,
     namespace: &'a Value,
-    authorizer: RequestAuthorizer,
 }
 
 impl About<'_> {
@@ -172,7 +175,7 @@ impl About<'_> {
     ) -> Inputs<'i> {
         const NULL: &Value = &Value::Null;
         let params = invocation.policy.param_kind.as_ref().map(|_| invocation.params.as_deref().unwrap_or(NULL));
-        Inputs { object, old, namespace, request, authorizer: Some(&self.authorizer), params }
+        Inputs { object, old, namespace, request, authorizer: Some(&self.asked.authorizer), params }
     }
 
     fn request(&self, invocation: &Invocation<Mutations>, object: &Value) -> Value {
@@ -208,7 +211,9 @@ impl About<'_> {
                 Mutation::Apply(expression) => {
                     evaluated(evaluator, expression, &mut |value| applied(value, object, &invocation.resource))
                 }
-                Mutation::JsonPatch(expression) => evaluated(evaluator, expression, &mut |value| patched(value, object)),
+                Mutation::JsonPatch(expression) => {
+                    evaluated(evaluator, expression, &mut |value| patched(value, object))
+                }
             };
         });
         result
@@ -234,10 +239,12 @@ fn evaluated(
 /// `Object{}` put over the object as an applied configuration. Upstream: patch.applyConfigPatcher.
 fn applied(value: &Cel<'_>, object: &Value, resource: &Resource) -> Result<Value, String> {
     names_match(value, "Object").map_err(|why| format!("type mismatch: {why}"))?;
-    let mut configuration = value.to_json().ok_or_else(|| "unsupported return type from ApplyConfiguration expression".to_owned())?;
+    let mut configuration =
+        value.to_json().ok_or_else(|| "unsupported return type from ApplyConfiguration expression".to_owned())?;
     configuration["apiVersion"] = object["apiVersion"].clone();
     configuration["kind"] = object["kind"].clone();
-    managed_fields::merge_patch(place(resource), object, &configuration).map_err(|why| format!("error applying patch: {why}"))
+    managed_fields::merge_patch(place(resource), object, &configuration)
+        .map_err(|why| format!("error applying patch: {why}"))
 }
 
 /// `JSONPatch{}`s done to the object. Upstream: patch.jsonPatcher.

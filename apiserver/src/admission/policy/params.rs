@@ -54,14 +54,22 @@ impl Params {
             Some(resource) => Ok(Params(Some(Arc::clone(resource)))),
             None => Err(format!(
                 "failed to find resource referenced by paramKind: '{}, Kind={}'",
-                if kind.api_version.contains('/') { kind.api_version.clone() } else { format!("/{}", kind.api_version) },
+                if kind.api_version.contains('/') {
+                    kind.api_version.clone()
+                } else {
+                    format!("/{}", kind.api_version)
+                },
                 kind.kind
             )),
         }
     }
 
     /// One evaluation each: with nothing where the policy takes nothing or the binding says nothing.
-    pub(super) fn collect(&self, reference: Option<&ParamRef>, asked: &Asked<'_>) -> Result<Vec<Option<Arc<Value>>>, String> {
+    pub(super) fn collect(
+        &self,
+        reference: Option<&ParamRef>,
+        asked: &Asked<'_>,
+    ) -> Result<Vec<Option<Arc<Value>>>, String> {
         let (Some(resource), Some(reference)) = (&self.0, reference) else { return Ok(vec![None]) };
         let namespaced = resource.info.namespaced;
         if !namespaced && !reference.namespace.is_empty() {
@@ -71,7 +79,9 @@ impl Params {
         let namespace = match (namespaced, reference.namespace.as_str()) {
             (false, _) => "",
             (true, "") if own.is_empty() => {
-                return Err("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources".to_owned());
+                return Err(
+                    "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources".to_owned()
+                );
             }
             (true, "") => own,
             (true, given) => given,
@@ -79,7 +89,9 @@ impl Params {
         let objects = &asked.attributes.ctx.objects;
         let (group, plural) = (&*resource.info.group, &*resource.info.plural);
         let found: Vec<Arc<Value>> = match &reference.selector {
-            _ if !reference.name.is_empty() => objects.get(group, plural, namespace, &reference.name).into_iter().collect(),
+            _ if !reference.name.is_empty() => {
+                objects.get(group, plural, namespace, &reference.name).into_iter().collect()
+            }
             Some(selector) => {
                 let selector = selector.as_ref().map_err(Clone::clone)?;
                 let mut found = objects.list(group, plural, namespace);

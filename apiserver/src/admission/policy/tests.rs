@@ -15,17 +15,13 @@ fn evaluate(spec: &Value, object: &Value, budget: u64) -> Result<(String, String
     let null = Value::Null;
     let request = json!({"operation": "CREATE", "userInfo": {"username": "jane"}});
     let params = json!({"max": 3});
-    let inputs = Inputs {
-        object,
-        old: &null,
-        namespace: &null,
-        request: &request,
-        authorizer: None,
-        params: Some(&params),
-    };
+    let inputs =
+        Inputs { object, old: &null, namespace: &null, request: &request, authorizer: None, params: Some(&params) };
     let mut result = Err("not evaluated".to_owned());
     Evaluator::run(&policy.variables, &inputs, budget, &mut |evaluator| {
-        let shown = |value: Result<expressions::Value<'_>, String>| value.map(|value| value.to_json().unwrap_or_default().to_string());
+        let shown = |value: Result<expressions::Value<'_>, String>| {
+            value.map(|value| value.to_json().unwrap_or_default().to_string())
+        };
         let holds = evaluator.evaluate(&policy.validations[0].expression);
         result = match holds {
             Err(_) => Err("out of budget".to_owned()),
@@ -63,7 +59,7 @@ fn variables_see_those_before_them_and_params() {
 
 #[test]
 fn a_false_condition_counts_more_than_one_without_a_value() {
-    let environment = super::conditions::environment(super::conditions::Declared::default(), true);
+    let environment = expressions::admission::environment(&expressions::admission::Declared::default(), true);
     let verdict = |expressions: &[&str]| {
         let conditions: Vec<Value> =
             expressions.iter().map(|expression| json!({"name": expression, "expression": expression})).collect();
@@ -101,7 +97,11 @@ fn what_does_not_compile_is_told_at_its_field() {
         ["spec.variables[1].expression", "spec.validations[0].messageExpression", "spec.validations[1].expression"]
     );
     let texts: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).collect();
-    assert!(texts[0].starts_with("compilation failed: ERROR: <input>:1:10: undefined field 'c'\n | variables.c"), "{}", texts[0]);
+    assert!(
+        texts[0].starts_with("compilation failed: ERROR: <input>:1:10: undefined field 'c'\n | variables.c"),
+        "{}",
+        texts[0]
+    );
     assert!(texts[1].contains("undeclared reference to 'authorizer'"), "{}", texts[1]);
     assert_eq!(texts[2], "must evaluate to bool but got dyn");
 }

@@ -8,10 +8,10 @@ use expressions::{MATCH_CONDITIONS_BUDGET, RUNTIME_COST_BUDGET, Value as Cel};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::conditions::{Evaluator, Inputs, OUT_OF_BUDGET, RequestAuthorizer, request};
+use super::conditions::{Evaluator, Inputs, OUT_OF_BUDGET, request};
 use super::definition::{Policy, Validation, Validations};
 use super::match_conditions::Verdict;
-use super::{Invocation, Policies, Selected, authorizer_of, namespace_of, select};
+use super::{Invocation, Policies, Selected, namespace_of, select};
 use crate::admission::plugins::forbidden;
 use crate::admission::webhook::Asked;
 use crate::admission::{Attributes, Operation, Validating};
@@ -42,7 +42,7 @@ impl Validating for ValidatingAdmissionPolicy {
             return Box::pin(std::future::ready(Ok(())));
         }
         Box::pin(async move {
-            let Some(asked) = self.0.source.asked(attributes) else { return Ok(()) };
+            let Some(asked) = self.0.0.asked(attributes) else { return Ok(()) };
             let Selected { invocations, misconfigured } = select(bound, &asked, object);
             let mut outcome = Outcome::default();
             for wrong in misconfigured.iter().filter(|wrong| !wrong.policy.ignores_failures) {
@@ -54,11 +54,10 @@ impl Validating for ValidatingAdmissionPolicy {
                     let group_resource = api::meta::GroupResource::new("", "namespaces");
                     return Err(Status::not_found(&group_resource, &attributes.ctx.target.namespace));
                 };
-                let authorizer = authorizer_of(&self.0, &asked);
                 for invocation in &invocations {
                     let shown = asked.served(object, &invocation.resource).await?;
                     let old = asked.served(attributes.old.unwrap_or(&Value::Null), &invocation.resource).await?;
-                    let about = About { asked: &asked, namespace: &namespace, authorizer: &authorizer };
+                    let about = About { asked: &asked, namespace: &namespace };
                     about.evaluate(invocation, &shown, &old, &mut outcome);
                 }
             }
@@ -72,7 +71,6 @@ impl Validating for ValidatingAdmissionPolicy {
 struct About<'a> {
     asked: &'a Asked<'a>,
     namespace: &'a Value,
-    authorizer: &'a RequestAuthorizer,
 }
 
 impl About<'_> {
@@ -87,7 +85,7 @@ impl About<'_> {
             old,
             namespace,
             request: &request,
-            authorizer: Some(self.authorizer),
+            authorizer: Some(&self.asked.authorizer),
             params: policy.param_kind.as_ref().map(|_| invocation.params.as_deref().unwrap_or(&null)),
         };
         if !own.match_conditions.is_empty() {
@@ -249,7 +247,9 @@ impl Outcome {
         }
         if !self.failures.is_empty() {
             let failures = Value::Array(self.failures.iter().take(MAX_FAILURES).cloned().collect());
-            attributes.ctx.audit_annotation("validation.policy.admission.k8s.io/validation_failure", failures.to_string());
+            attributes
+                .ctx
+                .audit_annotation("validation.policy.admission.k8s.io/validation_failure", failures.to_string());
         }
     }
 

@@ -7,6 +7,7 @@ use api::meta;
 use serde_json::Value;
 
 use super::rules::Matching;
+use crate::admission::policy::MatchConditions;
 use crate::webhook::{Caller, Error, Webhook};
 
 /// What upstream asks when a configuration does not say; defaulting writes it out.
@@ -25,6 +26,7 @@ pub(super) struct Hook {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) matching: Matching,
+    pub(super) match_conditions: MatchConditions,
     /// failurePolicy Ignore.
     pub(super) ignores_failures: bool,
     pub(super) side_effects: Option<String>,
@@ -53,6 +55,7 @@ impl Hook {
         Hook {
             id: format!("{configuration}/{name}/{index}"),
             matching: Matching::of_webhook(hook),
+            match_conditions: MatchConditions::of_webhook(&hook["matchConditions"], true),
             ignores_failures: hook["failurePolicy"] == "Ignore",
             side_effects: hook["sideEffects"].as_str().map(str::to_owned),
             timeout: Duration::from_secs(hook["timeoutSeconds"].as_u64().unwrap_or(DEFAULT_TIMEOUT)),

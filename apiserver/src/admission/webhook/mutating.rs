@@ -82,7 +82,7 @@ impl Mutating for MutatingAdmissionWebhook {
             let entries = object["metadata"].get("managedFields").cloned();
             let mut dirty = false;
             for hook in configurations.iter().flat_map(|configuration| &configuration.hooks) {
-                let Some(invocation) = asked.invocation(hook, object)? else { continue };
+                let Some(invocation) = asked.invocation(hook, object).await? else { continue };
                 let memory = round.memory::<Memory>();
                 if is_second && !memory.again.contains(&hook.id) {
                     continue;

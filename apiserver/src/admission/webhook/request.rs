@@ -11,8 +11,11 @@ use serde_json::Value;
 
 use super::hook::Hook;
 use super::rules::{Matching, Subject};
+use crate::admission::plugins::forbidden;
+use crate::admission::policy::{RequestAuthorizer, Verdict};
 use crate::admission::{Attributes, Operation};
 use crate::apiextensions::stored;
+use crate::authorization::Authorizer;
 use crate::registry::resource::{Resource, Set};
 use crate::registry::store::Engine;
 
@@ -23,6 +26,8 @@ pub(in crate::admission) struct Asked<'a> {
     pub(in crate::admission) resource: Arc<Resource>,
     /// What the object is; options, for a connect.
     pub(in crate::admission) kind: GroupVersionKind,
+    /// Who tells what the user may, for those who ask in expressions.
+    pub(in crate::admission) authorizer: RequestAuthorizer,
     served: Arc<Set>,
     /// The same objects in other groups and versions.
     equivalents: OnceLock<Vec<Arc<Resource>>>,
@@ -37,11 +42,16 @@ pub(super) struct Invocation<'h> {
 
 impl<'a> Asked<'a> {
     /// None for what is not served.
-    pub(super) fn new(attributes: Attributes<'a>, served: Arc<Set>) -> Option<Asked<'a>> {
+    pub(super) fn new(
+        attributes: Attributes<'a>,
+        served: Arc<Set>,
+        authorizer: &Arc<dyn Authorizer>,
+    ) -> Option<Asked<'a>> {
         let target = &attributes.ctx.target;
         let resource = Arc::clone(served.get(&target.group, &target.version, &target.resource)?);
         let kind = kind_of(&resource, &target.subresource, attributes.kind);
-        Some(Asked { attributes, resource, kind, served, equivalents: OnceLock::new() })
+        let authorizer = RequestAuthorizer::new(authorizer, attributes);
+        Some(Asked { attributes, resource, kind, authorizer, served, equivalents: OnceLock::new() })
     }
 
     /// Everything that is served.
@@ -65,7 +75,11 @@ impl<'a> Asked<'a> {
     ///
     /// # Errors
     /// A custom resource cannot be converted.
-    pub(in crate::admission) async fn served<'v>(&self, object: &'v Value, resource: &Resource) -> Result<Cow<'v, Value>, Status> {
+    pub(in crate::admission) async fn served<'v>(
+        &self,
+        object: &'v Value,
+        resource: &Resource,
+    ) -> Result<Cow<'v, Value>, Status> {
         let is_as_it_is = match resource.as_custom() {
             Some(_) => resource.api_version == self.resource.api_version,
             None => resource.is_storage_version(),
@@ -82,9 +96,29 @@ impl<'a> Asked<'a> {
     }
 
     /// Is this webhook to be asked about `object`? Errors are those of a webhook that would be.
-    pub(super) fn invocation<'h>(&self, hook: &'h Hook, object: &Value) -> Result<Option<Invocation<'h>>, Status> {
-        let selected = self.selected(&hook.matching, object)?;
-        Ok(selected.map(|(resource, kind)| Invocation { hook, resource, kind }))
+    pub(super) async fn invocation<'h>(
+        &self,
+        hook: &'h Hook,
+        object: &Value,
+    ) -> Result<Option<Invocation<'h>>, Status> {
+        let Some((resource, kind)) = self.selected(&hook.matching, object)? else { return Ok(None) };
+        let invocation = Invocation { hook, resource, kind };
+        Ok(self.holds(&invocation, object).await?.then_some(invocation))
+    }
+
+    /// Do the webhook's conditions hold?
+    async fn holds(&self, invocation: &Invocation<'_>, object: &Value) -> Result<bool, Status> {
+        let Invocation { hook, resource, kind } = invocation;
+        if hook.match_conditions.is_empty() {
+            return Ok(true);
+        }
+        let shown = self.served(object, resource).await?;
+        let old = self.served(self.attributes.old.unwrap_or(&Value::Null), resource).await?;
+        match hook.match_conditions.verdict_on(self, (resource.as_ref(), kind), (shown.as_ref(), old.as_ref())) {
+            Verdict::Holds => Ok(true),
+            Verdict::Errs(why) if !hook.ignores_failures => Err(forbidden(self.attributes, object, why)),
+            Verdict::Fails(_) | Verdict::Errs(_) => Ok(false),
+        }
     }
 
     /// Is `object` what this is for, and in which version? Errors are those of what would match.

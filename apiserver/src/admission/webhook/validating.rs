@@ -36,7 +36,7 @@ impl Validating for ValidatingAdmissionWebhook {
                 configurations.iter().flat_map(|configuration: &std::sync::Arc<Configuration>| &configuration.hooks);
             let mut invocations = Vec::new();
             for hook in hooks {
-                invocations.extend(asked.invocation(hook, object)?);
+                invocations.extend(asked.invocation(hook, object).await?);
             }
             let answers = join_all(invocations.iter().map(|invocation| one(&asked, invocation, object))).await;
             answers.into_iter().collect()

@@ -69,7 +69,14 @@ struct Check {
 impl Check {
     /// `cardinality` is how often the place can occur, None without bound; `uncorrelated` the list above whose items are not found
     /// again after an update.
-    fn place(&mut self, schema: &Value, path: &Path, is_root: bool, cardinality: Option<u64>, uncorrelated: Option<&Path>) {
+    fn place(
+        &mut self,
+        schema: &Value,
+        path: &Path,
+        is_root: bool,
+        cardinality: Option<u64>,
+        uncorrelated: Option<&Path>,
+    ) {
         let below = cardinality.and_then(|count| Some(count.saturating_mul(most_elements(schema)?)));
         let additional = path.child("additionalProperties");
         if let Some(inner @ Value::Object(_)) = schema.get("additionalProperties") {
@@ -92,7 +99,8 @@ impl Check {
             return;
         }
         let Some(place) = Place::compile_alone(schema, is_root, self.stored) else { return };
-        let count = cardinality.or_else(|| place.schema.as_ref().map(expressions::Schema::max_cardinality)).unwrap_or(1);
+        let count =
+            cardinality.or_else(|| place.schema.as_ref().map(expressions::Schema::max_cardinality)).unwrap_or(1);
         for (index, (written, rule)) in rules.iter().zip(&place.rules).enumerate() {
             self.rule(written, rule, &path.child("x-kubernetes-validations").index(index), count, uncorrelated);
         }
@@ -163,7 +171,8 @@ impl Check {
         }
         if rule.uses_old_self {
             if let Some(list) = uncorrelated {
-                let detail = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {list}");
+                let detail =
+                    format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {list}");
                 self.errors.push(Error::invalid(&at, rule.text.as_str(), detail));
             }
         } else if let Some(optional) = written.get("optionalOldSelf").filter(|value| !value.is_null()) {

@@ -73,7 +73,8 @@ impl Run {
                 let Some(inner) = &place.items else { return Ok(()) };
                 let old_items = old.and_then(Value::as_array);
                 for (index, item) in items.iter().enumerate() {
-                    let old = place.map_keys.as_ref().zip(old_items).and_then(|(keys, items)| same_key(keys, item, items));
+                    let old =
+                        place.map_keys.as_ref().zip(old_items).and_then(|(keys, items)| same_key(keys, item, items));
                     self.place(inner, &path.index(index), item, old, correlated.below(item, old))?;
                 }
             }
@@ -144,7 +145,8 @@ impl Run {
             match self.remaining.checked_sub(cost) {
                 Some(remaining) => self.remaining = remaining,
                 None => {
-                    let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
+                    let detail =
+                        "validation failed due to running out of cost budget, no further validation rules will be run";
                     self.invalid(path, place, detail);
                     return Err(Spent);
                 }
@@ -219,7 +221,8 @@ fn named(rule: &Rule) -> &str {
 
 /// The item of the old list with the same keys.
 fn same_key<'v>(keys: &[String], item: &Value, old: &'v [Value]) -> Option<&'v Value> {
-    if keys.iter().any(|key| item.get(key).is_none_or(|value| value.is_null() || value.is_object() || value.is_array())) {
+    if keys.iter().any(|key| item.get(key).is_none_or(|value| value.is_null() || value.is_object() || value.is_array()))
+    {
         return None;
     }
     old.iter().find(|old| keys.iter().all(|key| old.get(key) == item.get(key)))

@@ -48,8 +48,12 @@ fn transition_rules_look_at_items_of_the_same_key() {
         }},
     }));
     let old = json!({"spec": {"ports": [{"name": "a", "port": 5}, {"name": "b", "port": 7}]}});
-    let new = json!({"spec": {"ports": [{"name": "b", "port": 6}, {"name": "c", "port": 1}, {"name": "a", "port": 5}]}});
-    assert_eq!(errors(&schema, Some(&old), &new), ["spec.ports[0].port: Invalid value: 6: failed rule: self >= oldSelf"]);
+    let new =
+        json!({"spec": {"ports": [{"name": "b", "port": 6}, {"name": "c", "port": 1}, {"name": "a", "port": 5}]}});
+    assert_eq!(
+        errors(&schema, Some(&old), &new),
+        ["spec.ports[0].port: Invalid value: 6: failed rule: self >= oldSelf"]
+    );
     assert_eq!(errors(&schema, None, &new), Vec::<String>::new());
 }
 
@@ -86,7 +90,8 @@ fn optional_old_self_lets_a_rule_speak_on_creation() {
 #[test]
 fn expressions_that_mean_nothing_or_cost_too_much_are_refused() {
     let path = Path::new("spec").child("validation").child("openAPIV3Schema");
-    let check = |schema: &Value| -> Vec<String> { check(schema, &path, false).iter().map(ToString::to_string).collect() };
+    let check =
+        |schema: &Value| -> Vec<String> { check(schema, &path, false).iter().map(ToString::to_string).collect() };
     let unknown = spec(json!({
         "type": "object", "properties": {"a": {"type": "string"}},
         "x-kubernetes-validations": [{"rule": "self.b == 'x'"}],

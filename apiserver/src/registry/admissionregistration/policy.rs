@@ -163,7 +163,8 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut ErrorList) {
         let expression = annotation.field("valueExpression");
         unspecified(&expression, errors);
         if expression.str().trim().len() > LONGEST_ANNOTATION_EXPRESSION {
-            errors.push(expression.required(format!("must not exceed {LONGEST_ANNOTATION_EXPRESSION} bytes in length")));
+            errors
+                .push(expression.required(format!("must not exceed {LONGEST_ANNOTATION_EXPRESSION} bytes in length")));
         }
         if !seen.insert(key.str()) {
             errors.push(key.duplicate());

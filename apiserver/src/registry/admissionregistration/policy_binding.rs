@@ -29,7 +29,9 @@ impl Strategy for AdmissionPolicyBinding {
         if policy.str().is_empty() {
             errors.push(policy.required(""));
         } else {
-            errors.extend(names::name_is_dns_subdomain(policy.str(), false).into_iter().map(|why| policy.invalid_str(why)));
+            errors.extend(
+                names::name_is_dns_subdomain(policy.str(), false).into_iter().map(|why| policy.invalid_str(why)),
+            );
         }
         if spec.field("paramRef").is_set() {
             param_ref(&spec.field("paramRef"), &mut errors);

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::super::fields::{At, items};
 use super::super::strategy::Strategy;
 use super::super::validation::{one_of, qualified_name, webhook};
+use crate::admission::policy::report_conditions;
 use crate::admission::webhook::EXCLUDED;
 use crate::context::RequestContext;
 
@@ -187,6 +188,7 @@ impl WebhookConfiguration {
         webhook::client_config(&hook.field("clientConfig"), errors);
         if rules.conditions {
             conditions(&hook.field("matchConditions"), errors);
+            report_conditions(&hook.field("matchConditions"), errors);
         }
     }
 }

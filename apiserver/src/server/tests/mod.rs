@@ -6,6 +6,7 @@ mod discovery;
 mod limits;
 mod lists;
 mod metrics;
+mod policies;
 mod streams;
 mod verbs;
 mod watches;

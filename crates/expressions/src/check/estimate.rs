@@ -10,7 +10,7 @@ use super::sizes::{SizeEstimate, Sizes};
 use super::{Reference, literal_type};
 use crate::environment::Checked;
 use crate::eval::price::{
-    AUTHORIZATION_CHECK, LIST, MAP, MESSAGE, NAME_FORMAT_REGEX, REGEX_FACTOR, REQUIREMENTS_PER_CHARACTER, REQUIREMENT,
+    AUTHORIZATION_CHECK, LIST, MAP, MESSAGE, NAME_FORMAT_REGEX, REGEX_FACTOR, REQUIREMENT, REQUIREMENTS_PER_CHARACTER,
     STRING_FACTOR,
 };
 use crate::syntax::{ACCUMULATOR, Expr, ExprId, Fold, Kind, Literal, operator};
@@ -212,7 +212,9 @@ impl Estimator<'_> {
     }
 
     fn call(&mut self, expr: &Expr, target: Option<&Expr>, function: &str, args: &[Expr]) -> SizeEstimate {
-        if function == "dyn" && let [arg] = args {
+        if function == "dyn"
+            && let [arg] = args
+        {
             let cost = self.cost(arg);
             self.copy_sizes(expr, arg);
             return cost.plus(ONE);
@@ -361,7 +363,11 @@ impl Estimator<'_> {
                 let factor = if texts { 2.0 + STRING_FACTOR } else { 2.0 };
                 allocating(factor, squared(self.size_or_unknown(sorted)))
             }
-            ("list_sets_contains_list" | "list_sets_intersects_list" | "list_sets_equivalent_list", None, [left, right]) => {
+            (
+                "list_sets_contains_list" | "list_sets_intersects_list" | "list_sets_equivalent_list",
+                None,
+                [left, right],
+            ) => {
                 let factor = if call.overload == "list_sets_equivalent_list" { 2.0 } else { 1.0 };
                 let pairs = self.size_or_unknown(left).times(self.size_or_unknown(right));
                 CallEstimate { cost: pairs.scaled(factor).plus(ONE), size: None }
@@ -498,7 +504,9 @@ impl Estimator<'_> {
                     SizeEstimate { min: size.min.wrapping_add(2), max: size.max.wrapping_mul(2).wrapping_add(2) };
                 Some(CallEstimate { cost: size.scaled(STRING_FACTOR), size: Some(result) })
             }
-            ("starts_with_string" | "ends_with_string", _, [arg]) => plain(self.size_or_unknown(arg).scaled(STRING_FACTOR)),
+            ("starts_with_string" | "ends_with_string", _, [arg]) => {
+                plain(self.size_or_unknown(arg).scaled(STRING_FACTOR))
+            }
             ("in_list", _, [_, list]) => plain(self.size_or_unknown(list)),
             ("matches", None, [text, pattern]) | ("matches_string", Some(text), [pattern]) => {
                 let text = self.size_or_unknown(text).plus(ONE).scaled(STRING_FACTOR);
@@ -549,9 +557,9 @@ impl Estimator<'_> {
 pub(crate) fn compares_by_size(overload: &str) -> bool {
     matches!(overload, "equals" | "not_equals")
         || ["less", "greater"].iter().any(|word| {
-            overload.strip_prefix(word).is_some_and(|rest| {
-                matches!(rest, "_string" | "_bytes" | "_equals_string" | "_equals_bytes")
-            })
+            overload
+                .strip_prefix(word)
+                .is_some_and(|rest| matches!(rest, "_string" | "_bytes" | "_equals_string" | "_equals_bytes"))
         })
 }
 
@@ -559,11 +567,44 @@ pub(crate) fn compares_by_size(overload: &str) -> bool {
 pub(crate) fn is_nominal(function: &str) -> bool {
     matches!(
         function,
-        "serviceAccount" | "path" | "group" | "resource" | "subresource" | "namespace" | "name" | "allowed" | "reason"
-            | "error" | "errored" | "masked" | "prefixLength" | "family" | "isUnspecified" | "isLoopback"
-            | "isLinkLocalMulticast" | "isLinkLocalUnicast" | "isGlobalUnicast" | "format.named" | "sign" | "asInteger"
-            | "isInteger" | "asApproximateFloat" | "isGreaterThan" | "isLessThan" | "compareTo" | "add" | "sub" | "major"
-            | "minor" | "patch" | "getScheme" | "getHostname" | "getHost" | "getPort" | "getEscapedPath" | "getQuery"
+        "serviceAccount"
+            | "path"
+            | "group"
+            | "resource"
+            | "subresource"
+            | "namespace"
+            | "name"
+            | "allowed"
+            | "reason"
+            | "error"
+            | "errored"
+            | "masked"
+            | "prefixLength"
+            | "family"
+            | "isUnspecified"
+            | "isLoopback"
+            | "isLinkLocalMulticast"
+            | "isLinkLocalUnicast"
+            | "isGlobalUnicast"
+            | "format.named"
+            | "sign"
+            | "asInteger"
+            | "isInteger"
+            | "asApproximateFloat"
+            | "isGreaterThan"
+            | "isLessThan"
+            | "compareTo"
+            | "add"
+            | "sub"
+            | "major"
+            | "minor"
+            | "patch"
+            | "getScheme"
+            | "getHostname"
+            | "getHost"
+            | "getPort"
+            | "getEscapedPath"
+            | "getQuery"
     )
 }
 

@@ -53,7 +53,8 @@ fn call(own: usize, target: Option<&Expr>, function: &str, args: &[Expr], types:
         }
         ("format", _) => {
             if let (Some(text), Some(Expr { kind: Kind::List(items), .. })) = (literal(target), last) {
-                let arguments: Vec<(usize, &Type)> = items.iter().map(|item| (item.value.at, &types[item.value.id])).collect();
+                let arguments: Vec<(usize, &Type)> =
+                    items.iter().map(|item| (item.value.at, &types[item.value.id])).collect();
                 issues.extend(library::check_format(&text, own, &arguments));
             }
         }

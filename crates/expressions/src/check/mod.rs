@@ -231,7 +231,8 @@ impl Checker<'_> {
             return Type::Error;
         };
         *function = name;
-        let arguments: Vec<(usize, usize)> = target.as_deref().into_iter().chain(args.iter()).map(|arg| (arg.id, arg.at)).collect();
+        let arguments: Vec<(usize, usize)> =
+            target.as_deref().into_iter().chain(args.iter()).map(|arg| (arg.id, arg.at)).collect();
         let (name, member) = (function.clone(), target.is_some());
         match name.as_str() {
             operator::AND | operator::OR => self.logical(id, overloads, &arguments),
@@ -375,7 +376,8 @@ impl Checker<'_> {
                 of = self.unwrapped(field.value.at, of);
             }
             if !self.substitution.assign(&declared, &of) {
-                let message = format!("expected type of field '{}' is '{declared}' but provided type is '{of}'", field.name);
+                let message =
+                    format!("expected type of field '{}' is '{declared}' but provided type is '{of}'", field.name);
                 self.report(field.at, message);
             }
         }

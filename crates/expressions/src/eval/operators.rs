@@ -29,7 +29,10 @@ pub(crate) fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
         (Value::Message(left), Value::Message(right)) => {
             left.name == right.name
                 && left.fields.len() == right.fields.len()
-                && left.fields.iter().all(|(name, value)| right.fields.get(name).is_some_and(|other| equal(value, other)))
+                && left
+                    .fields
+                    .iter()
+                    .all(|(name, value)| right.fields.get(name).is_some_and(|other| equal(value, other)))
         }
         (Value::Optional(left), Value::Optional(right)) => match (left, right) {
             (Some(left), Some(right)) => equal(left, right),

@@ -23,29 +23,67 @@ pub(super) enum Node {
     Variable(usize),
     /// A variable of a macro: its place on the stack.
     Local(usize),
-    Select { operand: Box<Node>, field: Box<str>, optional: bool },
-    Has { operand: Box<Node>, field: Box<str> },
-    Index { operand: Box<Node>, index: Box<Node>, optional: bool },
+    Select {
+        operand: Box<Node>,
+        field: Box<str>,
+        optional: bool,
+    },
+    Has {
+        operand: Box<Node>,
+        field: Box<str>,
+    },
+    Index {
+        operand: Box<Node>,
+        index: Box<Node>,
+        optional: bool,
+    },
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
     NotStrictlyFalse(Box<Node>),
     Conditional(Box<[Node; 3]>),
-    Binary { operator: Binary, price: Price, operands: Box<[Node; 2]> },
+    Binary {
+        operator: Binary,
+        price: Price,
+        operands: Box<[Node; 2]>,
+    },
     Negate(Box<Node>),
     /// `value in [constants]`, for which nothing is paid.
-    InConstants { value: Box<Node>, list: Value<'static> },
+    InConstants {
+        value: Box<Node>,
+        list: Value<'static>,
+    },
     /// `matches`, `find` and `findAll` with a pattern that is constant; `length` is that of its text.
-    Pattern { function: &'static str, text: Box<Node>, limit: Option<Box<Node>>, pattern: Regex, price: Price, length: u64 },
+    Pattern {
+        function: &'static str,
+        text: Box<Node>,
+        limit: Option<Box<Node>>,
+        pattern: Regex,
+        price: Price,
+        length: u64,
+    },
     /// `a.or(b)` and `a.orValue(b)`, which look at b only if they must.
-    OptionalOr { operands: Box<[Node; 2]>, value: bool },
-    Call { overloads: Vec<&'static Overload>, price: Price, args: Vec<Node> },
+    OptionalOr {
+        operands: Box<[Node; 2]>,
+        value: bool,
+    },
+    Call {
+        overloads: Vec<&'static Overload>,
+        price: Price,
+        args: Vec<Node>,
+    },
     List(Vec<(Node, bool)>),
     Map(Vec<(Node, Node, bool)>),
-    Message { name: Arc<str>, fields: Vec<(Box<str>, Node, bool)> },
+    Message {
+        name: Arc<str>,
+        fields: Vec<(Box<str>, Node, bool)>,
+    },
     Fold(Box<FoldNode>),
     /// A name for a value.
-    Bind { value: Box<Node>, result: Box<Node> },
+    Bind {
+        value: Box<Node>,
+        result: Box<Node>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +118,10 @@ pub(super) struct FoldNode {
 pub(super) enum Step {
     Replace(Node),
     /// Puts something into the accumulator, which is not copied for that, if the filter lets it.
-    Grow { filter: Option<Node>, grow: Grow },
+    Grow {
+        filter: Option<Node>,
+        grow: Grow,
+    },
 }
 
 #[derive(Debug)]
@@ -235,7 +276,12 @@ impl Planner<'_> {
 }
 
 /// Operators and functions that are no calls; takes the arguments if so.
-fn special(function: &str, overload: Option<&str>, price: Price, args: &mut Vec<Node>) -> Result<Option<Node>, Failure> {
+fn special(
+    function: &str,
+    overload: Option<&str>,
+    price: Price,
+    args: &mut Vec<Node>,
+) -> Result<Option<Node>, Failure> {
     // The second argument, where it is a constant.
     let constant = match args.get(1) {
         Some(Node::Constant(value)) => Some(value.clone()),
@@ -243,7 +289,9 @@ fn special(function: &str, overload: Option<&str>, price: Price, args: &mut Vec<
     };
     let mut take = || args.drain(..).collect::<Vec<Node>>();
     let one = |mut nodes: Vec<Node>| nodes.pop().map(Box::new).ok_or_else(Failure::no_such_overload);
-    let two = |nodes: Vec<Node>| <Box<[Node; 2]>>::try_from(nodes.into_boxed_slice()).map_err(|_| Failure::no_such_overload());
+    let two = |nodes: Vec<Node>| {
+        <Box<[Node; 2]>>::try_from(nodes.into_boxed_slice()).map_err(|_| Failure::no_such_overload())
+    };
     Ok(Some(match function {
         operator::AND => Node::And(take()),
         operator::OR => Node::Or(take()),

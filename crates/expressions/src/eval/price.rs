@@ -38,7 +38,10 @@ pub(crate) enum Price {
     Validate,
     Selector,
     /// In the network of the first argument: a network or an address, maybe as text.
-    Network { network: bool, text: bool },
+    Network {
+        network: bool,
+        text: bool,
+    },
     /// As many steps as the argument has elements.
     Elements(usize),
     /// A new list as large as the result.
@@ -135,7 +138,9 @@ fn by_function(function: &str, overload: &str) -> Option<Price> {
         "check" => Price::Fixed(AUTHORIZATION_CHECK),
         "fieldSelector" | "labelSelector" => Price::Selector,
         "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" | "includes" => Price::Traversal,
-        "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "jsonpatch.escapeKey" => Price::Scan(0, STRING_FACTOR),
+        "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "jsonpatch.escapeKey" => {
+            Price::Scan(0, STRING_FACTOR)
+        }
         "replace" | "split" | "ip.isCanonical" => Price::Scan(0, 2.0 * STRING_FACTOR),
         "join" => Price::Result(2.0 * STRING_FACTOR),
         "find" | "findAll" => Price::Regex(0, 1),

@@ -35,10 +35,7 @@ struct Run<'v, 'a> {
 
 /// Is this read step by step from something with a name?
 fn is_attribute(node: &Node) -> bool {
-    matches!(
-        node,
-        Node::Variable(_) | Node::Local(_) | Node::Select { .. } | Node::Index { .. } | Node::Conditional(_)
-    )
+    matches!(node, Node::Variable(_) | Node::Local(_) | Node::Select { .. } | Node::Index { .. } | Node::Conditional(_))
 }
 
 /// Does the chain of fields and indexes begin with a name?
@@ -94,7 +91,8 @@ impl<'a> Run<'_, 'a> {
                     _ => None,
                 };
                 let Value::String(text) = text else { return self.failed(1) };
-                let cost = if let Price::Regex(..) = price { price::regex(text.chars().count() as u64, *length) } else { 1 };
+                let cost =
+                    if let Price::Regex(..) = price { price::regex(text.chars().count() as u64, *length) } else { 1 };
                 self.paid(cost, crate::library::apply_regex(function, pattern, &text, limit))
             }
             Node::OptionalOr { operands, value } => self.optional_or(operands, *value),
@@ -290,7 +288,12 @@ impl<'a> Run<'_, 'a> {
         }
     }
 
-    fn call(&mut self, overloads: &'a [&'static crate::library::Overload], price: Price, args: &'a [Node]) -> Outcome<'a> {
+    fn call(
+        &mut self,
+        overloads: &'a [&'static crate::library::Overload],
+        price: Price,
+        args: &'a [Node],
+    ) -> Outcome<'a> {
         let mut values = Vec::with_capacity(args.len());
         for arg in args {
             values.push(self.node(arg)?);
@@ -330,7 +333,8 @@ impl<'a> Run<'_, 'a> {
         let mut map: MapItems<'a> = IndexMap::with_capacity(entries.len());
         for (key, value, optional) in entries {
             let key = self.node(key)?;
-            let slot = Key::of(&key).ok_or_else(|| Failure::message(format!("unsupported key type: {}", key.type_name())))?;
+            let slot =
+                Key::of(&key).ok_or_else(|| Failure::message(format!("unsupported key type: {}", key.type_name())))?;
             if let Some(value) = self.optional(value, *optional)? {
                 map.insert(slot, (key, value));
             }
@@ -401,7 +405,9 @@ impl<'a> Run<'_, 'a> {
             match self.step(fold, place, pending.as_ref()) {
                 Ok(()) => pending = None,
                 Err(Failure::CostLimit) => return Err(Failure::CostLimit),
-                Err(failure) if matches!(fold.step, Step::Replace(Node::And(_) | Node::Or(_))) => pending = Some(failure),
+                Err(failure) if matches!(fold.step, Step::Replace(Node::And(_) | Node::Or(_))) => {
+                    pending = Some(failure)
+                }
                 Err(failure) => return Err(failure),
             }
         }
@@ -471,9 +477,13 @@ impl<'a> Run<'_, 'a> {
         let Value::Map(Map::Items(mut items)) = accumulated else { return Err(Failure::no_such_overload()) };
         let map = Arc::make_mut(&mut items);
         for (key, value) in entries {
-            let slot = Key::of(&key).ok_or_else(|| Failure::message(format!("unsupported key type: {}", key.type_name())))?;
+            let slot =
+                Key::of(&key).ok_or_else(|| Failure::message(format!("unsupported key type: {}", key.type_name())))?;
             if map.contains_key(&slot) {
-                return Err(Failure::message(format!("insert failed: key {} already exists", crate::library::shown(&key))));
+                return Err(Failure::message(format!(
+                    "insert failed: key {} already exists",
+                    crate::library::shown(&key)
+                )));
             }
             map.insert(slot, (key, value));
         }

@@ -10,8 +10,16 @@ use crate::eval::Failure;
 use crate::value::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    ("authorizer_path", "(kubernetes.authorization.Authorizer).path(string) -> kubernetes.authorization.PathCheck", path),
-    ("authorizer_group", "(kubernetes.authorization.Authorizer).group(string) -> kubernetes.authorization.GroupCheck", group),
+    (
+        "authorizer_path",
+        "(kubernetes.authorization.Authorizer).path(string) -> kubernetes.authorization.PathCheck",
+        path,
+    ),
+    (
+        "authorizer_group",
+        "(kubernetes.authorization.Authorizer).group(string) -> kubernetes.authorization.GroupCheck",
+        group,
+    ),
     (
         "authorizer_serviceaccount",
         "(kubernetes.authorization.Authorizer).serviceAccount(string, string) -> kubernetes.authorization.Authorizer",
@@ -47,7 +55,11 @@ pub(super) const ROWS: &[Row] = &[
         "(kubernetes.authorization.ResourceCheck).labelSelector(string) -> kubernetes.authorization.ResourceCheck",
         |args| narrowed(args, |request, text| request.label_selector = text),
     ),
-    ("pathcheck_check", "(kubernetes.authorization.PathCheck).check(string) -> kubernetes.authorization.Decision", check),
+    (
+        "pathcheck_check",
+        "(kubernetes.authorization.PathCheck).check(string) -> kubernetes.authorization.Decision",
+        check,
+    ),
     (
         "resourcecheck_check",
         "(kubernetes.authorization.ResourceCheck).check(string) -> kubernetes.authorization.Decision",
@@ -156,8 +168,11 @@ fn group<'a>(args: &[Value<'a>]) -> Outcome<'a> {
 }
 
 fn service_account<'a>(args: &[Value<'a>]) -> Outcome<'a> {
-    let [Value::Authorization(Authorization::Authorizer(authorize, request)), Value::String(namespace), Value::String(name)] =
-        args
+    let [
+        Value::Authorization(Authorization::Authorizer(authorize, request)),
+        Value::String(namespace),
+        Value::String(name),
+    ] = args
     else {
         return no_overload();
     };
@@ -191,8 +206,10 @@ fn narrowed<'a>(args: &[Value<'a>], change: fn(&mut AuthorizationRequest, String
 }
 
 fn check<'a>(args: &[Value<'a>]) -> Outcome<'a> {
-    let [Value::Authorization(Authorization::Path(authorize, request) | Authorization::Resource(authorize, request)), verb] =
-        args
+    let [
+        Value::Authorization(Authorization::Path(authorize, request) | Authorization::Resource(authorize, request)),
+        verb,
+    ] = args
     else {
         return no_overload();
     };

@@ -155,8 +155,18 @@ fn refuses(clause: Clause, of: &Type) -> Option<String> {
     let allowed = match clause {
         Clause::String => matches!(
             of,
-            Type::List(_) | Type::Map(..) | Type::Int | Type::Uint | Type::Double | Type::Bool | Type::String
-                | Type::Timestamp | Type::Bytes | Type::Duration | Type::Type(_) | Type::Null
+            Type::List(_)
+                | Type::Map(..)
+                | Type::Int
+                | Type::Uint
+                | Type::Double
+                | Type::Bool
+                | Type::String
+                | Type::Timestamp
+                | Type::Bytes
+                | Type::Duration
+                | Type::Type(_)
+                | Type::Null
         ),
         Clause::Decimal | Clause::Octal => matches!(of, Type::Int | Type::Uint),
         Clause::Fixed(_) | Clause::Scientific => matches!(of, Type::Double),
@@ -194,7 +204,9 @@ fn formatted(clause: Clause, value: &Value<'_>) -> Result<String, String> {
         (Clause::Binary, Value::Bool(value)) => u8::from(*value).to_string(),
         (Clause::Octal, Value::Int(number)) => signed(*number, |magnitude| format!("{magnitude:o}")),
         (Clause::Octal, Value::Uint(number)) => format!("{number:o}"),
-        (Clause::Hex { upper }, Value::Int(number)) => cased(upper, signed(*number, |magnitude| format!("{magnitude:x}"))),
+        (Clause::Hex { upper }, Value::Int(number)) => {
+            cased(upper, signed(*number, |magnitude| format!("{magnitude:x}")))
+        }
         (Clause::Hex { upper }, Value::Uint(number)) => cased(upper, format!("{number:x}")),
         (Clause::Hex { upper }, Value::String(text)) => cased(upper, hex(text.as_bytes())),
         (Clause::Hex { upper }, Value::Bytes(bytes)) => cased(upper, hex(bytes)),

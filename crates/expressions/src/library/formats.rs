@@ -22,11 +22,23 @@ static FORMATS: [Format; 13] = [
     Format { name: "dns1035Label", max_regex_size: 30, validate: |text| names::name_is_dns1035_label(text, false) },
     Format { name: "qualifiedName", max_regex_size: 60, validate: names::is_qualified_name },
     Format { name: "dns1123LabelPrefix", max_regex_size: 30, validate: |text| names::name_is_dns_label(text, true) },
-    Format { name: "dns1123SubdomainPrefix", max_regex_size: 60, validate: |text| names::name_is_dns_subdomain(text, true) },
-    Format { name: "dns1035LabelPrefix", max_regex_size: 30, validate: |text| names::name_is_dns1035_label(text, true) },
+    Format {
+        name: "dns1123SubdomainPrefix",
+        max_regex_size: 60,
+        validate: |text| names::name_is_dns_subdomain(text, true),
+    },
+    Format {
+        name: "dns1035LabelPrefix",
+        max_regex_size: 30,
+        validate: |text| names::name_is_dns1035_label(text, true),
+    },
     Format { name: "labelValue", max_regex_size: 40, validate: names::is_valid_label_value },
     Format { name: "uri", max_regex_size: 1104, validate: |text| super::url::parse(text).err().into_iter().collect() },
-    Format { name: "uuid", max_regex_size: 72, validate: |text| unless(is_uuid(text), "does not match the UUID format") },
+    Format {
+        name: "uuid",
+        max_regex_size: 72,
+        validate: |text| unless(is_uuid(text), "does not match the UUID format"),
+    },
     Format { name: "byte", max_regex_size: 84, validate: |text| unless(is_base64(text), "invalid base64") },
     Format { name: "date", max_regex_size: 72, validate: |text| unless(is_date(text), "invalid date") },
     Format { name: "datetime", max_regex_size: 72, validate: |text| unless(is_datetime(text), "invalid datetime") },
@@ -36,7 +48,9 @@ pub(super) const ROWS: &[Row] = &[
     ("format-validate", "(kubernetes.NamedFormat).validate(string) -> optional(list(string))", validate),
     ("format-named", "format.named(string) -> optional(kubernetes.NamedFormat)", named),
     ("format.dns1123Label", "format.dns1123Label() -> kubernetes.NamedFormat", |_| Ok(Value::Format(&FORMATS[0]))),
-    ("format.dns1123Subdomain", "format.dns1123Subdomain() -> kubernetes.NamedFormat", |_| Ok(Value::Format(&FORMATS[1]))),
+    ("format.dns1123Subdomain", "format.dns1123Subdomain() -> kubernetes.NamedFormat", |_| {
+        Ok(Value::Format(&FORMATS[1]))
+    }),
     ("format.dns1035Label", "format.dns1035Label() -> kubernetes.NamedFormat", |_| Ok(Value::Format(&FORMATS[2]))),
     ("format.qualifiedName", "format.qualifiedName() -> kubernetes.NamedFormat", |_| Ok(Value::Format(&FORMATS[3]))),
     ("format.dns1123LabelPrefix", "format.dns1123LabelPrefix() -> kubernetes.NamedFormat", |_| {
@@ -63,7 +77,8 @@ fn unless(holds: bool, message: &str) -> Vec<String> {
 /// Dashes may be left out.
 fn is_uuid(text: &str) -> bool {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
-    let dashes_fit = text.char_indices().filter(|(_, c)| *c == '-').all(|(at, _)| matches!(at, 8 | 13 | 18 | 23 | 12 | 16 | 20));
+    let dashes_fit =
+        text.char_indices().filter(|(_, c)| *c == '-').all(|(at, _)| matches!(at, 8 | 13 | 18 | 23 | 12 | 16 | 20));
     digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) && dashes_fit
 }
 
@@ -83,7 +98,11 @@ fn is_datetime(text: &str) -> bool {
 fn validate<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     let [Value::Format(format), Value::String(text)] = args else { return no_overload() };
     let errors = (format.validate)(text);
-    Ok(if errors.is_empty() { Value::NONE } else { Value::some(Value::list(errors.into_iter().map(Value::text).collect())) })
+    Ok(if errors.is_empty() {
+        Value::NONE
+    } else {
+        Value::some(Value::list(errors.into_iter().map(Value::text).collect()))
+    })
 }
 
 fn named<'a>(args: &[Value<'a>]) -> Outcome<'a> {

@@ -57,7 +57,11 @@ pub(super) const ROWS: &[Row] = &[
     ("list_double_sortByAssociatedKeys", "(list(A)).@sortByAssociatedKeys(list(double)) -> list(A)", sort_by_keys),
     ("list_bool_sortByAssociatedKeys", "(list(A)).@sortByAssociatedKeys(list(bool)) -> list(A)", sort_by_keys),
     ("list_duration_sortByAssociatedKeys", "(list(A)).@sortByAssociatedKeys(list(duration)) -> list(A)", sort_by_keys),
-    ("list_timestamp_sortByAssociatedKeys", "(list(A)).@sortByAssociatedKeys(list(timestamp)) -> list(A)", sort_by_keys),
+    (
+        "list_timestamp_sortByAssociatedKeys",
+        "(list(A)).@sortByAssociatedKeys(list(timestamp)) -> list(A)",
+        sort_by_keys,
+    ),
     ("list_string_sortByAssociatedKeys", "(list(A)).@sortByAssociatedKeys(list(string)) -> list(A)", sort_by_keys),
     ("list_bytes_sortByAssociatedKeys", "(list(A)).@sortByAssociatedKeys(list(bytes)) -> list(A)", sort_by_keys),
     ("list_sets_contains_list", "sets.contains(list(T), list(T)) -> bool", sets_contains),

@@ -67,7 +67,8 @@ fn fits(param: &Type, value: &Value<'_>) -> bool {
     match (param, value) {
         (Type::Dyn | Type::Param(_), _) => true,
         (Type::List(element), Value::List(list)) => {
-            matches!(**element, Type::Dyn | Type::Param(_)) || !matches!(list.get(0), Some(Ok(first)) if !fits(element, &first))
+            matches!(**element, Type::Dyn | Type::Param(_))
+                || !matches!(list.get(0), Some(Ok(first)) if !fits(element, &first))
         }
         (Type::List(_), _) | (_, Value::List(_)) => false,
         (Type::Map(..), Value::Map(_)) => true,
@@ -133,7 +134,12 @@ pub(crate) fn named_type(name: &str) -> Option<Type> {
         "google.protobuf.Duration" => Type::Duration,
         "google.protobuf.Timestamp" => Type::Timestamp,
         "optional_type" => Type::optional(Type::Dyn),
-        "net.IP" | "net.CIDR" | "kubernetes.URL" | "kubernetes.Quantity" | "kubernetes.Semver" | "kubernetes.NamedFormat"
+        "net.IP"
+        | "net.CIDR"
+        | "kubernetes.URL"
+        | "kubernetes.Quantity"
+        | "kubernetes.Semver"
+        | "kubernetes.NamedFormat"
         | "kubernetes.authorization.Authorizer" => Type::opaque(name),
         _ => return None,
     })

@@ -15,7 +15,9 @@ pub(super) const ROWS: &[Row] = &[
     ("string_to_ip", "ip(string) -> net.IP", ip),
     ("ip_family", "(net.IP).family() -> int", |args| of_ip(args, |ip| Value::Int(if ip.is_ipv4() { 4 } else { 6 }))),
     ("ip_is_canonical", "ip.isCanonical(string) -> bool", is_canonical),
-    ("ip_is_unspecified", "(net.IP).isUnspecified() -> bool", |args| of_ip(args, |ip| Value::Bool(ip.is_unspecified()))),
+    ("ip_is_unspecified", "(net.IP).isUnspecified() -> bool", |args| {
+        of_ip(args, |ip| Value::Bool(ip.is_unspecified()))
+    }),
     ("ip_is_loopback", "(net.IP).isLoopback() -> bool", |args| of_ip(args, |ip| Value::Bool(ip.is_loopback()))),
     ("ip_is_link_local_multicast", "(net.IP).isLinkLocalMulticast() -> bool", |args| {
         of_ip(args, |ip| Value::Bool(is_link_local_multicast(ip)))

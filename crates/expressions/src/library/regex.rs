@@ -51,7 +51,9 @@ fn find<'a>(args: &[Value<'a>]) -> Outcome<'a> {
 fn find_all<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     match args {
         [Value::String(text), pattern] => Ok(apply("findAll", &compiled(pattern)?, text, None)),
-        [Value::String(text), pattern, Value::Int(limit)] => Ok(apply("findAll", &compiled(pattern)?, text, Some(*limit))),
+        [Value::String(text), pattern, Value::Int(limit)] => {
+            Ok(apply("findAll", &compiled(pattern)?, text, Some(*limit)))
+        }
         _ => no_overload(),
     }
 }

@@ -83,7 +83,13 @@ impl Semver {
             .map(|part| {
                 let stripped = part.trim_start_matches('0');
                 let digit = stripped.starts_with(|c: char| c.is_ascii_digit());
-                if part.len() > 1 && !digit { format!("0{stripped}") } else if part.len() > 1 { stripped.to_owned() } else { part.to_owned() }
+                if part.len() > 1 && !digit {
+                    format!("0{stripped}")
+                } else if part.len() > 1 {
+                    stripped.to_owned()
+                } else {
+                    part.to_owned()
+                }
             })
             .collect();
         if parts.len() < 3 {

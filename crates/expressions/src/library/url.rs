@@ -18,7 +18,9 @@ pub(super) const ROWS: &[Row] = &[
     ("url_get_hostname", "(kubernetes.URL).getHostname() -> string", |args| {
         of_url(args, |url| Value::text(url.host_and_port().0))
     }),
-    ("url_get_port", "(kubernetes.URL).getPort() -> string", |args| of_url(args, |url| Value::text(url.host_and_port().1))),
+    ("url_get_port", "(kubernetes.URL).getPort() -> string", |args| {
+        of_url(args, |url| Value::text(url.host_and_port().1))
+    }),
     ("url_get_escaped_path", "(kubernetes.URL).getEscapedPath() -> string", |args| {
         of_url(args, |url| Value::text(&*url.path))
     }),
@@ -66,7 +68,13 @@ fn parse_parts(text: &str) -> Result<Url, String> {
         return match scheme.is_empty() {
             true => Err("invalid URI for request".to_owned()),
             // What has a scheme and no slash is opaque.
-            false => Ok(Url { scheme, user: String::new(), host: String::new(), path: String::new(), query: query.to_owned() }),
+            false => Ok(Url {
+                scheme,
+                user: String::new(),
+                host: String::new(),
+                path: String::new(),
+                query: query.to_owned(),
+            }),
         };
     }
     let (user, host, path) = match rest.strip_prefix("//") {
@@ -121,7 +129,8 @@ fn escape_path(path: &str) -> Result<String, String> {
         let byte = bytes[at];
         match byte {
             b'%' => {
-                let digits = path.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                let digits =
+                    path.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
                 let Some(digits) = digits else {
                     let bad: String = path[at..].chars().take(3).collect();
                     return Err(format!("invalid URL escape {}", quote(&bad)));
@@ -131,8 +140,8 @@ fn escape_path(path: &str) -> Result<String, String> {
                 at += 3;
                 continue;
             }
-            b'-' | b'_' | b'.' | b'~' | b'$' | b'&' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'@' | b'!' | b'\'' | b'('
-            | b')' | b'*' | b'[' | b']' => escaped.push(char::from(byte)),
+            b'-' | b'_' | b'.' | b'~' | b'$' | b'&' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'@' | b'!' | b'\''
+            | b'(' | b')' | b'*' | b'[' | b']' => escaped.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => escaped.push(char::from(byte)),
             _ => escaped.push_str(&format!("%{byte:02X}")),
         }

@@ -78,11 +78,8 @@ fn unescape(text: &str, bytes: bool) -> Option<(Vec<u8>, usize)> {
     let simple = |byte: u8| Some((vec![byte], 2));
     let number = |from: usize, count: usize, radix: u32| -> Option<(Vec<u8>, usize)> {
         let value = u32::from_str_radix(text.get(from..from + count)?, radix).ok()?;
-        let written = if bytes {
-            vec![u8::try_from(value).ok()?]
-        } else {
-            char::from_u32(value)?.to_string().into_bytes()
-        };
+        let written =
+            if bytes { vec![u8::try_from(value).ok()?] } else { char::from_u32(value)?.to_string().into_bytes() };
         Some((written, from + count))
     };
     match code {

@@ -33,7 +33,9 @@ impl Parser<'_> {
             ("all" | "exists" | "exists_one", 2 | 3) | ("existsOne", 3) => self.quantifier(at, target, function, args),
             ("map", 2 | 3) => self.map_macro(at, target, args),
             ("filter", 2) => self.filter_macro(at, target, args),
-            ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => self.transform(at, target, function, args),
+            ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => {
+                self.transform(at, target, function, args)
+            }
             ("optMap" | "optFlatMap", 2) => self.optional_map(at, target, function, args),
             ("sortBy", 2) => self.sort_by(at, target, args),
             _ => {
