@@ -91,7 +91,7 @@ fn follow(own: &Value, wanted: &Value) -> Option<Value> {
     })
 }
 
-/// The schema with the condition `Dangling` as it is to be, where it is not.
+/// What is to be applied so that a schema has the condition `Dangling` as it is to be; nothing where it has.
 fn dangling(schema: &Value, there: &dyn Fn(&str) -> bool) -> Option<Value> {
     let level = text(&schema["spec"]["priorityLevelConfiguration"], "name");
     let quoted = api::go_text::quote(level);
@@ -100,20 +100,17 @@ fn dangling(schema: &Value, there: &dyn Fn(&str) -> bool) -> Option<Value> {
         true => ("False", "Found", format!("{references} and it exists")),
         false => ("True", "NotFound", format!("{references} but there is no such object")),
     };
-    let conditions = schema["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let own = conditions.iter().find(|condition| condition["type"] == "Dangling");
+    let conditions = schema["status"]["conditions"].as_array();
+    let own = conditions.into_iter().flatten().find(|condition| condition["type"] == "Dangling");
     if own.is_some_and(|own| own["status"] == status && own["reason"] == reason && own["message"] == message.as_str()) {
         return None;
     }
-    let now = format_time(jiff::Timestamp::now());
     let since = own.filter(|own| own["status"] == status).map(|own| own["lastTransitionTime"].clone());
-    let mut others: Vec<Value> =
-        conditions.iter().filter(|condition| condition["type"] != "Dangling").cloned().collect();
-    others.push(json!({
-        "type": "Dangling", "status": status, "lastTransitionTime": since.unwrap_or_else(|| now.into()),
-        "reason": reason, "message": message,
-    }));
-    let mut result = schema.clone();
-    result["status"] = json!({"conditions": others});
-    Some(result)
+    let since = since.unwrap_or_else(|| format_time(jiff::Timestamp::now()).into());
+    Some(json!({
+        "apiVersion": meta::api_version(schema), "kind": meta::kind(schema), "metadata": {"name": meta::name(schema)},
+        "status": {"conditions": [{
+            "type": "Dangling", "status": status, "lastTransitionTime": since, "reason": reason, "message": message,
+        }]},
+    }))
 }

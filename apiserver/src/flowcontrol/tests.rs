@@ -244,8 +244,11 @@ fn objects_are_kept_up_and_told_of_their_levels() {
     let mut changed = schemas.clone();
     Arc::make_mut(&mut changed[at("probes")])["metadata"]["annotations"] = json!({});
     Arc::make_mut(&mut changed[at("probes")])["spec"]["priorityLevelConfiguration"]["name"] = "nope".into();
+    // As it is stored; an apply that holds it is refused.
+    Arc::make_mut(&mut changed[at("probes")])["metadata"]["managedFields"] = json!([{}]);
     let writes = keep::plan(&changed, &levels);
     let [bootstrap::Write::Status(told)] = writes.as_slice() else { panic!("one status is written: {writes:?}") };
+    assert_eq!(told["metadata"], json!({"name": "probes"}));
     let condition = &told["status"]["conditions"][0];
     assert_eq!((&condition["status"], &condition["reason"]), (&json!("True"), &json!("NotFound")));
 }

@@ -230,6 +230,10 @@ fn authorize(state: &State, attributes: &Attributes) -> Result<(), Status> {
 }
 
 async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Response<Body>, Status> {
+    // It is authorized as what stands behind the slashes, and is nothing: Go's router cleans no paths here.
+    if request.info.path.starts_with("//") {
+        return Ok(respond::page_not_found());
+    }
     if let Some(service) = state.aggregator.owner_of(&request.info.path) {
         return Ok(state.aggregator.forward(&service, request, &state.shutdown).await);
     }
@@ -253,7 +257,7 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             Route::Json.accepts(&request.parts.headers, request.formats)?;
             Ok(respond::value(200, &version::info(), &Output { pretty: true, ..output }))
         }
-        "/" => {
+        "/" | "/index.html" => {
             let mut paths = state.discovery.paths(&state.engine.resources);
             paths.extend(state.health.paths());
             paths.extend(
@@ -273,6 +277,10 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
                 counting.registries.text()
             });
             metrics_text(counted.await.map_err(|error| Status::internal_error(&error))?, &output)
+        }
+        // These two come from a router of resources, which says so of methods it has not.
+        _ if request.parts.method != Method::GET && (state.documents)(path).is_some() => {
+            Err(respond::method_not_allowed())
         }
         _ if !reading => Ok(respond::page_not_found()),
         "/metrics/slis" => metrics_text(state.metrics.health().text(), &output),

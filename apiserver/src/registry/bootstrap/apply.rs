@@ -28,14 +28,20 @@ pub async fn apply(plan: Vec<Vec<Write>>, client: &kube::Client) -> Result<(), E
     Ok(())
 }
 
-/// The end of a path at which a status is applied: upstream's controller owns it. Upstream: defaultservicecidr.Controller.
-const STATUS: &str = "/status?fieldManager=kubernetes-service-cidr-controller&force=true";
+/// The end of a path at which a status is applied, in the name of upstream's controller that owns it.
+/// Upstream: defaultservicecidr.Controller, flowcontrol.ConfigConsumerAsFieldManager.
+fn status_path(object: &Value) -> &'static str {
+    match meta::kind(object) {
+        "FlowSchema" => "/status?fieldManager=api-priority-and-fairness-config-consumer-v1&force=true",
+        _ => "/status?fieldManager=kubernetes-service-cidr-controller&force=true",
+    }
+}
 
 async fn one(write: Write, client: &kube::Client) -> Result<(), Error> {
     match write {
         Write::Create(object) => send(Method::POST, "", &object, client).await,
         Write::Update(object) => send(Method::PUT, "", &object, client).await,
-        Write::Status(object) => send(Method::PATCH, STATUS, &object, client).await,
+        Write::Status(object) => send(Method::PATCH, status_path(&object), &object, client).await,
         Write::Recreate(object) => {
             send(Method::DELETE, "", &object, client).await?;
             send(Method::POST, "", &object, client).await

@@ -217,3 +217,11 @@ async fn unknown_fields_warn_are_ignored_or_refused() {
     let refused = cluster.post(&format!("{maps}?fieldValidation=Strict"), body("s")).await.expect(400);
     assert!(refused.message().contains("strict decoding error: unknown field \"foo\""), "{}", refused.message());
 }
+
+#[tokio::test]
+async fn a_path_that_begins_with_two_slashes_leads_nowhere() {
+    let cluster = Cluster::new().await;
+    for target in ["//api/v1/pods", "//version", "//"] {
+        assert_eq!(cluster.get(target).await.expect(404).bytes, "404 page not found\n", "{target}");
+    }
+}

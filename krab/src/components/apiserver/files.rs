@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
+use apiserver::audit;
 use apiserver::controlplane::{Credentials, RequestHeader, ServiceAccounts};
 use apiserver::pki::{Issued, ServingNames, self_signed_serving};
 use component::duration::GoDuration;
@@ -89,4 +90,18 @@ fn service_accounts(flags: &FlagSet) -> Result<ServiceAccounts> {
         max_expiration_seconds: i64::try_from(longest).unwrap_or(i64::MAX),
         ..ServiceAccounts::new(signing_key, verifying, issuers)
     })
+}
+
+/// Without a policy nothing is logged, as upstream warns; without a file there is nowhere to log to.
+pub(super) fn audit(flags: &FlagSet) -> Result<Option<audit::Config>> {
+    let (Some(policy), Some(path)) = (optional(flags, "audit-policy-file")?, flags.optional("audit-log-path")) else {
+        return Ok(None);
+    };
+    let rotation = audit::Rotation {
+        max_size: flags.parse::<u64>("audit-log-maxsize")? << 20,
+        max_age_days: flags.parse("audit-log-maxage")?,
+        max_backups: flags.parse("audit-log-maxbackup")?,
+        compress: flags.is_set("audit-log-compress"),
+    };
+    Ok(Some(audit::Config { policy, path: path.into(), rotation }))
 }

@@ -50,6 +50,27 @@ const OWN: &[Flag] = &[
     Flag::list("authorization-mode", "AlwaysAllow", "Node, RBAC, AlwaysAllow, AlwaysDeny"),
     Flag::list("enable-admission-plugins", "", "admission plugins to run besides the default ones"),
     Flag::list("disable-admission-plugins", "", "default admission plugins not to run"),
+    Flag::list(
+        "runtime-config",
+        "",
+        "what is served: GROUP/VERSION=false, GROUP/VERSION/RESOURCE=false, api/all=false",
+    ),
+    // How much at a time, and what is written down.
+    Flag {
+        default: "true",
+        ..Flag::switch(
+            "enable-priority-and-fairness",
+            "who has to wait is decided by FlowSchemas and their priority levels",
+        )
+    },
+    Flag::text("max-requests-inflight", "400", "reads served at a time; 0 is no limit"),
+    Flag::text("max-mutating-requests-inflight", "200", "writes served at a time; 0 is no limit"),
+    Flag::text("audit-log-path", "", "file of audit events; - is standard output"),
+    Flag::text("audit-policy-file", "", "which requests are audited, and how much of them"),
+    Flag::text("audit-log-maxage", "366", "days an audit file that was set aside is kept; 0 is for ever"),
+    Flag::text("audit-log-maxbackup", "100", "how many of them are kept; 0 is all"),
+    Flag::text("audit-log-maxsize", "100", "megabytes after which the audit file is set aside; 0 is never"),
+    Flag::switch("audit-log-compress", "audit files that were set aside are compressed"),
     // Kubelets and extension servers.
     Flag::text(
         "kubelet-certificate-authority",
@@ -68,8 +89,6 @@ const OWN: &[Flag] = &[
 const REFUSED: &[(&str, &str)] = &[
     ("admission-control-config-file", "plugins have their default configuration here"),
     ("audit-webhook-config-file", "audit events go to --audit-log-path here"),
-    ("audit-log-path", "there is no audit log yet"),
-    ("audit-policy-file", "there is no audit log yet"),
     (
         "authentication-config",
         "tokens of other issuers are not accepted here; give --anonymous-auth and --client-ca-file",
@@ -81,7 +100,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("egress-selector-config-file", "connections are made directly here"),
     ("encryption-provider-config", "objects would be stored as they are; encrypt the disk, or leave the flag out"),
     ("etcd-servers-overrides", "all resources are kept in one store here"),
-    ("runtime-config", "what is served cannot be chosen yet"),
     ("oidc-issuer-url", "tokens of other issuers are not accepted here"),
     ("service-account-signing-endpoint", "give --service-account-signing-key-file"),
 ];
@@ -94,7 +112,6 @@ const INERT: &[(Kind, &[&str])] = &[
             "aggregator-reject-forwarding-redirect",
             "allow-privileged",
             "audit-log-batch-throttle-enable",
-            "audit-log-compress",
             "audit-log-truncate-enabled",
             "audit-webhook-batch-throttle-enable",
             "audit-webhook-truncate-enabled",
@@ -105,7 +122,6 @@ const INERT: &[(Kind, &[&str])] = &[
             "enable-aggregator-routing",
             "enable-garbage-collector",
             "enable-logs-handler",
-            "enable-priority-and-fairness",
             "encryption-provider-config-automatic-reload",
             "permit-address-sharing",
             "permit-port-sharing",
@@ -144,9 +160,6 @@ const INERT: &[(Kind, &[&str])] = &[
             "audit-log-batch-throttle-burst",
             "audit-log-batch-throttle-qps",
             "audit-log-format",
-            "audit-log-maxage",
-            "audit-log-maxbackup",
-            "audit-log-maxsize",
             "audit-log-mode",
             "audit-log-truncate-max-batch-size",
             "audit-log-truncate-max-event-size",
@@ -188,8 +201,6 @@ const INERT: &[(Kind, &[&str])] = &[
             "lease-reuse-duration-seconds",
             "livez-grace-period",
             "max-connection-bytes-per-sec",
-            "max-mutating-requests-inflight",
-            "max-requests-inflight",
             "min-request-timeout",
             "oidc-ca-file",
             "oidc-client-id",

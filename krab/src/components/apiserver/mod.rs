@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use apiserver::admission::Selection;
-use apiserver::controlplane::AuthorizationMode;
+use apiserver::controlplane::{AuthorizationMode, Limits, RuntimeConfig};
 use apiserver::{ControlPlane, Options};
 use component::Shutdown;
 use component::flags::FlagSet;
@@ -64,11 +64,26 @@ fn options(flags: &FlagSet) -> Result<Options> {
         external_hostname: flags.optional("external-hostname").map(str::to_owned),
         // Whoever anybody is, they may do everything: then they are to say at least who they are.
         anonymous: flags.is_set("anonymous-auth") && !always_allowed,
+        runtime_config: runtime_config(flags)?,
+        audit: files::audit(flags)?,
+        limits: Limits {
+            max_requests_inflight: flags.parse("max-requests-inflight")?,
+            max_mutating_requests_inflight: flags.parse("max-mutating-requests-inflight")?,
+            priority_and_fairness: flags.is_set("enable-priority-and-fairness"),
+        },
         bootstrap_tokens: flags.is_set("enable-bootstrap-token-auth"),
         authorization,
         admission: Selection::new(&flags.list("enable-admission-plugins"), &flags.list("disable-admission-plugins"))?,
         ..Options::new(listen, advertise, service_ranges, credentials)
     })
+}
+
+fn runtime_config(flags: &FlagSet) -> Result<RuntimeConfig> {
+    let config = RuntimeConfig::parse(&flags.list("runtime-config")).context("--runtime-config")?;
+    if config.asks_for_more() {
+        tracing::warn!("--runtime-config: what upstream does not serve by default is not part of krab");
+    }
+    Ok(config)
 }
 
 fn mode(name: &str) -> Result<AuthorizationMode> {
