@@ -4,7 +4,7 @@
 use super::strategy::{Generic, Strategy};
 use super::{
     admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core, discovery,
-    networking, node, policy, rbac, scheduling, storage,
+    dynamic_resources, networking, node, policy, rbac, scheduling, storage, storagemigration,
 };
 use crate::apiextensions::definitions::CustomResourceDefinition;
 
@@ -58,6 +58,7 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("autoscaling", "horizontalpodautoscalers") => &autoscaling::HorizontalPodAutoscaler,
         ("certificates.k8s.io", "certificatesigningrequests") => &certificates::SigningRequest,
         ("certificates.k8s.io", "clustertrustbundles") => &certificates::ClusterTrustBundle,
+        ("certificates.k8s.io", "podcertificaterequests") => &certificates::PodCertificateRequest,
         ("networking.k8s.io", "ingressclasses") => &networking::IngressClass,
         ("networking.k8s.io", "ingresses") => &networking::Ingress,
         ("networking.k8s.io", "ipaddresses") => &networking::addresses::IpAddress,
@@ -69,10 +70,19 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("rbac.authorization.k8s.io", "clusterroles") => &rbac::Role { cluster: true },
         ("rbac.authorization.k8s.io", "rolebindings") => &rbac::Binding { cluster: false },
         ("rbac.authorization.k8s.io", "roles") => &rbac::Role { cluster: false },
+        ("resource.k8s.io", "deviceclasses") => &dynamic_resources::DeviceClass,
+        ("resource.k8s.io", "devicetaintrules") => &dynamic_resources::DeviceTaintRule,
+        ("resource.k8s.io", "resourceclaims") => &dynamic_resources::ResourceClaim,
+        ("resource.k8s.io", "resourceclaimtemplates") => &dynamic_resources::ResourceClaimTemplate,
+        ("resource.k8s.io", "resourceslices") => &dynamic_resources::ResourceSlice,
         ("scheduling.k8s.io", "priorityclasses") => &scheduling::PriorityClass,
         ("storage.k8s.io", "csidrivers") => &storage::CsiDriver,
         ("storage.k8s.io", "csinodes") => &storage::CsiNode,
+        ("storage.k8s.io", "csistoragecapacities") => &storage::CsiStorageCapacity,
         ("storage.k8s.io", "storageclasses") => &storage::StorageClass,
+        ("storage.k8s.io", "volumeattachments") => &storage::VolumeAttachment,
+        ("storage.k8s.io", "volumeattributesclasses") => &storage::VolumeAttributesClass,
+        ("storagemigration.k8s.io", "storageversionmigrations") => &storagemigration::StorageVersionMigration,
         _ => &Generic,
     }
 }

@@ -96,6 +96,7 @@ const CONDITIONAL_UPDATES: &[(&str, &str)] = &[
     ("internal.apiserver.k8s.io", "storageversions"),
     ("node.k8s.io", "runtimeclasses"),
     ("policy", "poddisruptionbudgets"),
+    ("resource.k8s.io", "devicetaintrules"),
     ("storage.k8s.io", "csidrivers"),
     ("storage.k8s.io", "csinodes"),
     ("storage.k8s.io", "csistoragecapacities"),

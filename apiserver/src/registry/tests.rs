@@ -329,6 +329,26 @@ async fn objects_of_other_groups_are_answered_as_upstream_does() {
 }
 
 #[tokio::test]
+async fn storage_is_answered_as_upstream_does() {
+    check("storage", include_str!("../../testdata/answers/storage.jsonl")).await;
+}
+
+#[tokio::test]
+async fn devices_and_claims_are_answered_as_upstream_does() {
+    check("devices", include_str!("../../testdata/answers/devices.jsonl")).await;
+}
+
+#[tokio::test]
+async fn certificates_of_pods_are_answered_as_upstream_does() {
+    check("podcertificates", include_str!("../../testdata/answers/podcertificates.jsonl")).await;
+}
+
+#[tokio::test]
+async fn networks_and_policies_are_answered_as_upstream_does() {
+    check("policies", include_str!("../../testdata/answers/policies.jsonl")).await;
+}
+
+#[tokio::test]
 async fn admission_answers_as_upstream_does() {
     check("admission", include_str!("../../testdata/answers/admission.jsonl")).await;
 }

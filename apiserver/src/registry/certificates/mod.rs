@@ -1,7 +1,8 @@
-//! The group certificates.k8s.io: CertificateSigningRequests, and a file for ClusterTrustBundles.
+//! The group certificates.k8s.io: CertificateSigningRequests, and a file each for the others.
 //! Upstream: pkg/registry/certificates/certificates/strategy.go, pkg/apis/certificates/validation.
 
 mod cluster_trust_bundle;
+mod pod_certificate_request;
 
 use api::field::{BadValue, Error, ErrorList, Path};
 use api::names::{self, NameRule};
@@ -13,6 +14,7 @@ use super::strategy::{Strategy, take_only_status};
 use crate::context::RequestContext;
 
 pub use cluster_trust_bundle::ClusterTrustBundle;
+pub use pod_certificate_request::PodCertificateRequest;
 
 const USAGES: [&str; 23] = [
     "any",
@@ -181,6 +183,12 @@ fn certificate(status: &Value) -> Result<(), String> {
         blocks += 1;
     }
     if blocks == 0 { Err("must contain at least one CERTIFICATE PEM block".to_owned()) } else { Ok(()) }
+}
+
+/// A signer of Kubernetes itself. Upstream: IsKubernetesSignerName.
+pub(crate) fn is_kubernetes_signer(name: &str) -> bool {
+    let host = name.split('/').next().unwrap_or_default();
+    host == "kubernetes.io" || host.ends_with(".kubernetes.io")
 }
 
 /// Upstream: ValidateSignerName.

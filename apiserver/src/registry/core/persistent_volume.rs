@@ -48,31 +48,7 @@ impl Strategy for PersistentVolume {
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
-        let spec = At::root(new).field("spec");
-        let modes = spec.field("accessModes");
-        if modes.is_empty() {
-            errors.push(modes.required(""));
-        }
-        for mode in modes.items() {
-            one_of(&At::new(mode.value, modes.path.clone()), &ACCESS_MODES, &mut errors);
-        }
-        if modes.slice().len() > 1 && modes.slice().iter().any(|mode| mode == "ReadWriteOncePod") {
-            errors.push(modes.forbidden("may not use ReadWriteOncePod with other access modes"));
-        }
-        capacity(&spec.field("capacity"), &mut errors);
-        sources(&spec, &mut errors);
-        let policy = spec.field("persistentVolumeReclaimPolicy");
-        required_one_of(&policy, &["Delete", "Recycle", "Retain"], &mut errors);
-        if spec.field("nodeAffinity").has("required") {
-            affinity::node_selector(&spec.field("nodeAffinity").field("required"), &mut errors);
-        } else if spec.has("local") {
-            errors.push(spec.field("nodeAffinity").required("Local volume requires node affinity"));
-        }
-        let class = spec.field("storageClassName");
-        if !class.str().is_empty() {
-            named(&class, names::name_is_dns_subdomain(class.str(), false), &mut errors);
-        }
-        optional_one_of(&spec.field("volumeMode"), &["Block", "Filesystem"], &mut errors);
+        spec(&At::root(new).field("spec"), false, &mut errors);
         errors
     }
 
@@ -91,6 +67,76 @@ impl Strategy for PersistentVolume {
         let mode = At::new(spec.get("volumeMode"), api::field::Path::new("volumeMode"));
         super::super::validation::immutable(&mode, at(old, &["spec", "volumeMode"]), &mut errors);
         errors
+    }
+}
+
+/// Also for volumes given in a VolumeAttachment (`inline`). Upstream: ValidatePersistentVolumeSpec.
+pub(crate) fn spec(spec: &At<'_>, inline: bool, errors: &mut ErrorList) {
+    let modes = spec.field("accessModes");
+    if modes.is_empty() {
+        errors.push(modes.required(""));
+    }
+    for mode in modes.items() {
+        one_of(&At::new(mode.value, modes.path.clone()), &ACCESS_MODES, errors);
+    }
+    if modes.slice().len() > 1 && modes.slice().iter().any(|mode| mode == "ReadWriteOncePod") {
+        errors.push(modes.forbidden("may not use ReadWriteOncePod with other access modes"));
+    }
+    sources(spec, errors);
+    if inline { inline_limits(spec, errors) } else { own_rules(spec, errors) }
+}
+
+/// What a volume that is an object of its own must have.
+fn own_rules(spec: &At<'_>, errors: &mut ErrorList) {
+    capacity(&spec.field("capacity"), errors);
+    let policy = spec.field("persistentVolumeReclaimPolicy");
+    required_one_of(&policy, &["Delete", "Recycle", "Retain"], errors);
+    if spec.field("nodeAffinity").has("required") {
+        affinity::node_selector(&spec.field("nodeAffinity").field("required"), errors);
+    } else if spec.has("local") {
+        errors.push(spec.field("nodeAffinity").required("Local volume requires node affinity"));
+    }
+    let class = spec.field("storageClassName");
+    if !class.str().is_empty() {
+        named(&class, names::name_is_dns_subdomain(class.str(), false), errors);
+    }
+    optional_one_of(&spec.field("volumeMode"), &["Block", "Filesystem"], errors);
+    let attributes = spec.field("volumeAttributesClassName");
+    if !attributes.is_set() {
+        return;
+    }
+    if attributes.str().is_empty() {
+        errors.push(attributes.required("an empty string is disallowed"));
+    } else {
+        named(&attributes, names::name_is_dns_subdomain(attributes.str(), false), errors);
+    }
+    if !spec.has("csi") {
+        errors.push(spec.field("csi").required("has to be specified when using volumeAttributesClassName"));
+    }
+}
+
+/// What one given inline must have, and may not.
+fn inline_limits(spec: &At<'_>, errors: &mut ErrorList) {
+    const FORBIDDEN: &str = "may not be specified in the context of inline volumes";
+    for field in ["claimRef", "nodeAffinity"].into_iter().filter(|field| spec.has(field)) {
+        errors.push(spec.field(field).forbidden(FORBIDDEN));
+    }
+    for field in ["capacity", "storageClassName"].map(|field| spec.field(field)) {
+        if !field.is_empty() {
+            errors.push(field.forbidden(FORBIDDEN));
+        }
+    }
+    if !spec.has("csi") {
+        errors.push(spec.field("csi").required("has to be specified in the context of inline volumes"));
+    }
+    let policy = spec.field("persistentVolumeReclaimPolicy");
+    if !matches!(policy.str(), "" | "Retain") {
+        errors.push(policy.forbidden("may only be Retain in the context of inline volumes"));
+    }
+    let mode = spec.field("volumeMode");
+    if mode.is_set() && mode.str() != "Filesystem" {
+        errors
+            .push(mode.forbidden("may not specify volumeMode other than Filesystem in the context of inline volumes"));
     }
 }
 

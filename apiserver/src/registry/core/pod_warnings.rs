@@ -4,6 +4,7 @@ use api::{meta, names};
 use serde_json::Value;
 
 use super::super::fields::{At, items, text};
+use super::super::validation::node_labels;
 
 /// Of a name that will be used where only DNS labels work well; `used_in` says where.
 pub(crate) fn of_name(object: &Value, used_in: &str) -> Vec<String> {
@@ -22,15 +23,9 @@ pub(crate) fn of_spec(spec: &Value, path: &str) -> Vec<String> {
     let mut warnings = Vec::new();
     let at = At::root(spec);
     for (key, _) in at.field("nodeSelector").entries() {
-        let (since, replacement) = match key {
-            "beta.kubernetes.io/arch" => ("v1.14", "kubernetes.io/arch"),
-            "beta.kubernetes.io/os" => ("v1.14", "kubernetes.io/os"),
-            "failure-domain.beta.kubernetes.io/region" => ("v1.17", "topology.kubernetes.io/region"),
-            "failure-domain.beta.kubernetes.io/zone" => ("v1.17", "topology.kubernetes.io/zone"),
-            "beta.kubernetes.io/instance-type" => ("v1.17", "node.kubernetes.io/instance-type"),
-            _ => continue,
-        };
-        warnings.push(format!("{path}.nodeSelector[{key}]: deprecated since {since}; use \"{replacement}\" instead"));
+        if let Some(instead) = node_labels::deprecated(key) {
+            warnings.push(format!("{path}.nodeSelector[{key}]: {instead}"));
+        }
     }
     for (index, secret) in items(spec, "imagePullSecrets").iter().enumerate() {
         if text(secret, "name").is_empty() {

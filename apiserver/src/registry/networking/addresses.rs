@@ -1,12 +1,14 @@
 //! IPAddresses and ServiceCIDRs. Upstream: ValidateIPAddress, ValidateServiceCIDR.
 
 use api::field::{Error, ErrorList};
-use api::names::{self, NameRule};
+use api::names::NameRule;
 use serde_json::Value;
 
 use super::super::fields::{At, at, items};
 use super::super::strategy::Strategy;
-use super::super::validation::{FIELD_IMMUTABLE, cidr, parse_ip_sloppy, same};
+use super::super::validation::{
+    FIELD_IMMUTABLE, canonical_cidr, canonical_ip, dns_subdomain, immutable_declared, path_segment,
+};
 use crate::context::RequestContext;
 
 /// The semantics of addresses that are taken.
@@ -19,11 +21,9 @@ pub struct ServiceCidr;
 
 /// The name is the address, in its one canonical form.
 fn address_name(name: &str, _prefix: bool) -> Vec<String> {
-    match parse_ip_sloppy(name) {
-        None => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
-        Some(address) if address.to_string() != name => vec![format!("must be in canonical form (\"{address}\")")],
-        Some(_) => Vec::new(),
-    }
+    let (name, mut errors) = (Value::from(name), ErrorList::new());
+    canonical_ip(&At::root(&name), &mut errors);
+    errors.into_iter().map(|error| error.detail).collect()
 }
 
 impl Strategy for IpAddress {
@@ -40,15 +40,14 @@ impl Strategy for IpAddress {
         }
         let group = parent.field("group");
         if !group.str().is_empty() {
-            errors.extend(names::is_dns1123_subdomain(group.str()).into_iter().map(|why| group.invalid_str(why)));
+            dns_subdomain(&group, &mut errors);
         }
         for field in ["resource", "name", "namespace"] {
             let own = parent.field(field);
             if own.str().is_empty() && field != "namespace" {
                 errors.push(own.required(""));
             } else if !own.str().is_empty() {
-                let complaints = names::name_is_path_segment(own.str(), false);
-                errors.extend(complaints.into_iter().map(|why| own.invalid_str(why)));
+                path_segment(&own, &mut errors);
             }
         }
         errors
@@ -56,10 +55,9 @@ impl Strategy for IpAddress {
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let parent = At::root(new).field("spec").field("parentRef");
-        if same(parent.value, at(old, &["spec", "parentRef"])) {
-            return ErrorList::new();
-        }
-        Error::invalid(&parent.path, Value::Null, FIELD_IMMUTABLE).into()
+        let mut errors = ErrorList::new();
+        immutable_declared(&parent, at(old, &["spec", "parentRef"]), &mut errors);
+        errors
     }
 }
 
@@ -72,11 +70,15 @@ impl Strategy for ServiceCidr {
             return errors;
         }
         if ranges.slice().len() > 2 {
-            errors.push(ranges.invalid("may only hold up to 2 values"));
+            // Upstream shows all of the spec here.
+            errors.push(Error::invalid(&ranges.path, new["spec"].clone(), "may only hold up to 2 values"));
             return errors;
         }
-        let families: Vec<bool> =
-            ranges.items().filter_map(|range| cidr(&range, &mut errors)).map(|range| range.addr().is_ipv4()).collect();
+        let families: Vec<bool> = ranges
+            .items()
+            .filter_map(|range| canonical_cidr(&range, &mut errors))
+            .map(|range| range.addr().is_ipv4())
+            .collect();
         if families.len() == 2 && families[0] == families[1] {
             let detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
             errors.push(ranges.invalid(detail));

@@ -1,11 +1,11 @@
 //! The group node.k8s.io: RuntimeClasses. Upstream: ValidateRuntimeClass.
 
-use api::field::{Error, ErrorList};
-use serde_json::Value;
+use api::field::ErrorList;
+use serde_json::{Value, json};
 
 use super::fields::{At, at};
 use super::strategy::Strategy;
-use super::validation::{FIELD_IMMUTABLE, dns_label, required_text, resources, same, selector};
+use super::validation::{affinity, dns_label, immutable_declared, node_labels, required_text, resources, selector};
 use crate::context::RequestContext;
 
 /// The semantics of runtime classes.
@@ -23,20 +23,37 @@ impl Strategy for RuntimeClass {
         if required_text(&handler, &mut errors) {
             dns_label(&handler, &mut errors);
         }
-        for (name, amount) in At::root(new).field("overhead").field("podFixed").entries() {
-            resources::resource_name(name, &amount, &mut errors);
-            resources::quantity_value(name, &amount, &mut errors);
-        }
-        selector::labels(&At::root(new).field("scheduling").field("nodeSelector"), &mut errors);
+        // Upstream has the rules, and the paths, of a container's limits.
+        let overhead = At::root(new).field("overhead");
+        let limits = json!({"limits": overhead.get("podFixed")});
+        resources::container_requirements(&At::new(&limits, overhead.path), &[], &mut errors);
+        let scheduling = At::root(new).field("scheduling");
+        selector::labels(&scheduling.field("nodeSelector"), &mut errors);
+        tolerations(&scheduling.field("tolerations"), &mut errors);
         errors
+    }
+
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        let selector = At::root(new).field("scheduling").field("nodeSelector");
+        let warnings = selector.entries().filter_map(|(key, _)| node_labels::deprecated(key));
+        warnings.map(|instead| format!("{}: {instead}", selector.path)).collect()
     }
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
-        let handler = At::root(new).field("handler");
-        if !same(handler.value, at(old, &["handler"])) {
-            errors.push(Error::invalid(&handler.path, Value::Null, FIELD_IMMUTABLE));
-        }
+        immutable_declared(&At::root(new).field("handler"), at(old, &["handler"]), &mut errors);
         errors
+    }
+}
+
+/// Those of pods, each once, however long they last.
+fn tolerations(list: &At<'_>, errors: &mut ErrorList) {
+    affinity::tolerations(list, errors);
+    let key = |toleration: &At<'_>| ["key", "operator", "value", "effect"].map(|field| toleration.get(field).clone());
+    let keys: Vec<_> = list.items().map(|toleration| key(&toleration)).collect();
+    for (index, toleration) in list.items().enumerate() {
+        if keys[..index].contains(&keys[index]) {
+            errors.push(toleration.duplicate());
+        }
     }
 }

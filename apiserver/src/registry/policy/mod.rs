@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::fields::At;
 use super::strategy::Strategy;
+use super::validation::conditions::conditions;
 use super::validation::{at_most_hundred_percent, int_or_percent, nonnegative, optional_one_of, selector};
 use crate::context::RequestContext;
 
@@ -29,13 +30,10 @@ impl Strategy for PodDisruptionBudget {
         errors
     }
 
-    fn validate_update(&self, ctx: &RequestContext, new: &Value, _old: &Value) -> ErrorList {
-        self.validate(ctx, new)
-    }
-
     fn validate_status(&self, new: &Value, _old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let status = At::root(new).field("status");
+        conditions(&status.field("conditions"), &mut errors);
         for count in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
             nonnegative(&status.field(count), &mut errors);
         }

@@ -5,10 +5,12 @@
 //! Upstream: pkg/apis/core/validation, apimachinery pkg/api/validation.
 
 pub mod affinity;
+pub(crate) mod conditions;
 pub mod container;
 pub mod env;
 pub mod handler;
 pub mod mount;
+pub(crate) mod node_labels;
 pub mod pod_spec;
 pub mod resources;
 pub mod security;
@@ -128,17 +130,36 @@ pub(crate) fn immutable(new: &At<'_>, old: &Value, errors: &mut ErrorList) {
     }
 }
 
+/// As [`immutable`] where the rule is declared on the field: the value is not shown. Upstream: validate.Immutable.
+pub(crate) fn immutable_declared(new: &At<'_>, old: &Value, errors: &mut ErrorList) {
+    if !same(new.value, old) {
+        errors.push(Error::invalid(&new.path, Value::Null, FIELD_IMMUTABLE));
+    }
+}
+
+/// A map of texts that is no larger than this, keys included.
+pub(crate) fn map_size(at: &At<'_>, limit: usize, errors: &mut ErrorList) {
+    let size: usize = at.entries().map(|(key, value)| key.len() + value.str().len()).sum();
+    if size > limit {
+        errors.push(Error::too_long(&at.path, limit));
+    }
+}
+
 /// Keys and size of annotations. Upstream: apimachineryvalidation.ValidateAnnotations.
 pub(crate) fn annotations(at: &At<'_>, errors: &mut ErrorList) {
-    let mut size = 0;
-    for (key, value) in at.entries() {
+    for (key, _) in at.entries() {
         let complaints = names::is_qualified_name(&key.to_lowercase());
         errors.extend(complaints.into_iter().map(|complaint| Error::invalid(&at.path, key, complaint)));
-        size += key.len() + value.str().len();
     }
-    if size > ANNOTATIONS_LIMIT {
-        errors.push(Error::too_long(&at.path, ANNOTATIONS_LIMIT));
+    map_size(at, ANNOTATIONS_LIMIT, errors);
+}
+
+/// Annotations for a signer, every one with a domain. Upstream: ValidateUserAnnotations.
+pub(crate) fn user_annotations(at: &At<'_>, errors: &mut ErrorList) {
+    for (key, _) in at.entries() {
+        errors.extend(names::is_domain_prefixed_key(&at.path, &key.to_lowercase()));
     }
+    map_size(at, ANNOTATIONS_LIMIT, errors);
 }
 
 /// Parses an address as Go's legacy parser does: leading zeros in IPv4 octets are ignored.
@@ -182,16 +203,68 @@ pub(crate) fn canonical_ip(at: &At<'_>, errors: &mut ErrorList) {
     }
 }
 
+/// Parses a subnet as [`parse_ip_sloppy`] does an address.
+fn parse_cidr_sloppy(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let digits = length.bytes().all(|byte| byte.is_ascii_digit());
+    IpNet::new(parse_ip_sloppy(address)?, length.parse().ok().filter(|_| digits)?).ok()
+}
+
+/// Without leading zeros in either part.
+fn is_strict_cidr(text: &str) -> bool {
+    let strict =
+        |address: &str, length: &str| address.parse::<IpAddr>().is_ok() && (length == "0" || !length.starts_with('0'));
+    text.split_once('/').is_some_and(|(address, length)| strict(address, length))
+}
+
 /// A subnet in a field that never demanded the canonical form. Upstream: IsValidCIDRForLegacyField.
 pub(crate) fn cidr(at: &At<'_>, errors: &mut ErrorList) -> Option<IpNet> {
-    let Ok(net) = at.str().parse::<IpNet>() else {
+    let Some(net) = parse_cidr_sloppy(at.str()) else {
         errors.push(at.invalid_str("must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
         return None;
     };
-    if net.addr() != net.network() {
+    if !is_strict_cidr(at.str()) {
+        errors.push(at.invalid_str("must not have leading 0s in IP or prefix length"));
+    } else if matches!(net.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        errors.push(at.invalid_str("must not have an IPv4-mapped IPv6 address"));
+    } else if net.addr() != net.network() {
         errors.push(at.invalid_str("must not have bits set beyond the prefix length"));
     }
     Some(net)
+}
+
+/// A subnet in its canonical form. Upstream: IsValidCIDR.
+pub(crate) fn canonical_cidr(at: &At<'_>, errors: &mut ErrorList) -> Option<IpNet> {
+    let before = errors.len();
+    let net = cidr(at, errors)?;
+    if errors.len() == before && net.to_string() != at.str() {
+        errors.push(at.invalid_str(format!("must be in canonical form (\"{net}\")")));
+    }
+    Some(net)
+}
+
+/// A name that is no address.
+pub(crate) fn no_address(at: &At<'_>, errors: &mut ErrorList) {
+    if parse_ip_sloppy(at.str()).is_some() {
+        errors.push(at.invalid_str("must be a DNS name, not an IP address"));
+    }
+}
+
+/// Address and host name of a load balancer, where they are given.
+pub(crate) fn balancer_address(at: &At<'_>, errors: &mut ErrorList) {
+    let (address, host) = (at.field("ip"), at.field("hostname"));
+    if !address.str().is_empty() {
+        ip(&address, errors);
+    }
+    if !host.str().is_empty() {
+        dns_subdomain(&host, errors);
+        no_address(&host, errors);
+    }
+}
+
+/// A name that may stand in a path. Upstream: content.IsPathSegmentName.
+pub(crate) fn path_segment(at: &At<'_>, errors: &mut ErrorList) {
+    named(at, names::name_is_path_segment(at.str(), false), errors);
 }
 
 /// `25%` or a number. Upstream: intstr validation of rolling updates.

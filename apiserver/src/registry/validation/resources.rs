@@ -52,6 +52,15 @@ pub(crate) fn quantity(at: &At<'_>) -> Quantity {
     }
 }
 
+/// Upstream: ValidateNonnegativeQuantity.
+pub(crate) fn nonnegative_quantity(at: &At<'_>, errors: &mut ErrorList) -> Quantity {
+    let value = quantity(at);
+    if value < Quantity::default() {
+        errors.push(Error::invalid(&at.path, value.to_string(), NOT_NEGATIVE));
+    }
+    value
+}
+
 pub(crate) fn is_huge_page(name: &str) -> bool {
     name.starts_with(HUGE_PAGES)
 }
@@ -111,10 +120,7 @@ fn pod_resource_name(name: &str, at: &At<'_>, errors: &mut ErrorList) {
 
 /// Not negative, and whole where the resource is counted. Upstream: ValidateResourceQuantityValue.
 pub(crate) fn quantity_value(name: &str, at: &At<'_>, errors: &mut ErrorList) {
-    let value = quantity(at);
-    if value < Quantity::default() {
-        errors.push(Error::invalid(&at.path, value.to_string(), NOT_NEGATIVE));
-    }
+    let value = nonnegative_quantity(at, errors);
     if (INTEGER.contains(&name) || is_extended(name)) && value.milli_value() % 1000 != 0 {
         errors.push(Error::invalid(&at.path, value.to_string(), "must be an integer"));
     }

@@ -3,13 +3,13 @@
 use api::field::{Error, ErrorList};
 use api::names;
 
-use super::super::certificates::signer_name;
+use super::super::certificates::{is_kubernetes_signer, signer_name};
 use super::super::fields::At;
 use super::env::{VOLUME_FIELDS, field_selector, resource_selector};
 use super::mount::{Volumes, local_unreserved_path, no_backsteps};
 use super::resources::quantity;
 use super::selector::label_selector;
-use super::{dns_label, named, one_of, required_one_of, required_text};
+use super::{dns_label, named, one_of, required_one_of, required_text, user_annotations};
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
@@ -302,9 +302,7 @@ fn pod_certificate(at: &At<'_>, errors: &mut ErrorList) {
     const DAY: i64 = 24 * 60 * 60;
     let signer = at.field("signerName");
     signer_name(&signer, errors);
-    for (key, _) in at.field("userAnnotations").entries() {
-        errors.extend(names::is_domain_prefixed_key(&at.path.child("userAnnotations"), &key.to_lowercase()));
-    }
+    user_annotations(&at.field("userAnnotations"), errors);
     if !KEY_TYPES.contains(&at.text("keyType")) {
         errors.push(at.field("keyType").not_supported(&KEY_TYPES));
     }
@@ -315,8 +313,7 @@ fn pod_certificate(at: &At<'_>, errors: &mut ErrorList) {
     if expiration.int() < 3600 {
         errors.push(expiration.invalid_int("if provided, maxExpirationSeconds must be >= 3600"));
     }
-    let host = signer.str().split('/').next().unwrap_or_default();
-    let longest = if host == "kubernetes.io" || host.ends_with(".kubernetes.io") { DAY } else { 91 * DAY };
+    let longest = if is_kubernetes_signer(signer.str()) { DAY } else { 91 * DAY };
     if expiration.int() > longest {
         errors.push(expiration.invalid_int(format!("if provided, maxExpirationSeconds must be <= {longest}")));
     }
@@ -331,6 +328,18 @@ pub(crate) fn driver_name(at: &At<'_>, errors: &mut ErrorList) {
         errors.push(Error::too_long(&at.path, 63));
     }
     named(at, names::is_dns1123_subdomain(&at.str().to_lowercase()), errors);
+}
+
+/// As [`driver_name`] where the rule is declared on the field: length and shape are told in other words.
+/// Upstream: validate.LongNameCaseless, validate.MaxLength.
+pub(crate) fn driver_name_declared(at: &At<'_>, errors: &mut ErrorList) {
+    if !required_text(at, errors) {
+        return;
+    }
+    if at.str().chars().count() > 63 {
+        errors.push(Error::too_long_characters(&at.path, 63));
+    }
+    named(at, names::is_long_name_caseless(at.str()), errors);
 }
 
 #[cfg(test)]

@@ -13,6 +13,18 @@ pub fn is_c_identifier(value: &str) -> Vec<String> {
     vec![regex_error(rule, "[A-Za-z_][A-Za-z0-9_]*", &["my_name", "MY_NAME", "MyName"])]
 }
 
+/// The reason of a condition: a word that may have commas and colons inside. Upstream: metav1validation.IsValidConditionReason.
+pub fn is_condition_reason(value: &str) -> Vec<String> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b',' | b':');
+    let starts = value.starts_with(|c: char| c.is_ascii_alphabetic());
+    if starts && value.bytes().all(inner) && !value.ends_with([',', ':']) {
+        return Vec::new();
+    }
+    let rule = "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_'";
+    let examples = ["my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB"];
+    vec![regex_error(rule, "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", &examples)]
+}
+
 /// A port's name. Upstream: validation.IsValidPortName.
 pub fn is_valid_port_name(port: &str) -> Vec<String> {
     let mut errors = Vec::new();

@@ -14,7 +14,7 @@ fn key_inner(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')
 }
 
-fn max_bytes_error(limit: usize) -> String {
+pub(super) fn max_bytes_error(limit: usize) -> String {
     format!("must be no more than {limit} bytes")
 }
 

@@ -30,6 +30,26 @@ pub fn is_dns1123_subdomain(value: &str) -> Vec<String> {
     errors
 }
 
+/// A DNS subdomain, its length told in bytes. Upstream: content.IsDNS1123Subdomain.
+pub fn is_long_name(value: &str) -> Vec<String> {
+    let mut errors = too_many_bytes(value);
+    if !matches_subdomain(value) {
+        errors.push(regex_error(SUBDOMAIN_RULE, DNS1123_SUBDOMAIN, &["example.com"]));
+    }
+    errors
+}
+
+/// A DNS subdomain in letters of either case; the expression shown has no word of it.
+/// Upstream: content.IsDNS1123SubdomainCaseless.
+pub fn is_long_name_caseless(value: &str) -> Vec<String> {
+    let mut errors = too_many_bytes(value);
+    if !matches_subdomain(&value.to_ascii_lowercase()) {
+        let rule = "an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+        errors.push(regex_error(rule, DNS1123_SUBDOMAIN, &["Example.com"]));
+    }
+    errors
+}
+
 /// A DNS subdomain whose labels may hold underscores. Upstream: validation.IsDNS1123SubdomainWithUnderscore.
 pub fn is_dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
     let label = |label: &str| {
@@ -101,6 +121,10 @@ fn mask_trailing_dash(name: &str) -> String {
         }
         _ => name.to_owned(),
     }
+}
+
+fn too_many_bytes(value: &str) -> Vec<String> {
+    if value.len() > SUBDOMAIN_MAX_LENGTH { vec![max_bytes_error(SUBDOMAIN_MAX_LENGTH)] } else { Vec::new() }
 }
 
 fn too_long(value: &str, limit: usize) -> Vec<String> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::super::fields::{At, at, items, text};
 use super::super::super::validation::{
-    cidr, dns_label, dns_subdomain, handler, ip, one_of, optional_one_of, parse_ip_sloppy, qualified_name,
+    balancer_address, cidr, dns_label, handler, ip, one_of, optional_one_of, parse_ip_sloppy, qualified_name,
     required_one_of, selector,
 };
 use super::{NONE, cluster_ips, is_external_name, is_headless, kind, needs_health_check};
@@ -400,21 +400,13 @@ pub(super) fn status(new: &Value, errors: &mut ErrorList) {
         errors.push(list.forbidden("may only be used when `spec.type` is 'LoadBalancer'"));
     }
     for ingress in list.items() {
-        let (address, mode, host) = (ingress.field("ip"), ingress.field("ipMode"), ingress.field("hostname"));
-        if !address.str().is_empty() {
-            ip(&address, errors);
-        }
+        let (address, mode) = (ingress.field("ip"), ingress.field("ipMode"));
+        balancer_address(&ingress, errors);
         match (mode.is_set(), address.str().is_empty()) {
             (true, true) => errors.push(mode.forbidden("may not be specified when `ip` is not set")),
             (false, false) => errors.push(mode.required("must be specified when `ip` is set")),
             (true, false) => one_of(&mode, &["Proxy", "VIP"], errors),
             (false, true) => {}
-        }
-        if !host.str().is_empty() {
-            dns_subdomain(&host, errors);
-            if parse_ip_sloppy(host.str()).is_some() {
-                errors.push(host.invalid_str("must be a DNS name, not an IP address"));
-            }
         }
     }
 }
