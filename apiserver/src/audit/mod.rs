@@ -187,6 +187,15 @@ impl Record {
         }
     }
 
+    /// The object that is sent, however it is encoded; made only where it is wanted.
+    pub(crate) fn response_object(&self, object: impl FnOnce() -> Option<Value>) {
+        if self.decision.level >= Level::RequestResponse
+            && let Some(object) = object()
+        {
+            self.with(|findings| findings.response = Some(object));
+        }
+    }
+
     /// Looks at the answer. What is known whole is complete; a stream is when it ends.
     pub(crate) fn answered(self: Arc<Self>, response: Response<Body>, long_running: bool) -> Response<Body> {
         let code = response.status().as_u16();
@@ -197,7 +206,7 @@ impl Record {
         let status = object.clone().filter(|object| object["kind"] == "Status");
         self.with(|findings| {
             findings.status = Some((code, status));
-            findings.response = object;
+            findings.response = findings.response.take().or(object);
         });
         if !long_running {
             self.log(Stage::ResponseComplete, Timestamp::now());

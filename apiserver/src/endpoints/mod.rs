@@ -302,6 +302,13 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T>
 
 /// Sends an object in the served version and the shape asked for.
 pub(crate) fn send(call: &Call<'_>, code: u16, served: &Served, output: &Output) -> Result<Response<Body>, Status> {
+    if let Some(record) = &call.ctx.audit {
+        record.response_object(|| {
+            let mut object = served.to_value().ok()?;
+            Engine::from_storage(call.resource, &mut object);
+            Some(object)
+        });
+    }
     // What was written of a custom resource is in the version of the request already.
     if output.is_plain() && call.resource.conversion.is_none() {
         return Ok(respond::object_bytes(code, served.bytes(), output));

@@ -3,13 +3,14 @@
 //! | module | needs |
 //! |---|---|
 //! | [`command_line`] | nothing |
-//! | [`control_plane`] | kubectl (`KUBECTL`, or kubectl on the path) |
+//! | [`apiserver`], [`control_plane`] | kubectl (`KUBECTL`, or kubectl on the path) |
 //! | `node` | root and the surroundings that `hack/arena` makes; built with the feature `node-tests`, as `./hack/test` does |
 //!
 //! A test that lacks what it needs says so and fails.
 
 #![allow(clippy::disallowed_methods, reason = "tests wait for processes")]
 
+mod apiserver;
 mod cluster;
 mod command_line;
 mod control_plane;
