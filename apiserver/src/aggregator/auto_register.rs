@@ -219,7 +219,9 @@ mod tests {
     #[test]
     fn builtin_ones_are_made_at_the_start_and_left_alone_later() {
         let wanted = BTreeMap::from([wanted("apps", "v1", (17800, 15), ON_START)]);
-        assert!(matches!(plan(&wanted, &[], true).as_slice(), [Write::Create(made)] if made["metadata"]["name"] == "v1.apps"));
+        assert!(
+            matches!(plan(&wanted, &[], true).as_slice(), [Write::Create(made)] if made["metadata"]["name"] == "v1.apps")
+        );
         let changed = [service("v1.apps", ON_START, &json!({"version": "v1", "group": "apps", "versionPriority": 3}))];
         assert!(matches!(plan(&wanted, &changed, true).as_slice(), [Write::Update(_)]));
         assert_eq!(plan(&BTreeMap::new(), &changed, false), Vec::new());

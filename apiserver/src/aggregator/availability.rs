@@ -41,11 +41,7 @@ pub(super) struct Unavailable {
 }
 
 /// What stored objects say against a server.
-pub(super) fn from_objects(
-    remote: &Remote,
-    service: Option<&Value>,
-    slices: &[Arc<Value>],
-) -> Result<(), Unavailable> {
+pub(super) fn from_objects(remote: &Remote, service: Option<&Value>, slices: &[Arc<Value>]) -> Result<(), Unavailable> {
     let named = format!("service/{} in {}", remote.service, quote(&remote.namespace));
     let against = |reason, message| Err(Unavailable { reason, message });
     let Some(service) = service else { return against("ServiceNotFound", format!("{named} is not present")) };
@@ -166,7 +162,8 @@ impl Aggregator {
             }
         }
         let message = if failed.starts_with("bad status") {
-            let url = failed.strip_prefix("bad status from ").and_then(|rest| rest.rsplit_once(": ")).map(|(url, _)| url);
+            let url =
+                failed.strip_prefix("bad status from ").and_then(|rest| rest.rsplit_once(": ")).map(|(url, _)| url);
             format!("failing or missing response from {}: {failed}", url.unwrap_or_default())
         } else {
             failed
@@ -186,7 +183,8 @@ impl Aggregator {
             .header(header::ACCEPT, accept)
             .body(no_body())
             .map_err(|error| failed(error.to_string()))?;
-        let own = UserInfo { groups: vec!["system:masters".to_owned()], ..UserInfo::new("system:kube-aggregator", &[]) };
+        let own =
+            UserInfo { groups: vec!["system:masters".to_owned()], ..UserInfo::new("system:kube-aggregator", &[]) };
         proxy::speak_for(request.headers_mut(), &own, None);
         let asking = async {
             let response = client.request(request).await.map_err(|cause| format!("Get {}: {cause}", quote(&url)))?;
@@ -234,11 +232,7 @@ pub(super) struct Answer {
 }
 
 /// The object with its condition; None when it says so already.
-pub(super) fn with_condition(
-    stored: &Value,
-    found: Result<(), Unavailable>,
-    now: jiff::Timestamp,
-) -> Option<Value> {
+pub(super) fn with_condition(stored: &Value, found: Result<(), Unavailable>, now: jiff::Timestamp) -> Option<Value> {
     let (status, reason, message) = match found {
         Ok(()) => ("True", "Passed", "all checks passed".to_owned()),
         Err(Unavailable { reason, message }) => ("False", reason, message),
@@ -275,6 +269,8 @@ async fn write_status(client: &kube::Client, object: &Value) {
     match client.request::<Value>(request).await {
         // Changed or gone meanwhile: whoever did that makes us look again.
         Ok(_) | Err(kube::Error::Api(_)) => {}
-        Err(error) => tracing::warn!(%error, apiservice = meta::name(object), "the condition of an APIService could not be written"),
+        Err(error) => {
+            tracing::warn!(%error, apiservice = meta::name(object), "the condition of an APIService could not be written")
+        }
     }
 }

@@ -80,10 +80,14 @@ struct Version<'a> {
 impl Aggregator {
     /// Puts the groups of other servers among `groups` (of an APIGroupList).
     pub(crate) fn join_groups(&self, groups: &mut Vec<Value>) {
-        self.join(groups, |group| group["name"].as_str().unwrap_or_default().to_owned(), |name, versions, present| {
-            let group = present.unwrap_or_else(|| json!({"name": name, "versions": []}));
-            with_versions(group, versions)
-        });
+        self.join(
+            groups,
+            |group| group["name"].as_str().unwrap_or_default().to_owned(),
+            |name, versions, present| {
+                let group = present.unwrap_or_else(|| json!({"name": name, "versions": []}));
+                with_versions(group, versions)
+            },
+        );
     }
 
     /// One group of an APIGroup document, with what other servers serve of it; `own` is what we do.
@@ -97,7 +101,8 @@ impl Aggregator {
         if versions.is_empty() {
             return own;
         }
-        let group = own.unwrap_or_else(|| json!({"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": []}));
+        let group =
+            own.unwrap_or_else(|| json!({"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": []}));
         Some(with_versions(group, &versions))
     }
 

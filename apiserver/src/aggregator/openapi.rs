@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::service::{ApiService, Remote};
 use super::Aggregator;
+use super::service::{ApiService, Remote};
 use crate::discovery::hash;
 
 /// The index of a server's v3 documents; empty when it has none.

@@ -14,8 +14,8 @@ use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::sync::CancellationToken;
 
-use super::service::{ApiService, Remote};
 use super::Aggregator;
+use super::service::{ApiService, Remote};
 use crate::authentication::UserInfo;
 use crate::endpoints::{self, respond};
 use crate::server::body::{Body, RequestBody};
@@ -141,8 +141,7 @@ fn unavailable() -> Response<Body> {
 
 /// Says in headers who asks.
 pub(super) fn speak_for(headers: &mut HeaderMap, user: &UserInfo, from: Option<IpAddr>) {
-    let claimed: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(EXTRA)).cloned().collect();
+    let claimed: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(EXTRA)).cloned().collect();
     for name in [USER, UID, GROUP].iter().chain(&claimed) {
         headers.remove(name);
     }

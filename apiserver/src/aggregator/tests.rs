@@ -59,7 +59,10 @@ fn a_condition_keeps_its_time_until_it_changes() {
     let failed = || Err(Unavailable { reason: "ServiceNotFound", message: "gone".to_owned() });
     let second = with_condition(&first, failed(), at(120)).unwrap();
     let condition = &second["status"]["conditions"][0];
-    assert_eq!((&condition["status"], &condition["lastTransitionTime"]), (&json!("False"), &json!("1970-01-01T00:02:00Z")));
+    assert_eq!(
+        (&condition["status"], &condition["lastTransitionTime"]),
+        (&json!("False"), &json!("1970-01-01T00:02:00Z"))
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::custom_resource::CustomResource;
 use super::definition::{Definition, is_condition_true};
 use super::names::{self, Taken, set_condition};
 use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
-use crate::context::{RequestContext, Target};
+use crate::context::{Objects, RequestContext, Target};
 use crate::endpoints::options::{DeleteOptions, ListOptions, WriteOptions};
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
@@ -109,13 +109,14 @@ impl Controller {
     fn serve(&mut self, snapshot: &Snapshot) -> Vec<Arc<Value>> {
         let mut objects = Vec::new();
         let mut known = HashMap::new();
+        let services: Arc<dyn Objects> = self.engine.clone();
         for entry in snapshot.range(PREFIX, None) {
             let Ok(object) = serde_json::from_slice::<Value>(&entry.value) else {
                 tracing::error!(key = %entry.key, "a definition cannot be decoded; its resources are not served");
                 continue;
             };
             let before = self.known.get(meta::name(&object)).map(Arc::as_ref);
-            if let Some(definition) = Definition::of(entry, &object, before) {
+            if let Some(definition) = Definition::of(entry, &object, before, &services) {
                 known.insert(definition.name.clone(), Arc::new(definition));
             }
             objects.push(Arc::new(object));

@@ -17,10 +17,16 @@ pub(super) async fn convert(definition: &Definition, objects: &mut [Value], vers
     if rename(definition, objects, version).is_some() {
         return Ok(());
     }
-    Err(Status::internal_error(&format!(
-        "conversion webhook for {}/{}, Kind={} is not called yet",
-        definition.group, definition.versions[version].name, definition.kind
-    )))
+    let Conversion::Webhook(converter) = &definition.conversion else { return Ok(()) };
+    let services = converter.services.upgrade().ok_or_else(|| Status::service_unavailable("the server is going away"))?;
+    let (sent, as_list) = (objects.iter_mut().map(std::mem::take).collect(), objects.len() > 1);
+    let wanted = definition.api_version(version);
+    let converting = converter.webhook.convert(services.as_ref(), sent, &wanted, as_list);
+    let converted = converting.await.map_err(|error| Status::unknown(500, error.to_string()))?;
+    for (object, converted) in objects.iter_mut().zip(converted) {
+        *object = converted;
+    }
+    Ok(())
 }
 
 /// The same where nobody has to be asked; None where a webhook would have to be.

@@ -1,6 +1,6 @@
 //! A definition as it is served. Made of the stored object by the controller, immutable from then on.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use api::meta;
 use api::schema::Name;
@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use store::Entry;
 
 use super::rules::Rules;
+use crate::context::Objects;
+use crate::webhook::conversion::ConversionWebhook;
 
 /// What custom resources can be asked for.
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
@@ -51,7 +53,34 @@ pub enum Conversion {
     /// Only `apiVersion` differs.
     None,
     /// A webhook is asked.
-    Webhook(Value),
+    Webhook(Arc<Converter>),
+}
+
+/// A webhook that converts, and where its Service is looked up.
+pub struct Converter {
+    pub(super) webhook: ConversionWebhook,
+    /// Weak: who knows services knows definitions.
+    pub(super) services: Weak<dyn Objects>,
+}
+
+impl std::fmt::Debug for Converter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Converter").field("webhook", &self.webhook).finish_non_exhaustive()
+    }
+}
+
+impl Conversion {
+    /// Of a spec; a webhook that was known before keeps its connections.
+    fn of(spec: &Value, before: Option<&Conversion>, services: &Arc<dyn Objects>) -> Conversion {
+        match (spec["conversion"]["strategy"].as_str(), before) {
+            (Some("Webhook"), Some(Conversion::Webhook(known))) => Conversion::Webhook(Arc::clone(known)),
+            (Some("Webhook"), _) => Conversion::Webhook(Arc::new(Converter {
+                webhook: ConversionWebhook::new(&spec["conversion"]["webhook"]),
+                services: Arc::downgrade(services),
+            })),
+            _ => Conversion::None,
+        }
+    }
 }
 
 /// One version of a custom resource.
@@ -96,7 +125,12 @@ pub struct Compiled {
 impl Definition {
     /// Of a stored definition; None while its names are not accepted. `before` is the one it replaces: what was compiled
     /// stays if the spec did.
-    pub fn of(source: &Arc<Entry>, object: &Value, before: Option<&Definition>) -> Option<Definition> {
+    pub fn of(
+        source: &Arc<Entry>,
+        object: &Value,
+        before: Option<&Definition>,
+        services: &Arc<dyn Objects>,
+    ) -> Option<Definition> {
         let spec = object.get("spec")?;
         let accepted = object.get("status")?.get("acceptedNames")?;
         let name_of = |field: &str| accepted[field].as_str().filter(|name| !name.is_empty());
@@ -109,7 +143,8 @@ impl Definition {
         let listed = spec["versions"].as_array()?;
         let storage = listed.iter().position(|version| version["storage"] == true)?;
         let identity = (meta::uid(object).to_owned(), meta::generation(object));
-        let kept = before.filter(|before| before.identity == identity).map(|before| Arc::clone(&before.compiled));
+        let same = before.filter(|before| before.identity == identity);
+        let kept = same.map(|before| Arc::clone(&before.compiled));
         let storage_version = listed[storage]["name"].as_str().unwrap_or_default();
         let names = |field: &str| -> Vec<Name> {
             let names = accepted[field].as_array().into_iter().flatten();
@@ -136,10 +171,7 @@ impl Definition {
             kind: kind.to_owned(),
             list_kind: list_kind.to_owned(),
             terminating: meta::is_being_deleted(object) || is_condition_true(object, "Terminating"),
-            conversion: match spec["conversion"]["strategy"].as_str() {
-                Some("Webhook") => Conversion::Webhook(spec["conversion"]["webhook"].clone()),
-                _ => Conversion::None,
-            },
+            conversion: Conversion::of(spec, same.map(|before| &before.conversion), services),
             versions: listed.iter().map(|version| Version::of(version, group, kind, listed)).collect(),
             storage,
             facts,

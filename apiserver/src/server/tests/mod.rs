@@ -1,6 +1,7 @@
 //! The whole server in one process on a store in memory: requests in, answers out, no socket.
 
 mod access;
+mod aggregation;
 mod bad_input;
 mod discovery;
 mod limits;

@@ -92,7 +92,8 @@ async fn a_configuration_acts_from_its_commit_and_ends_with_it() {
 
 #[tokio::test]
 async fn a_webhook_sees_the_request_as_upstream_shows_it() {
-    let (server, log) = logging(|_, review| Reply::review(review, json!({"allowed": true, "warnings": ["beware"]}))).await;
+    let (server, log) =
+        logging(|_, review| Reply::review(review, json!({"allowed": true, "warnings": ["beware"]}))).await;
     let cluster = cluster().await;
     configure(&cluster, "Validating", "c", json!([hook("see", &server, "see", json!({}))])).await;
     let answer = cluster.post(&format!("{CONFIG_MAPS}?dryRun=All"), config_map("seen")).await.expect(201);
@@ -151,7 +152,9 @@ async fn who_asks_for_it_is_asked_once_more_after_a_later_change() {
 #[tokio::test]
 async fn a_patch_that_makes_no_config_map_is_refused_whatever_the_policy() {
     let (server, _log) = logging(|path, review| {
-        let value = if path == "/unknown" { json!([{"op": "add", "path": "/nosuch", "value": 1}]) } else {
+        let value = if path == "/unknown" {
+            json!([{"op": "add", "path": "/nosuch", "value": 1}])
+        } else {
             json!([{"op": "add", "path": "/data", "value": 7}])
         };
         Reply::patch(review, &value)
