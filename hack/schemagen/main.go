@@ -8,6 +8,7 @@
 //	go run . --record URL     ask a kube-apiserver of the same version behind `kubectl proxy` (hack/upstream) what it
 //	                          makes of the objects in crates/api/testdata/objects.jsonl, into defaults.jsonl there; what it answers to the bodies in
 //	                          decode.jsonl; and what OpenAPI it publishes
+//	go run . --samples N      print N random objects of each kind as JSON and as protobuf, for the tests of crates/api
 package main
 
 import (
@@ -24,14 +25,15 @@ func main() {
 	out := flag.String("out", "../../crates/api/data", "folder of the tables")
 	check := flag.Bool("check", false, "compare instead of writing")
 	server := flag.String("record", "", "address of a kube-apiserver behind kubectl proxy")
+	samples := flag.Int("samples", 0, "how many objects of each kind to print")
 	flag.Parse()
-	if err := run(*out, *check, *server); err != nil {
+	if err := run(*out, *check, *server, *samples); err != nil {
 		fmt.Fprintln(os.Stderr, "schemagen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string, check bool, server string) error {
+func run(out string, check bool, server string, samples int) error {
 	source, err := kubernetesSource()
 	if err != nil {
 		return err
@@ -39,6 +41,9 @@ func run(out string, check bool, server string) error {
 	versions, err := readDiscovery(filepath.Join(source, "api", "discovery"))
 	if err != nil {
 		return err
+	}
+	if samples > 0 {
+		return writeSamples(os.Stdout, versions, samples)
 	}
 	dataFile := filepath.Join(source, "test", "integration", "etcd", "data.go")
 	if server != "" {

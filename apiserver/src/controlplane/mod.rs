@@ -236,6 +236,7 @@ fn config(options: &Options, scheme: &'static Scheme, shared: Shared, external: 
         proxy_client: credentials.proxy_client()?,
         health,
         audit: options.audit.as_ref().map(AuditLog::open).transpose()?,
+        formats: options.formats,
         limits: options.limits,
         documents: Box::new(move |path| discovery.as_ref()?.document(path)),
         metrics,

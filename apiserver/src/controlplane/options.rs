@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{Credentials, RuntimeConfig};
 use crate::admission;
 use crate::audit;
+use crate::endpoints::negotiation::Formats;
 use crate::filters::priority_and_fairness::Limits;
 
 /// See the module header.
@@ -28,6 +29,8 @@ pub struct Options {
     pub bootstrap_tokens: bool,
     /// `--authorization-mode`
     pub authorization: Vec<AuthorizationMode>,
+    /// The encodings on offer. `--feature-gates CBORServingAndStorage`
+    pub formats: Formats,
     /// What is served of what there is.
     pub runtime_config: RuntimeConfig,
     /// `--audit-*`
@@ -59,6 +62,7 @@ impl Options {
             anonymous: true,
             bootstrap_tokens: true,
             authorization: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
+            formats: Formats::default(),
             runtime_config: RuntimeConfig::default(),
             audit: None,
             limits: Limits::default(),

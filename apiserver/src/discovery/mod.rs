@@ -16,12 +16,20 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
 use crate::aggregator::Aggregator;
-use crate::endpoints::negotiation::Route;
+use crate::endpoints::negotiation::{Format, Offer, Output, Route};
 use crate::endpoints::{Request, respond};
 use crate::registry::resource::{Resource, Resources, Set};
 use crate::server::body::Body;
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// The media type of the aggregated documents, which says of what kind they are.
+fn aggregated_media_type(format: Format) -> &'static str {
+    match format {
+        Format::Json => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        Format::Yaml => "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        Format::Protobuf => "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        Format::Cbor => "application/cbor;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+    }
+}
 
 /// Discovery of everything that is served.
 #[derive(Debug)]
@@ -86,11 +94,13 @@ impl Discovery {
         if parts.len() == 2 && document.is_none() && any_method {
             return None;
         }
-        if parts == ["apis"] && wants_aggregated(&request.parts.headers) && aggregator.has_remote() {
+        if parts == ["apis"]
+            && aggregator.has_remote()
+            && let Some(output) = wants_aggregated(request)
+        {
             let joined = served.aggregated(&served.group_names(), |groups| aggregator.join_aggregated(groups));
-            return Some(
-                Route::Single.accepts(&request.parts.headers, request.formats).map(|()| joined.answer(&request.parts.headers)),
-            );
+            let headers = &request.parts.headers;
+            return Some(Route::Single.accepts(headers, request.formats).map(|()| joined.answer(headers, &output)));
         }
         Some(self.answer(request, &set, &parts, document, any_method))
     }
@@ -109,8 +119,10 @@ impl Discovery {
         }
         let headers = &request.parts.headers;
         Route::Single.accepts(headers, request.formats)?;
-        if parts.len() == 1 && wants_aggregated(headers) {
-            return Ok(self.aggregated(headers, set, parts[0] == "api"));
+        if parts.len() == 1
+            && let Some(output) = wants_aggregated(request)
+        {
+            return Ok(self.aggregated(headers, &output, set, parts[0] == "api"));
         }
         Ok(respond::value(200, &document, &request.output_unshaped()?))
     }
@@ -135,11 +147,11 @@ impl Discovery {
         }))
     }
 
-    fn aggregated(&self, headers: &HeaderMap, set: &Arc<Set>, core: bool) -> Response<Body> {
+    fn aggregated(&self, headers: &HeaderMap, output: &Output, set: &Arc<Set>, core: bool) -> Response<Body> {
         let served = Served { scheme: self.scheme, set };
         let asis = |_: &mut Vec<Value>| {};
         if core {
-            self.aggregated_core.get_or_init(|| served.aggregated(&[""], asis)).answer(headers)
+            self.aggregated_core.get_or_init(|| served.aggregated(&[""], asis)).answer(headers, output)
         } else {
             let kept = self.aggregated_groups.load_full().filter(|kept| Arc::ptr_eq(&kept.0, set));
             let kept = kept.unwrap_or_else(|| {
@@ -147,20 +159,23 @@ impl Discovery {
                 self.aggregated_groups.store(Some(Arc::clone(&made)));
                 made
             });
-            kept.1.answer(headers)
+            kept.1.answer(headers, output)
         }
     }
 }
 
 impl Aggregated {
     /// The document, or word that it is what the client has.
-    fn answer(&self, headers: &HeaderMap) -> Response<Body> {
+    fn answer(&self, headers: &HeaderMap, output: &Output) -> Response<Body> {
         let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&self.etag) {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
+        } else if output.is_plain() {
+            respond::bytes_with_type(200, self.bytes.clone(), aggregated_media_type(output.format), output.gzip)
         } else {
-            respond::bytes_with_type(200, self.bytes.clone(), AGGREGATED, false)
+            let document = serde_json::from_slice(&self.bytes).unwrap_or_default();
+            respond::value_as(200, &document, output, aggregated_media_type(output.format))
         };
         let answer = response.headers_mut();
         answer.insert(header::ETAG, self.etag.clone());
@@ -318,15 +333,9 @@ pub fn hash(bytes: &[u8]) -> String {
     Sha512::digest(bytes).iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-fn wants_aggregated(headers: &HeaderMap) -> bool {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accept.flat_map(|value| value.split(',')).any(|clause| {
-        let mut params = clause.split(';').map(str::trim);
-        matches!(params.next(), Some("application/json" | "application/*"))
-            && ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
-                .iter()
-                .all(|wanted| clause.split(';').any(|param| param.trim() == *wanted))
-    })
+/// The form in which a client wants everything at once, if it does. Upstream: aggregated.WrapAggregatedDiscoveryToHandler.
+fn wants_aggregated(request: &Request) -> Option<Output> {
+    request.output_among(Offer::Kind("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList")).ok()
 }
 
 fn names(names: &[api::schema::Name]) -> Value {

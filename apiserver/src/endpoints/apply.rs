@@ -1,4 +1,4 @@
-//! Server-side apply: PATCH with `application/apply-patch+yaml`. Upstream: handlers.applyPatcher.
+//! Server-side apply: PATCH with `application/apply-patch+yaml`, or with CBOR where that is served. Upstream: handlers.applyPatcher.
 
 use api::decode::{self, FieldValidation, Syntax};
 use api::meta;
@@ -53,6 +53,10 @@ impl Configuration {
         // Most clients send JSON, which is YAML too and sooner read.
         let decoded = match decode::decode_untyped(bytes, Syntax::Json, FieldValidation::Warn) {
             Ok(decoded) if decoded.object.is_object() && decoded.warnings.is_empty() => decoded,
+            _ if bytes.starts_with(api::cbor::MAGIC) => {
+                let object = api::cbor::decode(bytes).map_err(|why| bad(why.to_string()))?;
+                decode::Decoded { object, warnings: Vec::new() }
+            }
             _ => decode::decode_untyped(bytes, Syntax::Yaml, FieldValidation::Warn)
                 .map_err(|why| bad(format!("error converting YAML to JSON: {why}")))?,
         };

@@ -223,20 +223,23 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
         head.extend_from_slice(format!(",\"remainingItemCount\":{remaining}").as_bytes());
     }
     head.extend_from_slice(b"},\"items\":[");
+    // Looking into the objects for what is left out would cost more than copying them does later.
+    let length = page.entries.iter().map(|entry| entry.value.len() + 1).sum();
     // Items of custom resources name their type, those of built-in kinds do not.
     let whole = resource.is_custom();
-    let length = |entry: &Arc<Entry>| item(entry, whole).0.len() + item(entry, whole).1.len();
-    let items = page.entries.iter().map(length).sum::<usize>();
-    let commas = page.entries.len().saturating_sub(1);
     let write = move |out: &mut BytesMut, entry: &Arc<Entry>, first: bool| {
         if !first {
             out.extend_from_slice(b",");
         }
-        let (open, rest) = item(entry, whole);
-        out.extend_from_slice(open);
-        out.extend_from_slice(rest);
+        match encode::without_type(&entry.value) {
+            Some(rest) if !whole => {
+                out.extend_from_slice(b"{");
+                out.extend_from_slice(rest);
+            }
+            _ => out.extend_from_slice(&entry.value),
+        }
     };
-    assemble(Pieces { head, items: page.entries, length: items + commas, tail: b"]}\n" }, write, output)
+    assemble(Pieces { head, items: page.entries, length, tail: b"]}\n" }, write, output)
 }
 
 /// As [`plain`], of the messages the entries have beside their bytes.
@@ -271,7 +274,7 @@ async fn in_protobuf(resource: &Resource, page: Page, output: &Output) -> Result
 struct Pieces<T> {
     head: BytesMut,
     items: Vec<T>,
-    /// Of all items, as they are written.
+    /// Of all items as they are written, or a little more.
     length: usize,
     tail: &'static [u8],
 }
@@ -286,7 +289,7 @@ fn assemble<T: Send + 'static>(
     let total = head.len() + length + tail.len();
     let media_type = output.format.media_type();
     if total <= ONE_PIECE {
-        head.reserve(total - head.len());
+        head.reserve(length + tail.len());
         for (index, item) in items.iter().enumerate() {
             write(&mut head, item, index == 0);
         }
@@ -316,18 +319,8 @@ fn assemble<T: Send + 'static>(
         return respond::gzipped(pieces, media_type);
     }
     let mut response = Response::new(Body::stream(pieces.map(Ok)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(total));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
-}
-
-/// An entry as a list item, in two pieces.
-fn item(entry: &Entry, whole: bool) -> (&'static [u8], &[u8]) {
-    match encode::without_type(&entry.value) {
-        Some(rest) if !whole => (b"{", rest),
-        _ => (b"", &entry.value),
-    }
 }
 
 fn render(

@@ -155,7 +155,7 @@ impl Output {
     ) -> Result<Output, Status> {
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let output = Output { gzip: accepts_gzip(headers), ..Output::json(headers, query) };
-        if accept.is_empty() {
+        if accept.is_empty() && !matches!(offer, Offer::Kind(..)) {
             return Ok(output);
         }
         let clauses = parse_accept(accept);

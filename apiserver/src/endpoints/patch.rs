@@ -76,6 +76,9 @@ pub(super) fn media_type(request: &Request) -> Result<MediaType, Status> {
     let given =
         request.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let given = negotiation::media_type(given);
+    if request.formats.cbor && given == "application/apply-patch+cbor" {
+        return Ok(MediaType::Apply);
+    }
     if request.formats.custom {
         // How lists of custom resources are patched strategically nobody says.
         let offered = MEDIA_TYPES.iter().filter(|(_, kind)| *kind != MediaType::Strategic);

@@ -101,11 +101,8 @@ fn encode(object: &Value, output: &Output) -> Result<Bytes, Status> {
 
 /// An object of a built-in kind as a protobuf body.
 pub(crate) fn protobuf_body(object: &Value) -> Result<Vec<u8>, Status> {
-    let (group, version) = match meta::api_version(object).split_once('/') {
-        Some(parts) => parts,
-        // Discovery leaves the version away.
-        None => ("", "v1"),
-    };
+    // Discovery leaves the version away.
+    let (group, version) = meta::api_version(object).split_once('/').unwrap_or(("", "v1"));
     let schema = Scheme::builtin().kind(group, version, meta::kind(object));
     let schema = schema.ok_or_else(|| not_marshalable(meta::kind(object)))?;
     protobuf::encode(object, schema).map_err(|error| Status::internal_error(&error))
@@ -148,25 +145,13 @@ pub(crate) fn gzipped(pieces: impl Stream<Item = Bytes> + Send + 'static, media_
     response
 }
 
-/// Pieces as one gzip stream, each of which can be read as soon as it is there. A stream of its own for each would not do: Go's
-/// reader waits for the next one before it gives the last.
-pub(crate) fn zipped_at_once(
-    pieces: impl Stream<Item = Bytes> + Send + 'static,
-) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
-    let encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    stream::unfold((Box::pin(pieces), Some(encoder)), |(mut pieces, encoder)| async move {
-        let mut encoder = encoder?;
-        let Some(piece) = pieces.next().await else {
-            return Some((encoder.finish().map(Bytes::from).map_err(BoxError::from), (pieces, None)));
-        };
-        match encoder.write_all(&piece).and_then(|()| encoder.flush()) {
-            Ok(()) => {
-                let out = std::mem::take(encoder.get_mut());
-                Some((Ok(Bytes::from(out)), (pieces, Some(encoder))))
-            }
-            Err(error) => Some((Err(error.into()), (pieces, None))),
-        }
-    })
+/// A piece of a long answer as a gzip stream of its own, as upstream cuts them: nothing is kept for who waits for the next
+/// one. It is flushed before it ends, so that Go's reader, which looks for the next one at the end, has given it away before.
+pub(crate) fn gzip_piece(piece: &Bytes) -> Result<Bytes, BoxError> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(piece.len() / 4 + 64), Compression::fast());
+    encoder.write_all(piece)?;
+    encoder.flush()?;
+    Ok(encoder.finish()?.into())
 }
 
 /// Says that a body is gzipped.
@@ -176,7 +161,7 @@ pub(crate) fn mark_gzipped(response: &mut Response<Body>) {
 }
 
 /// Gzips at the lowest level, as upstream does.
-pub(crate) fn gzip(bytes: &Bytes) -> Bytes {
+fn gzip(bytes: &Bytes) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::fast());
     match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
         Ok(zipped) => zipped.into(),

@@ -84,7 +84,8 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
     if !gzip {
         return Ok(response(Body::stream(chunks.map(Ok)), media_type));
     }
-    let mut response = response(Body::stream(respond::zipped_at_once(chunks)), media_type);
+    let zipped = chunks.map(|chunk| respond::gzip_piece(&chunk));
+    let mut response = response(Body::stream(zipped), media_type);
     respond::mark_gzipped(&mut response);
     Ok(response)
 }

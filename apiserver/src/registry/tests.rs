@@ -218,6 +218,7 @@ async fn server_with(range: &str) -> ApiServer {
         documents: Box::new(|_| None),
         audit: None,
             limits: Default::default(),
+            formats: Default::default(),
             metrics: Default::default(),
     };
     let server = ApiServer::new(config, engine.clone(), CancellationToken::new());

@@ -72,6 +72,8 @@ pub struct Config {
     pub audit: Option<AuditLog>,
     /// How many requests are served at a time.
     pub limits: Limits,
+    /// The encodings on offer.
+    pub formats: Formats,
     /// What `/metrics` shows; the server's own registry joins it.
     pub metrics: Registries,
 }
@@ -111,7 +113,7 @@ impl ApiServer {
                 authenticator: config.authenticator,
                 authorizer: config.authorizer,
                 computed: config.computed,
-                formats: Formats::default(),
+                formats: config.formats,
                 discovery: Discovery::new(scheme, config.advertise_address),
                 openapi: OpenApi::new(scheme),
                 health,

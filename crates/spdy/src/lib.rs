@@ -9,6 +9,8 @@
 
 mod dictionary;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod headers;
 mod session;
 pub mod websocket;

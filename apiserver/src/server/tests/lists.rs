@@ -112,8 +112,6 @@ async fn large_lists_are_the_bytes_of_small_ones() {
         cluster.post(MAPS, object).await.expect(201);
     }
     let answer = cluster.get(MAPS).await.expect(200);
-    let length: usize = answer.headers["content-length"].to_str().unwrap().parse().unwrap();
-    assert_eq!(length, answer.bytes.len());
     let list = answer.json();
     assert_eq!(list["items"].as_array().unwrap().len(), 200);
     assert!(list["items"][0].get("kind").is_none());

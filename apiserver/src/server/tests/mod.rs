@@ -4,6 +4,7 @@ mod access;
 mod aggregation;
 mod bad_input;
 mod discovery;
+mod encodings;
 mod limits;
 mod lists;
 mod metrics;
@@ -30,6 +31,7 @@ use super::{ApiServer, Config};
 use crate::admission::Chain;
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
 use crate::authorization::{Attributes, Authorizer, Decision};
+use crate::endpoints::negotiation::Formats;
 use crate::registry::resource::Resources;
 use crate::registry::store::Engine;
 
@@ -105,6 +107,20 @@ impl Cluster {
         authenticator: Arc<dyn Authenticator>,
         plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
     ) -> Cluster {
+        Cluster::configured(kubelets, authenticator, plugins, Formats::default()).await
+    }
+
+    /// With other encodings.
+    pub(super) async fn offering(formats: Formats) -> Cluster {
+        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats).await
+    }
+
+    async fn configured(
+        kubelets: crate::streaming::Kubelets,
+        authenticator: Arc<dyn Authenticator>,
+        plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
+        formats: Formats,
+    ) -> Cluster {
         let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
         let resources = Resources::builtin(api::scheme::Scheme::builtin());
         let admission = plugins(&store, &resources);
@@ -123,6 +139,7 @@ impl Cluster {
             documents: Box::new(|_| None),
             audit: None,
             limits: Default::default(),
+            formats,
             metrics: Default::default(),
         };
         let server = ApiServer::new(config, engine, CancellationToken::new());

@@ -64,7 +64,7 @@ fn broken_bytes_are_refused_in_upstreams_words() {
         (b"\x7e\x00", "proto: illegal wireType 6"),
         (b"\x7b\x0b", "unexpected EOF"),
         (b"\x08\x01", "proto: wrong wireType = 0 for field ObjectMeta"),
-        (b"\x0b\x0c", "proto: wrong wireType = 3 for field ObjectMeta"),
+        (b"\x0b\x01", "proto: wrong wireType = 3 for field ObjectMeta"),
         (b"\x0a\x02\x08\x01", "proto: wrong wireType = 0 for field Name"),
     ] {
         let refused = decode(bytes, schema).map_err(|error| error.to_string());

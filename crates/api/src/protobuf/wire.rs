@@ -27,7 +27,7 @@ pub(super) enum Payload<'a> {
     Fixed64(u64),
     Bytes(&'a [u8]),
     Fixed32(#[allow(dead_code, reason = "no type served has such a field; it is skipped by name")] u32),
-    /// Skipped already.
+    /// No type served has one.
     Group,
 }
 
@@ -79,15 +79,20 @@ fn go_name(field: &str) -> String {
 /// Reads the fields of a message in order. Never copies, never reads beyond its bytes.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
+    /// Is `rest` within a group that was told of? It is skipped when somebody asks on.
+    in_group: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes }
+        Reader { rest: bytes, in_group: false }
     }
 
     /// The next field; None at the end.
     pub(super) fn next(&mut self) -> Result<Option<(u32, Payload<'a>)>, Error> {
+        if std::mem::take(&mut self.in_group) {
+            self.skip_group()?;
+        }
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -107,7 +112,7 @@ impl<'a> Reader<'a> {
                 Payload::Bytes(self.take(usize::try_from(length).map_err(|_| Error::Truncated)?)?)
             }
             3 => {
-                self.skip_group()?;
+                self.in_group = true;
                 Payload::Group
             }
             4 => return Err(Error::EndGroup),
@@ -117,7 +122,7 @@ impl<'a> Reader<'a> {
         Ok(Some((number, payload)))
     }
 
-    /// Skips the rest of a group, those within it included. No type served has one.
+    /// Skips the rest of a group, those within it included.
     fn skip_group(&mut self) -> Result<(), Error> {
         let mut open = 1usize;
         while open > 0 {

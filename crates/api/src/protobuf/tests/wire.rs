@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::decode::{self, FieldValidation, Syntax, Target};
@@ -76,4 +78,38 @@ fn every_kind_upstream_filled_is_the_same_in_json_yaml_and_protobuf() {
     });
     wrong.extend(missing.map(|resource| format!("no fixture of {} {}", resource.api_version(), resource.kind)));
     assert!(wrong.is_empty(), "{} of {} kinds and more:\n{}", wrong.len(), seen.len(), wrong.join("\n"));
+}
+
+/// One object of the samples: what upstream writes as JSON and as protobuf.
+fn sample(line: &str) -> (Value, Vec<u8>) {
+    let (json, binary) = line.split_once('\t').expect("a line is JSON and protobuf");
+    let binary = STANDARD.decode(binary).expect("protobuf is in base64");
+    (serde_json::from_str(json).expect("the sample is JSON"), binary)
+}
+
+#[test]
+fn random_objects_of_every_kind_are_written_as_upstream_writes_them_and_read_again() {
+    let path = std::env::var_os("WIRE_SAMPLES").expect("WIRE_SAMPLES is not set: run ./hack/test");
+    let samples = std::fs::read_to_string(path).expect("hack/schemagen wrote them");
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for line in samples.lines() {
+        let (object, binary) = sample(line);
+        let (api_version, kind) = (object["apiVersion"].as_str().unwrap_or_default(), &object["kind"]);
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let kind = kind.as_str().unwrap_or_default();
+        let schema = Scheme::builtin().kind(group, version, kind);
+        let target = Target { group, version, kind, schema: schema.unwrap_or_else(|| panic!("{api_version} {kind}")) };
+        seen += 1;
+        match protobuf::encode(&object, target.schema) {
+            Ok(ours) if ours == binary => {}
+            ours => wrong.push(format!("{object}\n ours {ours:?}\n want {}", binary.escape_ascii())),
+        }
+        match decode::decode_protobuf(&binary, target, FieldValidation::Strict) {
+            Ok(decoded) if decoded.object == object => {}
+            decoded => wrong.push(format!("{} {}\n ours {decoded:?}\n want {object}", kind, binary.escape_ascii())),
+        }
+    }
+    assert!(seen > 100, "there are more kinds than {seen}");
+    let shown: Vec<String> = wrong.iter().take(12).map(|wrong| wrong.chars().take(3000).collect()).collect();
+    assert!(wrong.is_empty(), "{} of {seen}:\n{}", wrong.len(), shown.join("\n"));
 }
