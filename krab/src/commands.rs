@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use component::flags::{Flag, FlagSet};
 
-use crate::{agent, certs, components, server, store};
+use crate::{agent, certs, components, migrate, server, store};
 
 /// One command.
 struct Command {
@@ -59,6 +59,13 @@ const COMMANDS: &[Command] = &[
         help: "reads every record of the store",
         flags: store::check_flags,
         run: store::check,
+    },
+    Command {
+        name: "store migrate",
+        program: "krab-store-migrate",
+        help: "copies every object between the embedded store and etcd",
+        flags: migrate::flags,
+        run: migrate::run,
     },
     Command {
         name: "store backup",

@@ -6,6 +6,7 @@ mod commands;
 mod components;
 mod files;
 mod health;
+mod migrate;
 mod node;
 mod process;
 mod server;

@@ -2,9 +2,10 @@
 //! the commands of `store`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::store::{Store, Timestamp, embedded, etcd};
+use ::store::{Store, Timestamp, Transform, embedded, etcd};
 use anyhow::{Context, Result, ensure};
 use component::duration::GoDuration;
 use component::flags::{Flag, FlagSet};
@@ -67,20 +68,22 @@ impl Storage {
 
     /// Opens the store, to be served by the API server.
     pub(crate) async fn open(&self) -> Result<Store> {
+        self.open_as(apiserver::transform()).await
+    }
+
+    /// Opens the store with values in a form of one's choice.
+    pub(crate) async fn open_as(&self, transform: Arc<dyn Transform>) -> Result<Store> {
         let storage = self.clone();
         let opening = tokio::task::spawn_blocking(move || match storage {
-            Storage::Embedded(dir) => {
-                embedded::open(embedded::Config { transform: apiserver::transform(), ..embedded::Config::new(dir) })
-            }
-            Storage::Etcd(config) => {
-                etcd::open(etcd::Config { transform: apiserver::transform(), now: now(), ..*config })
-            }
+            Storage::Embedded(dir) => embedded::open(embedded::Config { transform, ..embedded::Config::new(dir) }),
+            Storage::Etcd(config) => etcd::open(etcd::Config { transform, now: now(), ..*config }),
         });
         Ok(opening.await.context("interrupted while opening the store")??)
     }
 }
 
-fn now() -> Timestamp {
+/// The time, as stores want it.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

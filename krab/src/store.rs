@@ -1,4 +1,4 @@
-//! `krab store check|backup|restore`: the embedded store of a server that is not running.
+//! `krab store check|backup|restore`: the embedded store of a server that is not running; `check` reads an etcd, too.
 
 #![allow(clippy::print_stdout, reason = "this is the command's answer to its user")]
 
@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use ::store::Error;
 use ::store::embedded::{self, Summary};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use component::flags::{Flag, FlagSet};
 
+use crate::migrate;
+use crate::storage::{self, Storage};
+
 pub(crate) fn check_flags() -> Vec<Flag> {
-    vec![DATA_DIR, HELP]
+    [&[DATA_DIR, HELP], storage::FLAGS].concat()
 }
 
 pub(crate) fn backup_flags() -> Vec<Flag> {
@@ -21,12 +24,29 @@ pub(crate) fn restore_flags() -> Vec<Flag> {
     vec![DATA_DIR, Flag::text("from", "", "a file that `krab store backup` wrote"), HELP]
 }
 
-const DATA_DIR: Flag = Flag::text("data-dir", "", "the server's data directory (default as for krab server)");
-const HELP: Flag = Flag::switch("help", "this text");
+pub(crate) const DATA_DIR: Flag =
+    Flag::text("data-dir", "", "the server's data directory (default as for krab server)");
+pub(crate) const HELP: Flag = Flag::switch("help", "this text");
 
-/// Reads every record.
+/// Reads every record; of an etcd, every object.
 pub(crate) fn check(flags: FlagSet) -> Result<()> {
-    report("is sound", &folder(&flags), embedded::check)
+    let storage = Storage::new(&flags)?;
+    let Storage::Etcd(config) = &storage else { return report("is sound", &folder(&flags), embedded::check) };
+    let store = migrate::blocking(storage.open())?;
+    let state = store.snapshot();
+    let mut unreadable = 0;
+    for object in state.unreadable("") {
+        println!("{} cannot be read (revision {}): {}", object.key, object.mod_revision, object.reason);
+        unreadable += 1;
+    }
+    ensure!(unreadable == 0, "{unreadable} objects cannot be read; {} can", state.len());
+    println!(
+        "The store in {} is sound: {} objects at revision {}",
+        config.endpoints.join(","),
+        state.len(),
+        state.revision()
+    );
+    Ok(())
 }
 
 /// Copies the store to a file.

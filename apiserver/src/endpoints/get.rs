@@ -4,7 +4,7 @@ use api::status::Status;
 use http::Response;
 
 use super::{Call, Request, respond, send, shape};
-use crate::registry::store::parse_resource_version;
+use crate::registry::store::{missing, parse_resource_version};
 use crate::server::body::Body;
 
 /// Upstream: handlers.GetResource.
@@ -27,9 +27,8 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Resp
         engine.get(call.resource, &target.namespace, &target.name).await?
     } else {
         let snapshot = super::list::at_least(engine, call.resource, revision).await?;
-        snapshot
-            .get(&call.resource.key(&target.namespace, &target.name))
-            .ok_or_else(|| Status::not_found(&call.resource.group_resource(), &target.name))?
+        let key = call.resource.key(&target.namespace, &target.name);
+        snapshot.get(&key).ok_or_else(|| missing(call.resource, &snapshot, &key, &target.name))?
     };
     let served = engine.served(call.resource, entry).await?;
     send(call, 200, &served, &output)

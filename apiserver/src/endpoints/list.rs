@@ -24,7 +24,7 @@ use super::{Call, Request, respond, shape};
 use crate::apiextensions::stored;
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
-use crate::registry::store::{Engine, decode, parse_resource_version, storage_error};
+use crate::registry::store::{Engine, decode, parse_resource_version, storage_error, unreadable};
 use crate::registry::{self, encode};
 use crate::server::body::Body;
 
@@ -36,6 +36,8 @@ const PIECE: usize = 128 << 10;
 const MESSAGES_AT_ONCE: usize = 64;
 /// How long a request waits for a revision the view has not reached. Upstream: blockTimeout of the watch cache.
 const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
+/// How many objects that cannot be read are named in the warnings of a list.
+const UNREADABLE_NAMED: usize = 10;
 
 const TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
 const TOO_OLD_WITH_TOKEN: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
@@ -148,6 +150,10 @@ async fn page(
         at_least(engine, resource, revision).await?
     };
     let shown = if exact { revision } else { snapshot.revision() };
+    // Said with the first page.
+    for object in snapshot.unreadable(&prefix).take(UNREADABLE_NAMED) {
+        call.ctx.warn(unreadable(object));
+    }
     Ok(Ok(take(resource, &snapshot, shown, &prefix, None, limit, selection)))
 }
 

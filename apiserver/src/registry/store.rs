@@ -24,7 +24,7 @@ use api::meta::{self, GroupKind};
 use api::status::Status;
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Draft, Entry, ErrorKind, Revision, Snapshot, Store, Timestamp};
+use store::{Draft, Entry, ErrorKind, Revision, Snapshot, Store, Timestamp, Unreadable};
 
 use super::resource::{Resource, Resources};
 use super::{codec, encode, terms};
@@ -108,7 +108,7 @@ impl Engine {
     pub async fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Arc<Entry>, Status> {
         let key = resource.key(namespace, name);
         let snapshot = self.consistent(resource).await?;
-        snapshot.get(&key).ok_or_else(|| Status::not_found(&resource.group_resource(), name))
+        snapshot.get(&key).ok_or_else(|| missing(resource, &snapshot, &key, name))
     }
 
     /// A snapshot that shows every write acknowledged before the call.
@@ -231,6 +231,20 @@ pub fn decode(entry: &Entry) -> Result<Value, Status> {
 fn invalid(resource: &Resource, object: &Value, errors: &ErrorList) -> Status {
     let group = meta::api_version(object).split_once('/').map_or("", |(group, _)| group);
     Status::invalid(&GroupKind::new(group, &*resource.info.kind), meta::name(object), errors)
+}
+
+/// What is said of an object that is not in a snapshot: it is not there, or it cannot be read. Upstream: storage.NewCorruptObjError.
+pub(crate) fn missing(resource: &Resource, snapshot: &Snapshot, key: &str, name: &str) -> Status {
+    match snapshot.unreadable(key).find(|object| &*object.key == key) {
+        Some(object) => Status::internal_error(&unreadable(object)),
+        None => Status::not_found(&resource.group_resource(), name),
+    }
+}
+
+/// What is wrong with an object that cannot be read.
+pub(crate) fn unreadable(object: &Unreadable) -> String {
+    let Unreadable { key, reason, .. } = object;
+    format!("StorageError: corrupt object, Code: 7, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {reason}")
 }
 
 /// What the store says, as clients hear it. Upstream: storage/errors.Interpret*Error.

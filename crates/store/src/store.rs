@@ -45,6 +45,10 @@ impl Store {
 
     /// The newest state once the view has reached `revision`. Waits as long as that takes: put your own limit around it.
     pub async fn snapshot_at_least(&self, revision: Revision) -> Result<Snapshot, Error> {
+        if self.is_shared() && revision > self.revision() {
+            // Somebody else may have heard of it first, and it may concern nothing here: the log finds out how far it is.
+            self.log.current_revision().await?;
+        }
         self.view.snapshot_at_least(revision).await
     }
 

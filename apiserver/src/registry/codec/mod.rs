@@ -21,7 +21,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use store::{Decoded, Draft, Revision, Transform, Undecodable};
 
-use super::{conversion, encode, terms};
+use super::strategy::Strategy;
+use super::{conversion, encode, list, terms};
 
 const ROOT: &str = "/registry/";
 /// What protobuf in a store begins with.
@@ -29,6 +30,10 @@ const MAGIC: &[u8] = b"k8s\0";
 
 /// Groups whose objects upstream stores as JSON.
 const IN_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+
+/// Kinds and the older versions upstream still stores them in, which differ from the storage version here in nothing but their name.
+const SAME_FIELDS: [(&str, &str); 2] =
+    [("DeviceTaintRule", "resource.k8s.io/v1beta2"), ("StorageVersionMigration", "storagemigration.k8s.io/v1beta1")];
 
 /// The transform a store must be opened with to be served by this crate.
 pub fn transform() -> Arc<dyn Transform> {
@@ -100,10 +105,18 @@ struct Kept {
     /// Its storage version.
     target: Target<'static>,
     api_version: String,
+    strategy: &'static dyn Strategy,
 }
 
-/// An object of a built-in kind, in its storage version.
+/// An object of a built-in kind, in its storage version and with its defaults: some are not in protobuf, and older servers knew fewer.
 fn read(kept: &Kept, stored: &Bytes) -> Result<Value, Undecodable> {
+    let mut object = in_storage_version(kept, stored)?;
+    api::default::apply(&mut object, kept.target.schema);
+    kept.strategy.default(&mut object);
+    Ok(object)
+}
+
+fn in_storage_version(kept: &Kept, stored: &Bytes) -> Result<Value, Undecodable> {
     let mut object = if stored.starts_with(MAGIC) { message(kept, stored)? } else { custom(stored)? };
     let (kind, found) = (kept.target.kind, object["apiVersion"].as_str().unwrap_or_default().to_owned());
     if found == kept.api_version {
@@ -111,7 +124,7 @@ fn read(kept: &Kept, stored: &Bytes) -> Result<Value, Undecodable> {
     }
     if (kind, found.as_str()) == (definition::KIND, definition::OLDER) {
         definition::to_v1(&mut object);
-    } else {
+    } else if !SAME_FIELDS.contains(&(kind, &found)) {
         let conversion = conversion::between(&kept.api_version, &found, kind);
         (conversion.ok_or_else(|| unknown(&found, kind))?.to_storage)(&mut object);
     }
@@ -123,17 +136,20 @@ fn read(kept: &Kept, stored: &Bytes) -> Result<Value, Undecodable> {
 fn message(kept: &Kept, stored: &Bytes) -> Result<Value, Undecodable> {
     let refused = |error: protobuf::Error| Undecodable(error.to_string());
     let Envelope { api_version, kind, raw } = Envelope::read(stored).map_err(refused)?;
-    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-    let schema = if (&*api_version, &*kind) == (&*kept.api_version, kept.target.kind) {
-        kept.target.schema
+    if kind != kept.target.kind {
+        return Err(unknown(&api_version, &kind));
+    }
+    let target = if api_version == kept.api_version || SAME_FIELDS.contains(&(&kind, &api_version)) {
+        kept.target
     } else {
-        let known = Scheme::builtin().kind(group, version, &kind).filter(|_| kind == kept.target.kind);
-        known.ok_or_else(|| unknown(&api_version, &kind))?
+        let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+        let schema = Scheme::builtin().kind(group, version, &kind).ok_or_else(|| unknown(&api_version, &kind))?;
+        Target { group, version, kind: kept.target.kind, schema }
     };
-    let mut object = protobuf::decode(raw, schema).map_err(refused)?;
-    object["apiVersion"] = (&*api_version).into();
-    object["kind"] = (&*kind).into();
-    let target = Target { group, version, kind: kept.target.kind, schema };
+    let mut object = protobuf::decode(raw, target.schema).map_err(refused)?;
+    object["apiVersion"] =
+        if target.group.is_empty() { target.version.into() } else { [target.group, target.version].join("/").into() };
+    object["kind"] = target.kind.into();
     // Which zero values are shown, and in which order, is said there.
     let object = normalize(&object, target, FieldValidation::Ignore);
     object.map(|decoded| decoded.object).map_err(|error| Undecodable(error.to_string()))
@@ -165,7 +181,8 @@ fn kept(key: &str) -> Option<&'static Kept> {
             let (group, version) = (info.storage_group.as_ref(), info.storage_version.as_ref());
             let target = Target::builtin(group, version, &info.kind)?;
             let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-            Some((info.key_prefix.as_ref(), Kept { target, api_version }))
+            let strategy = list::strategy(group, &info.plural);
+            Some((info.key_prefix.as_ref(), Kept { target, api_version, strategy }))
         };
         stored.filter_map(kept).collect()
     });

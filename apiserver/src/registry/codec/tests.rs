@@ -14,6 +14,13 @@ fn pod() -> Value {
         "spec": {"containers": [{"name": "c", "image": "i", "resources": {}}], "nodeName": "m"}, "status": {}})
 }
 
+/// An object as the API server has it when it stores it.
+fn whole(mut object: Value) -> Value {
+    api::default::apply(&mut object, Scheme::builtin().kind("", "v1", "Pod").unwrap());
+    list::strategy("", "pods").default(&mut object);
+    object
+}
+
 #[test]
 fn a_shared_store_has_builtin_kinds_in_protobuf_and_others_in_json() {
     let shared = |object: &Value| draft(object, true).unwrap().stored;
@@ -28,7 +35,7 @@ fn a_shared_store_has_builtin_kinds_in_protobuf_and_others_in_json() {
 
 #[test]
 fn what_was_written_in_protobuf_is_found_and_served_as_the_writer_said() {
-    let draft = draft(&pod(), true).unwrap();
+    let draft = draft(&whole(pod()), true).unwrap();
     let ready = draft.ready.unwrap();
     let decoded = Objects.decode("/registry/pods/n/a", &draft.stored).unwrap();
     assert_eq!(

@@ -35,12 +35,20 @@ pub(super) fn open(dir: &Path) -> Result<(Disk, Lock), Error> {
     let lock = take_lock(dir)?;
     let path = dir.join(FILE);
     if !exists(&path)? {
-        create(dir).map_err(|error| match error {
-            CreateError::Io(error) => unusable(error),
-            CreateError::Store(error) => error,
-        })?;
+        create(dir, Revision::FIRST)?;
     }
     Ok((Disk::open(Box::new(StoreFile::new(path)))?, lock))
+}
+
+/// Makes an empty store at a revision, in a directory that has none.
+pub fn create_at(dir: &Path, revision: Revision) -> Result<(), Error> {
+    fs::create_dir_all(dir).map_err(|error| open_error(dir, error))?;
+    let _lock = take_lock(dir)?;
+    let path = dir.join(FILE);
+    if exists(&path)? {
+        return Err(open_error(&path, io::ErrorKind::AlreadyExists.into()));
+    }
+    create(dir, revision)
 }
 
 /// Takes the directory and opens the store that must be in it.
@@ -87,28 +95,17 @@ pub(super) fn take_lock(dir: &Path) -> Result<Lock, Error> {
     Ok(Lock(file))
 }
 
-enum CreateError {
-    Io(io::Error),
-    Store(Error),
-}
-
-impl From<io::Error> for CreateError {
-    fn from(error: io::Error) -> Self {
-        CreateError::Io(error)
-    }
-}
-
 /// Makes an empty store beside and moves it in, so that a crash leaves either none or a whole one.
-fn create(dir: &Path) -> Result<(), CreateError> {
+fn create(dir: &Path, revision: Revision) -> Result<(), Error> {
+    let unusable = |error: io::Error| open_error(dir, error);
     let new = dir.join(NEW_FILE);
-    empty_file(&new)?;
-    let mut disk = Disk::open(Box::new(StoreFile::new(new.clone()))).map_err(CreateError::Store)?;
-    let head = Head { compacted: Revision::FIRST, revision: Revision::FIRST };
-    disk.write(&Step { head: Some(head), ..Step::default() }).map_err(CreateError::Store)?;
+    empty_file(&new).map_err(unusable)?;
+    let mut disk = Disk::open(Box::new(StoreFile::new(new.clone())))?;
+    let head = Head { compacted: revision, revision };
+    disk.write(&Step { head: Some(head), ..Step::default() })?;
     drop(disk);
-    fs::rename(&new, dir.join(FILE))?;
-    File::open(dir)?.sync_all()?;
-    Ok(())
+    fs::rename(&new, dir.join(FILE)).map_err(unusable)?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(unusable)
 }
 
 /// Makes an empty file, in the place of one that was left behind.

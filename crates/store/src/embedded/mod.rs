@@ -26,7 +26,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 pub use backup::{Summary, backup, check, restore};
-pub use directory::FILE;
+pub use directory::{FILE, create_at};
 
 use crate::{AsStored, Committed, Error, ErrorKind, Log, Revision, Store, Timestamp, Transform, Txn, View, Window};
 use directory::Lock;
