@@ -11,7 +11,7 @@ use crate::{
     Error, cluster_role_aggregation, cronjob, daemonset, deployment, disruption, endpoints, endpointslice,
     endpointslice_mirroring, ephemeral_volume, garbage_collector, job, namespace, node_ipam, node_lifecycle, pod_gc,
     replicaset, resource_quota, root_ca, serviceaccount, statefulset, taint_eviction, ttl_after_finished,
-    volume_protection,
+    validating_admission_policy_status, volume_protection,
 };
 
 /// A controller's main loop.
@@ -73,6 +73,8 @@ pub const LIST: &[Entry] = &[
     entry!("namespace-controller", "namespace", namespace::run),
     entry!("serviceaccount-controller", "serviceaccount", serviceaccount::run),
     entry!("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", root_ca::run),
+    // Younger than aliases: it has none.
+    entry!("validatingadmissionpolicy-status-controller", "", validating_admission_policy_status::run),
 ];
 
 /// The controllers `names` selects: `*` is all, `-name` leaves one out, a name takes it in. An explicit name wins over

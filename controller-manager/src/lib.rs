@@ -46,6 +46,7 @@ mod template_hash;
 mod test_support;
 mod tolerations;
 mod ttl_after_finished;
+mod validating_admission_policy_status;
 mod volume_protection;
 
 use std::sync::Arc;

@@ -17,15 +17,6 @@ enum Own {
     Mutating(Mutations),
 }
 
-/// Which expressions are reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Texts {
-    MatchConditions,
-    Variables,
-    Validations,
-    Mutations,
-}
-
 impl Compiled {
     /// Of a spec; where it is as it was, its expressions are stored ones.
     pub(crate) fn new(mutating: bool, spec: &Value, old: Option<&Value>) -> Compiled {
@@ -36,64 +27,57 @@ impl Compiled {
         })
     }
 
-    /// The errors of some of its expressions; `spec` is where they stand.
-    pub(crate) fn report(&self, spec: &At<'_>, texts: Texts, errors: &mut ErrorList) {
-        let (variables, conditions): (&[Variable], &MatchConditions) = match &self.0 {
-            Own::Validating(own) => (&own.variables, &own.match_conditions),
-            Own::Mutating(own) => (&own.variables, &own.match_conditions),
+    /// The match conditions.
+    pub(crate) fn conditions(&self) -> &MatchConditions {
+        match &self.0 {
+            Own::Validating(own) => &own.match_conditions,
+            Own::Mutating(own) => &own.match_conditions,
+        }
+    }
+
+    /// Reports `variables[index]`, which stands at `at`.
+    pub(crate) fn variable(&self, index: usize, at: &At<'_>, errors: &mut ErrorList) {
+        let variables: &[Variable] = match &self.0 {
+            Own::Validating(own) => &own.variables,
+            Own::Mutating(own) => &own.variables,
         };
-        match (texts, &self.0) {
-            (Texts::MatchConditions, _) => {
-                for (at, expression) in spec.field("matchConditions").items().zip(conditions.expressions()) {
-                    report(&at.field("expression"), expression, errors);
-                }
+        report(&at.field("expression"), variables.get(index).map(|variable| &variable.expression), errors);
+    }
+
+    /// Reports `validations[index]`.
+    pub(crate) fn validation(&self, index: usize, at: &At<'_>, errors: &mut ErrorList) {
+        let Own::Validating(own) = &self.0 else { return };
+        let Some(validation) = own.validations.get(index) else { return };
+        report(&at.field("expression"), Some(&validation.expression), errors);
+        report(&at.field("messageExpression"), validation.message_expression.as_ref(), errors);
+    }
+
+    /// Reports `auditAnnotations[index]`.
+    pub(crate) fn annotation(&self, index: usize, at: &At<'_>, errors: &mut ErrorList) {
+        let Own::Validating(own) = &self.0 else { return };
+        let expression = own.audit_annotations.get(index).map(|(_, expression)| expression);
+        report(&at.field("valueExpression"), expression, errors);
+    }
+
+    /// Reports `mutations[index]`.
+    pub(crate) fn mutation(&self, index: usize, at: &At<'_>, errors: &mut ErrorList) {
+        let Own::Mutating(own) = &self.0 else { return };
+        match own.mutations.get(index) {
+            Some(Mutation::Apply(expression)) => {
+                report(&at.field("applyConfiguration").field("expression"), Some(expression), errors);
             }
-            (Texts::Variables, _) => {
-                for (at, variable) in spec.field("variables").items().zip(variables) {
-                    report(&at.field("expression"), &variable.expression, errors);
-                }
+            Some(Mutation::JsonPatch(expression)) => {
+                report(&at.field("jsonPatch").field("expression"), Some(expression), errors);
             }
-            (Texts::Validations, Own::Validating(own)) => {
-                for (at, validation) in spec.field("validations").items().zip(&own.validations) {
-                    report(&at.field("expression"), &validation.expression, errors);
-                    if let Some(message) = &validation.message_expression {
-                        report(&at.field("messageExpression"), message, errors);
-                    }
-                }
-                for (at, (_, expression)) in spec.field("auditAnnotations").items().zip(&own.audit_annotations) {
-                    report(&at.field("valueExpression"), expression, errors);
-                }
-            }
-            (Texts::Mutations, Own::Mutating(own)) => {
-                for (at, mutation) in spec.field("mutations").items().zip(&own.mutations) {
-                    match mutation {
-                        Mutation::Apply(expression) => {
-                            report(&at.field("applyConfiguration").field("expression"), expression, errors);
-                        }
-                        Mutation::JsonPatch(expression) => {
-                            report(&at.field("jsonPatch").field("expression"), expression, errors);
-                        }
-                    }
-                }
-            }
-            _ => {}
+            None => {}
         }
     }
 }
 
-/// The errors of the match conditions of a webhook.
-pub(crate) fn report_conditions(conditions: &At<'_>, errors: &mut ErrorList) {
-    let compiled = MatchConditions::of_webhook(conditions.value, false);
-    for (at, expression) in conditions.items().zip(compiled.expressions()) {
-        report(&at.field("expression"), expression, errors);
-    }
-}
-
 /// What is empty is told of elsewhere.
-fn report(at: &At<'_>, expression: &Expression, errors: &mut ErrorList) {
-    if let Err(why) = &expression.program
-        && !expression.text.trim().is_empty()
-    {
-        errors.push(Error::invalid(&at.path, expression.text.as_str(), why.as_str()));
+pub(crate) fn report(at: &At<'_>, expression: Option<&Expression>, errors: &mut ErrorList) {
+    let Some(Expression { text, program: Err(why) }) = expression else { return };
+    if !text.trim().is_empty() {
+        errors.push(Error::invalid(&at.path, text.as_str(), why.as_str()));
     }
 }

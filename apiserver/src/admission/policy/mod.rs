@@ -16,7 +16,7 @@ mod params;
 mod tests;
 mod validating;
 
-pub(crate) use compiled::{Compiled, Texts, report_conditions};
+pub(crate) use compiled::{Compiled, report};
 pub(crate) use mutating::MutatingAdmissionPolicy;
 pub(crate) use validating::ValidatingAdmissionPolicy;
 

@@ -3,7 +3,7 @@
 use api::field::ErrorList;
 use serde_json::{Value, json};
 
-use super::compiled::{Compiled, Texts};
+use super::compiled::Compiled;
 use super::conditions::{Evaluator, Inputs};
 use super::definition::Validations;
 use super::match_conditions::{MatchConditions, Verdict};
@@ -89,8 +89,13 @@ fn what_does_not_compile_is_told_at_its_field() {
     let compiled = Compiled::new(false, &policy["spec"], None);
     let mut errors = ErrorList::new();
     let root = At::root(&policy);
-    compiled.report(&root.field("spec"), Texts::Variables, &mut errors);
-    compiled.report(&root.field("spec"), Texts::Validations, &mut errors);
+    let spec = root.field("spec");
+    for (index, at) in spec.field("variables").items().enumerate() {
+        compiled.variable(index, &at, &mut errors);
+    }
+    for (index, at) in spec.field("validations").items().enumerate() {
+        compiled.validation(index, &at, &mut errors);
+    }
     let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(
         fields,

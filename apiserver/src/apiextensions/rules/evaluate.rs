@@ -85,7 +85,8 @@ impl Run {
                         self.place(inner, &path.key(name), value, old, correlated.below(value, old))?;
                     }
                     if let Some(inner) = place.properties.get(name) {
-                        let below = if path.to_string().is_empty() && matches!(name.as_str(), "apiVersion" | "kind") {
+                        let is_root = correlated.above.is_none();
+                        let below = if is_root && matches!(name.as_str(), "apiVersion" | "kind") {
                             Correlated::default()
                         } else {
                             correlated.below(value, old)

@@ -15,10 +15,10 @@ use super::super::strategy::Strategy;
 use super::super::validation::one_of;
 use super::matching::{match_resources, param_kind};
 use super::webhook_configuration::conditions;
-use crate::admission::policy::{Compiled, Texts};
+use crate::admission::policy::Compiled;
 use crate::context::RequestContext;
 
-const REASONS: [&str; 4] = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const MOST_ANNOTATIONS: usize = 20;
 const LONGEST_ANNOTATION_EXPRESSION: usize = 5 * 1024;
 
@@ -57,19 +57,16 @@ impl AdmissionPolicy {
         let compiled = Compiled::new(self.mutating, spec.value, old.map(|old| &old["spec"]));
         let old_conditions = old.map(|old| &old["spec"]["matchConditions"]);
         if old_conditions != Some(spec.field("matchConditions").value) {
-            conditions(&spec.field("matchConditions"), &mut errors);
-            compiled.report(&spec, Texts::MatchConditions, &mut errors);
+            conditions(&spec.field("matchConditions"), compiled.conditions(), &mut errors);
         }
-        for variable in spec.field("variables").items() {
+        for (index, variable) in spec.field("variables").items().enumerate() {
             self::variable(&variable, &mut errors);
+            compiled.variable(index, &variable, &mut errors);
         }
-        compiled.report(&spec, Texts::Variables, &mut errors);
         if self.mutating {
-            mutations(&spec, &mut errors);
-            compiled.report(&spec, Texts::Mutations, &mut errors);
+            mutations(&spec, &compiled, &mut errors);
         } else {
-            validations(&spec, meta::name(new), &mut errors);
-            compiled.report(&spec, Texts::Validations, &mut errors);
+            validations(&spec, meta::name(new), &compiled, &mut errors);
         }
         errors
     }
@@ -123,7 +120,7 @@ fn broken(text: &str) -> bool {
     text.contains(['\n', '\r'])
 }
 
-fn validations(spec: &At<'_>, name: &str, errors: &mut ErrorList) {
+fn validations(spec: &At<'_>, name: &str, compiled: &Compiled, errors: &mut ErrorList) {
     let (list, annotations) = (spec.field("validations"), spec.field("auditAnnotations"));
     if list.is_empty() && annotations.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";
@@ -131,8 +128,9 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut ErrorList) {
         errors.push(annotations.required(detail));
         return;
     }
-    for validation in list.items() {
+    for (index, validation) in list.items().enumerate() {
         unspecified(&validation.field("expression"), errors);
+        compiled.validation(index, &validation, errors);
         for field in ["messageExpression", "message"].map(|field| validation.field(field)) {
             if !field.str().is_empty() && field.str().trim().is_empty() {
                 errors.push(field.invalid_str("must be non-empty if specified"));
@@ -151,7 +149,7 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut ErrorList) {
         errors.push(annotations.invalid(format!("must not have more than {MOST_ANNOTATIONS} auditAnnotations")));
     }
     let mut seen = HashSet::new();
-    for annotation in annotations.items() {
+    for (index, annotation) in annotations.items().enumerate() {
         let key = annotation.field("key");
         if name.is_empty() {
             errors.push(key.invalid_str("requires metadata.name be non-empty"));
@@ -162,6 +160,7 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut ErrorList) {
         }
         let expression = annotation.field("valueExpression");
         unspecified(&expression, errors);
+        compiled.annotation(index, &annotation, errors);
         if expression.str().trim().len() > LONGEST_ANNOTATION_EXPRESSION {
             errors
                 .push(expression.required(format!("must not exceed {LONGEST_ANNOTATION_EXPRESSION} bytes in length")));
@@ -172,12 +171,12 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut ErrorList) {
     }
 }
 
-fn mutations(spec: &At<'_>, errors: &mut ErrorList) {
+fn mutations(spec: &At<'_>, compiled: &Compiled, errors: &mut ErrorList) {
     let list = spec.field("mutations");
     if list.is_empty() {
         errors.push(list.required("mutations must contain at least one item"));
     }
-    for mutation in list.items() {
+    for (index, mutation) in list.items().enumerate() {
         let kind = mutation.field("patchType");
         let (own, other) = match kind.str() {
             "" => {
@@ -197,6 +196,7 @@ fn mutations(spec: &At<'_>, errors: &mut ErrorList) {
         } else if own.field("expression").str().trim().is_empty() {
             errors.push(own.field("expression").required(""));
         }
+        compiled.mutation(index, &mutation, errors);
         if unwanted.is_set() {
             let detail = format!("must not be specified when patchType is {}", kind.str());
             errors.push(Error::invalid(&unwanted.path, format!("{{{other}}}"), detail));

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::super::fields::{At, items};
 use super::super::strategy::Strategy;
 use super::super::validation::{one_of, qualified_name, webhook};
-use crate::admission::policy::report_conditions;
+use crate::admission::policy::{MatchConditions, report};
 use crate::admission::webhook::EXCLUDED;
 use crate::context::RequestContext;
 
@@ -187,8 +187,8 @@ impl WebhookConfiguration {
         }
         webhook::client_config(&hook.field("clientConfig"), errors);
         if rules.conditions {
-            conditions(&hook.field("matchConditions"), errors);
-            report_conditions(&hook.field("matchConditions"), errors);
+            let list = hook.field("matchConditions");
+            conditions(&list, &MatchConditions::of_webhook(list.value, false), errors);
         }
     }
 }
@@ -281,17 +281,19 @@ fn resources(list: &At<'_>, errors: &mut ErrorList) {
     }
 }
 
-pub(super) fn conditions(list: &At<'_>, errors: &mut ErrorList) {
+pub(super) fn conditions(list: &At<'_>, compiled: &MatchConditions, errors: &mut ErrorList) {
     let count = list.slice().len();
     if count > MOST_CONDITIONS {
         errors.push(Error::too_many(&list.path, Some(count), MOST_CONDITIONS));
     }
     let mut seen = HashSet::new();
+    let mut compiled = compiled.expressions();
     for condition in list.items() {
         let (expression, name) = (condition.field("expression"), condition.field("name"));
         if expression.str().trim().is_empty() {
             errors.push(expression.required(""));
         }
+        report(&expression, compiled.next(), errors);
         if name.str().is_empty() {
             errors.push(name.required(""));
             continue;
