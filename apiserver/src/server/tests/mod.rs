@@ -9,6 +9,7 @@ mod limits;
 mod lists;
 mod metrics;
 mod policies;
+mod recorded;
 mod streams;
 mod verbs;
 mod watches;
