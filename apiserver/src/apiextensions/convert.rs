@@ -18,7 +18,8 @@ pub(super) async fn convert(definition: &Definition, objects: &mut [Value], vers
         return Ok(());
     }
     let Conversion::Webhook(converter) = &definition.conversion else { return Ok(()) };
-    let services = converter.services.upgrade().ok_or_else(|| Status::service_unavailable("the server is going away"))?;
+    let services =
+        converter.services.upgrade().ok_or_else(|| Status::service_unavailable("the server is going away"))?;
     let (sent, as_list) = (objects.iter_mut().map(std::mem::take).collect(), objects.len() > 1);
     let wanted = definition.api_version(version);
     let converting = converter.webhook.convert(services.as_ref(), sent, &wanted, as_list);

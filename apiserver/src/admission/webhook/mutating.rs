@@ -170,15 +170,11 @@ impl Asked<'_> {
             let settled = stored::read_all(custom, std::slice::from_mut(&mut patched)).await;
             return settled.map(|()| patched).map_err(|status| status.message);
         }
-        let schema = if is_own {
-            resource.schema()
-        } else {
-            Scheme::builtin().kind(&kind.group, &kind.version, &kind.kind)
-        };
+        let schema =
+            if is_own { resource.schema() } else { Scheme::builtin().kind(&kind.group, &kind.version, &kind.kind) };
         let Some(schema) = schema else { return Ok(patched) };
         let target = api::decode::Target { group: &kind.group, version: &kind.version, kind: &kind.kind, schema };
-        let mut decoded =
-            normalize(&patched, target, FieldValidation::Ignore).map_err(|error| reason(&error))?.object;
+        let mut decoded = normalize(&patched, target, FieldValidation::Ignore).map_err(|error| reason(&error))?.object;
         if is_own {
             Engine::to_storage(resource, &mut decoded);
             Engine::apply_defaults(resource, &mut decoded);
@@ -192,14 +188,20 @@ impl Asked<'_> {
 /// Why an object does not decode, without upstream's words for a request's body around it.
 fn reason(error: &api::decode::Error) -> String {
     match error {
-        api::decode::Error::Malformed { reason, .. } | api::decode::Error::Unrecognized { reason, .. } => reason.clone(),
+        api::decode::Error::Malformed { reason, .. } | api::decode::Error::Unrecognized { reason, .. } => {
+            reason.clone()
+        }
         other => other.to_string(),
     }
 }
 
 /// Entries of managedFields a webhook broke are as they were; the client is told.
 /// Upstream: managedfields.NewManagedFieldsValidatingAdmissionController.
-pub(in crate::admission) fn keep_entries_readable(attributes: Attributes<'_>, object: &mut Value, before: Option<Value>) {
+pub(in crate::admission) fn keep_entries_readable(
+    attributes: Attributes<'_>,
+    object: &mut Value,
+    before: Option<Value>,
+) {
     let Err(error) = Owners::of(object) else { return };
     attributes.ctx.warn(format!(
         ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating \
