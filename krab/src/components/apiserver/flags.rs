@@ -50,6 +50,7 @@ const OWN: &[Flag] = &[
     Flag::list("authorization-mode", "AlwaysAllow", "Node, RBAC, AlwaysAllow, AlwaysDeny"),
     Flag::list("enable-admission-plugins", "", "admission plugins to run besides the default ones"),
     Flag::list("disable-admission-plugins", "", "default admission plugins not to run"),
+    Flag::list("feature-gates", "", "what is on besides upstream's defaults: CBORServingAndStorage=true"),
     Flag::list(
         "runtime-config",
         "",
@@ -192,7 +193,6 @@ const INERT: &[(Kind, &[&str])] = &[
             "etcd-healthcheck-timeout",
             "etcd-readycheck-timeout",
             "event-ttl",
-            "feature-gates",
             "goaway-chance",
             "http2-max-streams-per-connection",
             "kubelet-preferred-address-types",

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use apiserver::admission::Selection;
 use apiserver::controlplane::{AuthorizationMode, Limits, RuntimeConfig};
+use apiserver::endpoints::negotiation::Formats;
 use apiserver::{ControlPlane, Options};
 use component::Shutdown;
 use component::flags::FlagSet;
@@ -64,6 +65,7 @@ fn options(flags: &FlagSet) -> Result<Options> {
         external_hostname: flags.optional("external-hostname").map(str::to_owned),
         // Whoever anybody is, they may do everything: then they are to say at least who they are.
         anonymous: flags.is_set("anonymous-auth") && !always_allowed,
+        formats: Formats { cbor: cbor_is_on(flags)?, ..Formats::default() },
         runtime_config: runtime_config(flags)?,
         audit: files::audit(flags)?,
         limits: Limits {
@@ -76,6 +78,21 @@ fn options(flags: &FlagSet) -> Result<Options> {
         admission: Selection::new(&flags.list("enable-admission-plugins"), &flags.list("disable-admission-plugins"))?,
         ..Options::new(listen, advertise, service_ranges, credentials)
     })
+}
+
+/// Is CBOR served? The only feature gate there is: the others are as upstream has them by default.
+fn cbor_is_on(flags: &FlagSet) -> Result<bool> {
+    let mut on = false;
+    for gate in flags.list("feature-gates") {
+        let (name, value) =
+            gate.split_once('=').with_context(|| format!("--feature-gates: missing bool value for {gate}"))?;
+        let value = value.parse().with_context(|| format!("--feature-gates: invalid value of {name}: {value}"))?;
+        match name {
+            "CBORServingAndStorage" => on = value,
+            _ => tracing::warn!(gate, "--feature-gates: this gate stays as upstream has it by default"),
+        }
+    }
+    Ok(on)
 }
 
 fn runtime_config(flags: &FlagSet) -> Result<RuntimeConfig> {
