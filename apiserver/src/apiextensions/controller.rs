@@ -20,7 +20,7 @@ use super::custom_resource::CustomResource;
 use super::definition::{Definition, is_condition_true};
 use super::names::{self, Taken, set_condition};
 use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
-use crate::context::{Objects, RequestContext, Target};
+use crate::context::{RequestContext, Target};
 use crate::endpoints::options::{DeleteOptions, ListOptions, WriteOptions};
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
@@ -109,14 +109,13 @@ impl Controller {
     fn serve(&mut self, snapshot: &Snapshot) -> Vec<Arc<Value>> {
         let mut objects = Vec::new();
         let mut known = HashMap::new();
-        let services: Arc<dyn Objects> = self.engine.clone();
         for entry in snapshot.range(PREFIX, None) {
             let Ok(object) = serde_json::from_slice::<Value>(&entry.value) else {
                 tracing::error!(key = %entry.key, "a definition cannot be decoded; its resources are not served");
                 continue;
             };
             let before = self.known.get(meta::name(&object)).map(Arc::as_ref);
-            if let Some(definition) = Definition::of(entry, &object, before, &services) {
+            if let Some(definition) = Definition::of(entry, &object, before) {
                 known.insert(definition.name.clone(), Arc::new(definition));
             }
             objects.push(Arc::new(object));
@@ -199,7 +198,7 @@ async fn clean(engine: &Arc<Engine>, name: &str, definition: Option<&Arc<Definit
 
 /// Deletes every object and waits until they are gone; the error is reason and message of the condition.
 async fn delete_all(engine: &Arc<Engine>, definition: &Arc<Definition>) -> Result<(), (&'static str, String)> {
-    let storage = definition.position(&definition.storage().name).unwrap_or_default();
+    let storage = definition.storage_position();
     let resource = Resource::custom(CustomResource::new(Arc::clone(definition), storage));
     let failed =
         |status: &Status| ("InstanceDeletionFailed", format!("could not issue all deletes: {}", status.message));

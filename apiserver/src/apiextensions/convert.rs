@@ -5,29 +5,40 @@
 
 use api::meta;
 use api::status::Status;
+use api::structural;
 use serde_json::Value;
 
 use super::definition::{Conversion, Definition};
+use crate::context::Objects;
 
-/// Brings objects of any version to one version.
+/// Brings objects of any version to one version. `services` finds the webhook; `as_list` only matters to the words of errors.
 ///
 /// # Errors
 /// What the webhook, or what is wrong with it, says.
-pub(super) async fn convert(definition: &Definition, objects: &mut [Value], version: usize) -> Result<(), Status> {
-    if rename(definition, objects, version).is_some() {
-        return Ok(());
+pub(super) async fn convert(
+    definition: &Definition,
+    objects: Vec<Value>,
+    version: usize,
+    services: &dyn Objects,
+    as_list: bool,
+) -> Result<Vec<Value>, Status> {
+    let mut objects = objects;
+    if rename(definition, &mut objects, version).is_some() {
+        return Ok(objects);
     }
-    let Conversion::Webhook(converter) = &definition.conversion else { return Ok(()) };
-    let services =
-        converter.services.upgrade().ok_or_else(|| Status::service_unavailable("the server is going away"))?;
-    let (sent, as_list) = (objects.iter_mut().map(std::mem::take).collect(), objects.len() > 1);
+    let Conversion::Webhook(webhook) = &definition.conversion else { return Ok(objects) };
     let wanted = definition.api_version(version);
-    let converting = converter.webhook.convert(services.as_ref(), sent, &wanted, as_list);
-    let converted = converting.await.map_err(|error| Status::unknown(500, error.to_string()))?;
-    for (object, converted) in objects.iter_mut().zip(converted) {
-        *object = converted;
+    let mut converted = webhook
+        .convert(services, objects, &wanted, as_list)
+        .await
+        .map_err(|error| Status::unknown(500, error.to_string()))?;
+    // A webhook's word is not taken for what the schema says.
+    let node = definition.compiled(version).node.as_ref();
+    for object in &mut converted {
+        structural::prune(object, node, true, false);
+        structural::drop_nulls(object, node);
     }
-    Ok(())
+    Ok(converted)
 }
 
 /// The same where nobody has to be asked; None where a webhook would have to be.

@@ -1,6 +1,6 @@
 //! A definition as it is served. Made of the stored object by the controller, immutable from then on.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use api::meta;
 use api::schema::Name;
@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use store::Entry;
 
 use super::rules::Rules;
-use crate::context::Objects;
 use crate::webhook::conversion::ConversionWebhook;
 
 /// What custom resources can be asked for.
@@ -53,31 +52,17 @@ pub enum Conversion {
     /// Only `apiVersion` differs.
     None,
     /// A webhook is asked.
-    Webhook(Arc<Converter>),
-}
-
-/// A webhook that converts, and where its Service is looked up.
-pub struct Converter {
-    pub(super) webhook: ConversionWebhook,
-    /// Weak: who knows services knows definitions.
-    pub(super) services: Weak<dyn Objects>,
-}
-
-impl std::fmt::Debug for Converter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Converter").field("webhook", &self.webhook).finish_non_exhaustive()
-    }
+    Webhook(Arc<ConversionWebhook>),
 }
 
 impl Conversion {
     /// Of a spec; a webhook that was known before keeps its connections.
-    fn of(spec: &Value, before: Option<&Conversion>, services: &Arc<dyn Objects>) -> Conversion {
+    fn of(spec: &Value, before: Option<&Conversion>) -> Conversion {
         match (spec["conversion"]["strategy"].as_str(), before) {
             (Some("Webhook"), Some(Conversion::Webhook(known))) => Conversion::Webhook(Arc::clone(known)),
-            (Some("Webhook"), _) => Conversion::Webhook(Arc::new(Converter {
-                webhook: ConversionWebhook::new(&spec["conversion"]["webhook"]),
-                services: Arc::downgrade(services),
-            })),
+            (Some("Webhook"), _) => {
+                Conversion::Webhook(Arc::new(ConversionWebhook::new(&spec["conversion"]["webhook"])))
+            }
             _ => Conversion::None,
         }
     }
@@ -125,12 +110,7 @@ pub struct Compiled {
 impl Definition {
     /// Of a stored definition; None while its names are not accepted. `before` is the one it replaces: what was compiled
     /// stays if the spec did.
-    pub fn of(
-        source: &Arc<Entry>,
-        object: &Value,
-        before: Option<&Definition>,
-        services: &Arc<dyn Objects>,
-    ) -> Option<Definition> {
+    pub fn of(source: &Arc<Entry>, object: &Value, before: Option<&Definition>) -> Option<Definition> {
         let spec = object.get("spec")?;
         let accepted = object.get("status")?.get("acceptedNames")?;
         let name_of = |field: &str| accepted[field].as_str().filter(|name| !name.is_empty());
@@ -171,7 +151,7 @@ impl Definition {
             kind: kind.to_owned(),
             list_kind: list_kind.to_owned(),
             terminating: meta::is_being_deleted(object) || is_condition_true(object, "Terminating"),
-            conversion: Conversion::of(spec, same.map(|before| &before.conversion), services),
+            conversion: Conversion::of(spec, same.map(|before| &before.conversion)),
             versions: listed.iter().map(|version| Version::of(version, group, kind, listed)).collect(),
             storage,
             facts,
@@ -183,6 +163,11 @@ impl Definition {
     /// The version objects are stored in.
     pub fn storage(&self) -> &Version {
         &self.versions[self.storage]
+    }
+
+    /// The position of that version.
+    pub fn storage_position(&self) -> usize {
+        self.storage
     }
 
     /// The position of a version.
@@ -203,6 +188,13 @@ impl Definition {
     fn compile(&self) -> Vec<Compiled> {
         let object: Value = serde_json::from_slice(&self.source.value).unwrap_or_default();
         (0..self.versions.len()).map(|index| Compiled::of(&object["spec"]["versions"][index], &self.name)).collect()
+    }
+
+    /// The schema of a version as it was written: read from the definition each time, not kept.
+    pub fn schema(&self, version: usize) -> Option<Value> {
+        let mut object: Value = serde_json::from_slice(&self.source.value).ok()?;
+        let schema = object["spec"]["versions"][version]["schema"]["openAPIV3Schema"].take();
+        schema.is_object().then_some(schema)
     }
 
     /// The facts of a version as those of built-in resources.

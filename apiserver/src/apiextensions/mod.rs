@@ -19,6 +19,8 @@ mod embedded;
 mod names;
 pub mod rules;
 pub(crate) mod stored;
+#[cfg(test)]
+mod tests;
 pub(crate) mod validation;
 
 pub use custom_resource::CustomResource;

@@ -13,6 +13,8 @@ use store::Entry;
 
 use super::convert;
 use super::custom_resource::CustomResource;
+use super::definition::Conversion;
+use crate::context::Objects;
 use crate::registry::store::decode;
 
 /// Slot: under which state of which definition the entry was looked at, and whether reading it changes anything.
@@ -59,41 +61,62 @@ fn settle(custom: &CustomResource, object: &mut Value) {
 ///
 /// # Errors
 /// It cannot be decoded or converted.
-pub(crate) async fn read(custom: &CustomResource, entry: &Entry) -> Result<Value, Status> {
-    let mut objects = [decode(entry)?];
-    read_all(custom, &mut objects).await?;
-    let [object] = objects;
-    Ok(object)
+pub(crate) async fn read(custom: &CustomResource, entry: &Entry, services: &dyn Objects) -> Result<Value, Status> {
+    read_one(custom, decode(entry)?, services).await
 }
 
 /// The same for objects as they were decoded, all at once.
 ///
 /// # Errors
 /// They cannot be converted.
-pub(crate) async fn read_all(custom: &CustomResource, objects: &mut [Value]) -> Result<(), Status> {
-    for object in objects.iter_mut() {
-        settle(custom, object);
-    }
-    convert::convert(custom.definition(), objects, custom.position()).await
+pub(crate) async fn read_all(
+    custom: &CustomResource,
+    objects: Vec<Value>,
+    services: &dyn Objects,
+) -> Result<Vec<Value>, Status> {
+    settled(custom, objects, services, true).await
+}
+
+/// The same for one object.
+///
+/// # Errors
+/// It cannot be converted.
+pub(crate) async fn read_one(custom: &CustomResource, object: Value, services: &dyn Objects) -> Result<Value, Status> {
+    let mut read = settled(custom, vec![object], services, false).await?;
+    read.pop().ok_or_else(|| Status::internal_error(&"a conversion lost an object"))
+}
+
+async fn settled(
+    custom: &CustomResource,
+    mut objects: Vec<Value>,
+    services: &dyn Objects,
+    as_list: bool,
+) -> Result<Vec<Value>, Status> {
+    objects.iter_mut().for_each(|object| settle(custom, object));
+    convert::convert(custom.definition(), objects, custom.position(), services, as_list).await
 }
 
 /// The stored form of an object of the request's version.
 ///
 /// # Errors
 /// It cannot be converted.
-pub(crate) async fn write(custom: &CustomResource, object: Value) -> Result<Value, Status> {
+pub(crate) async fn write(custom: &CustomResource, object: Value, services: &dyn Objects) -> Result<Value, Status> {
     let definition = custom.definition();
-    let Some(storage) = definition.position(&definition.storage().name) else { return Ok(object) };
+    let storage = definition.storage_position();
     if storage == custom.position() {
         return Ok(object);
     }
-    let mut objects = [object];
-    convert::convert(definition, &mut objects, storage).await?;
-    let [mut object] = objects;
+    let mut written = convert::convert(definition, vec![object], storage, services, false).await?;
+    let mut object = written.pop().ok_or_else(|| Status::internal_error(&"a conversion lost an object"))?;
     let node = definition.compiled(storage).node.as_ref();
     structural::prune(&mut object, node, true, false);
     structural::drop_nulls(&mut object, node);
     Ok(object)
+}
+
+/// May a webhook have to be asked to read an entry?
+pub(crate) fn asks(custom: &CustomResource) -> bool {
+    matches!(custom.definition().conversion, Conversion::Webhook(_))
 }
 
 /// Brings an object to a version without asking anybody; None where a webhook would have to be asked.

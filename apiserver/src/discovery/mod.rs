@@ -86,7 +86,8 @@ impl Discovery {
             }),
             ["api", version] => served.resources("", version),
             ["apis", group] => aggregator.join_group(group, served.group(group)),
-            ["apis", group, version] if served.group(group).is_some() => served.resources(group, version),
+            ["apis", group, version] if set.has_builtin_group(group) => served.resources(group, version),
+            ["apis", group, version] => Some(served.resources(group, version)?),
             _ => return None,
         };
         // Groups are told of by the aggregator, which asks for no method.

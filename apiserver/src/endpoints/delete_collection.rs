@@ -4,8 +4,9 @@ use api::status::Status;
 use http::Response;
 use serde_json::Map;
 
+use super::negotiation::Shape;
 use super::options::ListOptions;
-use super::{Call, Request, body, delete, respond, shape};
+use super::{Call, Request, body, delete, list, respond, shape};
 use crate::registry::selection::Selection;
 use crate::registry::store::Engine;
 use crate::server::body::Body;
@@ -27,7 +28,10 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         Engine::from_storage(call.resource, &mut object);
         items.push(object);
     }
-    let metadata = Map::from_iter([("resourceVersion".to_string(), snapshot.revision().0.to_string().into())]);
+    let mut metadata = Map::from_iter([("resourceVersion".to_string(), snapshot.revision().0.to_string().into())]);
+    if let Some(token) = list::shown_token(call.resource, None).filter(|_| output.shape == Shape::Object) {
+        metadata.insert("continue".to_string(), token.into());
+    }
     let table = shape::TableOptions::of(&request.query)?;
     let answer = shape::list(call.resource, items, metadata, &output, &table)?;
     Ok(respond::value(200, &answer, &output))

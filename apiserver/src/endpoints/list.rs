@@ -82,7 +82,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Resp
         items.push(object);
     }
     if let Some(custom) = call.resource.as_custom() {
-        stored::read_all(custom, &mut items).await?;
+        items = stored::read_all(custom, items, call.engine().as_ref()).await?;
     }
     render(call, request, items, &page, &output)
 }
@@ -222,7 +222,7 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
     head.extend_from_slice(&resource.list_head);
     head.extend_from_slice(page.revision.0.to_string().as_bytes());
     head.extend_from_slice(b"\"");
-    if let Some(token) = &page.continue_token {
+    if let Some(token) = shown_token(resource, page.continue_token.as_deref()) {
         head.extend_from_slice(format!(",\"continue\":\"{token}\"").as_bytes());
     }
     if let Some(remaining) = page.remaining {
@@ -329,6 +329,11 @@ fn assemble<T: Send + 'static>(
     response
 }
 
+/// Lists of custom resources say so when they do not go on.
+pub(super) fn shown_token<'a>(resource: &Resource, token: Option<&'a str>) -> Option<&'a str> {
+    token.or_else(|| resource.is_custom().then_some(""))
+}
+
 fn render(
     call: &Call<'_>,
     request: &Request,
@@ -337,7 +342,13 @@ fn render(
     output: &Output,
 ) -> Result<Response<Body>, Status> {
     let options = shape::TableOptions::of(&request.query)?;
-    let list = shape::list(call.resource, items, page.metadata(), output, &options)?;
+    let mut metadata = page.metadata();
+    if let Some(token) =
+        shown_token(call.resource, page.continue_token.as_deref()).filter(|_| output.shape == Shape::Object)
+    {
+        metadata.insert("continue".to_string(), token.into());
+    }
+    let list = shape::list(call.resource, items, metadata, output, &options)?;
     Ok(respond::value(200, &list, output))
 }
 

@@ -141,6 +141,9 @@ pub(crate) async fn serve(state: &Arc<State>, mut request: Request) -> Result<Re
     let Some(resource) = &state.engine.resources.get(&info.api_group, &info.api_version, &info.resource) else {
         return unknown(state, info);
     };
+    if resource.is_custom() && is_elsewhere(info, resource) {
+        return Ok(respond::page_not_found());
+    }
     check_path(info, resource)?;
     request.formats.custom = resource.is_custom();
     let target = Target {
@@ -176,10 +179,20 @@ pub(crate) async fn serve(state: &Arc<State>, mut request: Request) -> Result<Re
 
 /// Upstream's answer differs between an unknown group (its router has nothing there) and an unknown resource.
 fn unknown(state: &Arc<State>, info: &RequestInfo) -> Result<Response<Body>, Status> {
-    if info.api_prefix == "apis" && !state.engine.resources.current().has_group(&info.api_group) {
+    if info.api_prefix == "apis" && !state.engine.resources.current().has_builtin_group(&info.api_group) {
         return Ok(respond::page_not_found());
     }
     Err(respond::no_such_resource())
+}
+
+/// Is a custom resource not under this path? What is in namespaces is only listed across them.
+fn is_elsewhere(info: &RequestInfo, resource: &Resource) -> bool {
+    let everywhere = matches!(info.verb.as_str(), "list" | "watch");
+    match (resource.info.namespaced, info.namespace.is_empty()) {
+        (true, true) => !everywhere,
+        (false, false) => true,
+        _ => false,
+    }
 }
 
 /// Refuses paths that parse but are no routes: empty segments, too many of them, the wrong scope.
@@ -199,6 +212,9 @@ fn check_path(info: &RequestInfo, resource: &Resource) -> Result<(), Status> {
         return no_such();
     }
     if !info.subresource.is_empty() && resource.subresource(&info.subresource).is_none() {
+        if resource.is_custom() {
+            return Err(Status::not_found(&resource.group_resource(), &info.name));
+        }
         return no_such();
     }
     if in_path && let Err(why) = crate::registry::name::is_path_segment(&info.parts[1]) {

@@ -94,7 +94,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
                 scale
             }
         };
-        apply_scale(present, scale, &replicas, &target)
+        apply_scale(resource, present, scale, &replicas, &target)
     };
     let update = Update {
         resource,
@@ -142,7 +142,11 @@ fn scale_of(resource: &Resource, object: &Value) -> Value {
     if let Some(scale) = resource.as_custom().and_then(|custom| custom.version().scale.as_ref()) {
         let number = |path: &[String]| Scale::number(object, path).ok().flatten();
         let selector = scale.selector.as_ref().and_then(|path| Scale::text(object, path).ok().flatten());
-        return scale_object(object, number(&scale.spec), number(&scale.status), selector.unwrap_or_default());
+        let mut shown = scale_object(object, number(&scale.spec), number(&scale.status), selector.unwrap_or_default());
+        if let Some(status) = shown["status"].as_object_mut().filter(|_| selector.unwrap_or_default().is_empty()) {
+            status.shift_remove("selector");
+        }
+        return shown;
     }
     let kind = SCALED.iter().find(|(plural, _)| *plural == resource.info.plural).map(|(_, kind)| kind);
     let selector = &object["spec"]["selector"];
@@ -182,11 +186,19 @@ fn scale_object(object: &Value, wanted: Option<i64>, present: Option<i64>, selec
 }
 
 /// The object with the replicas of a scale.
-fn apply_scale(mut object: Value, mut scale: Value, path: &[&str], target: &context::Target) -> Result<Value, Status> {
+fn apply_scale(
+    resource: &Resource,
+    mut object: Value,
+    mut scale: Value,
+    path: &[&str],
+    target: &context::Target,
+) -> Result<Value, Status> {
+    let is_custom = resource.is_custom();
     metadata::ensure_namespace(&mut scale, &target.namespace)?;
     check_name(&scale, &target.name)?;
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
-    if replicas < 0 {
+    // Custom resources have a word for it themselves.
+    if replicas < 0 && !is_custom {
         let mut errors = api::field::ErrorList::new();
         let wanted = api::field::Path::new("spec").child("replicas");
         errors.push(api::field::Error::invalid(&wanted, replicas, "must be greater than or equal to 0"));

@@ -4,6 +4,7 @@
 //! anyway when its connection takes more. One that falls out of the window is told 410 and ends.
 //! Upstream: handlers.serveWatchHandler, storage/cacher.cacheWatcher.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
             bookmark_at: bookmark_time(now, now + timeout),
             deadline: now + timeout,
             over: false,
+            converted: HashMap::new(),
         },
         Err(expired) => {
             let mut frame = BytesMut::new();
@@ -165,6 +167,8 @@ struct Watcher {
     bookmark_at: Instant,
     deadline: Instant,
     over: bool,
+    /// What a webhook made of the entries that are written next.
+    converted: HashMap<(Arc<str>, Revision), Value>,
 }
 
 /// Objects still to be sent as they were when the watch began.
@@ -182,6 +186,7 @@ impl Watcher {
         }
         let mut frames = BytesMut::new();
         if self.initial.is_some() {
+            self.convert_initial().await;
             self.write_initial(&mut frames);
             if !frames.is_empty() {
                 return Some(frames.freeze());
@@ -209,6 +214,7 @@ impl Watcher {
             };
             let mut next = batch.map(Some);
             while let Ok(Some(batch)) = &next {
+                self.convert_events(batch.events()).await;
                 for event in batch.events() {
                     self.write_event(&mut frames, event);
                 }
@@ -300,13 +306,55 @@ impl Watcher {
         self.sent.sent(frames.len() - before);
     }
 
+    /// Asks for the objects there were, where it takes a webhook.
+    async fn convert_initial(&mut self) {
+        // What is left of an earlier answer has not been sent yet.
+        let Some(initial) = self.initial.as_ref().filter(|_| self.asks() && self.converted.is_empty()) else { return };
+        let snapshot = initial.snapshot.clone();
+        let entries = snapshot.range(&initial.prefix, initial.last.as_deref()).cloned().collect();
+        self.convert(entries).await;
+    }
+
+    /// Asks for what is in events, where it takes a webhook.
+    async fn convert_events(&mut self, events: &[Arc<Event>]) {
+        if self.asks() {
+            let of = |event: &Arc<Event>| event.prev.iter().chain([&event.entry]).cloned().collect::<Vec<Arc<Entry>>>();
+            self.convert(events.iter().flat_map(of).collect()).await;
+        }
+    }
+
+    fn asks(&self) -> bool {
+        self.resource.as_custom().is_some_and(stored::asks)
+    }
+
+    /// What cannot be converted is not in the map, and told of when its turn comes.
+    async fn convert(&mut self, entries: Vec<Arc<Entry>>) {
+        self.converted.clear();
+        let Some(custom) = self.resource.as_custom() else { return };
+        let entries: Vec<Arc<Entry>> =
+            entries.into_iter().filter(|entry| !stored::is_as_served(custom, entry)).collect();
+        let objects: Vec<Value> =
+            entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect();
+        if objects.is_empty() || objects.len() != entries.len() {
+            return;
+        }
+        match stored::read_all(custom, objects, self.state.engine.as_ref()).await {
+            Ok(objects) => {
+                let keys = entries.iter().map(|entry| (entry.key.clone(), entry.mod_revision));
+                self.converted = keys.zip(objects).collect();
+            }
+            Err(status) => tracing::warn!(why = %status.message, "watched objects are not converted"),
+        }
+    }
+
     /// An entry of a custom resource in the version watched; at another revision than its own, if one is given.
     fn write_custom(&mut self, frames: &mut BytesMut, kind: &str, entry: &Entry, revision: Option<Revision>) {
         if self.resource.serves_as_stored(entry) {
             let moved = revision.map(|revision| crate::registry::encode::at_revision(&entry.value, revision));
             return self.write_bytes(frames, kind, moved.as_ref().unwrap_or(&entry.value));
         }
-        match self.resource.as_custom().and_then(|custom| stored::read_now(custom, entry)) {
+        let converted = self.converted.remove(&(entry.key.clone(), entry.mod_revision));
+        match converted.or_else(|| self.resource.as_custom().and_then(|custom| stored::read_now(custom, entry))) {
             Some(mut object) => {
                 if let Some(revision) = revision {
                     api::meta::set_resource_version(&mut object, &revision.0.to_string());

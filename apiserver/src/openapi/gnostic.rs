@@ -11,6 +11,8 @@ enum Kind {
     Text,
     Flag,
     Number,
+    /// A `double`.
+    Real,
     Texts,
     /// Free values.
     Anys,
@@ -38,7 +40,7 @@ enum Kind {
 }
 
 use Kind::{
-    Any, Anys, Flag, Items, Many, Named, NamedParameters, NamedWrapped, Number, One, Parameters, Requirements,
+    Any, Anys, Flag, Items, Many, Named, NamedParameters, NamedWrapped, Number, One, Parameters, Real, Requirements,
     SchemaOrFlag, Text, Texts, Types, Wrapped,
 };
 
@@ -154,12 +156,19 @@ static SCHEMA: Message = Message {
         (3, "title", Text),
         (4, "description", Text),
         (5, "default", Any),
+        (6, "multipleOf", Real),
+        (7, "maximum", Real),
+        (8, "exclusiveMaximum", Flag),
+        (9, "minimum", Real),
+        (10, "exclusiveMinimum", Flag),
         (11, "maxLength", Number),
         (12, "minLength", Number),
         (13, "pattern", Text),
         (14, "maxItems", Number),
         (15, "minItems", Number),
         (16, "uniqueItems", Flag),
+        (17, "maxProperties", Number),
+        (18, "minProperties", Number),
         (19, "required", Texts),
         (20, "enum", Anys),
         (21, "additionalProperties", SchemaOrFlag),
@@ -167,6 +176,7 @@ static SCHEMA: Message = Message {
         (23, "items", Items),
         (24, "allOf", Many(&SCHEMA)),
         (25, "properties", Named(1, &SCHEMA)),
+        (30, "example", Any),
     ],
     extensions: 31,
 };
@@ -199,6 +209,13 @@ fn field(out: &mut Vec<u8>, number: u32, value: &Value, kind: &Kind) {
         Text => text(out, number, value.as_str().unwrap_or_default()),
         Flag => integer(out, number, u64::from(value.as_bool().unwrap_or(false))),
         Number => integer(out, number, value.as_u64().unwrap_or(0)),
+        Real => {
+            let value = value.as_f64().unwrap_or(0.0);
+            if value != 0.0 {
+                tag(out, number, 1);
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+        }
         // Empty texts of a list count, other empty texts are not written.
         Texts => list().for_each(|item| bytes(out, number, item.as_str().unwrap_or_default().as_bytes())),
         Any => bytes(out, number, &any(value)),

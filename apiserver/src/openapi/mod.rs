@@ -1,15 +1,17 @@
 //! `/openapi/v2` and `/openapi/v3`: the documents `crates/api` makes, made when they are asked for and not kept.
 //!
-//! What is built in changes only with the program, so a document's hash is that of its name and the program's file:
-//! the index costs nothing, and clients that have a document never cause it to be made again.
+//! What is built in changes only with the program, so a document's hash is that of its name and the program's file; that of
+//! custom resources changes with their definitions, too. The index costs nothing, and clients that have a document never
+//! cause it to be made again.
 //! Upstream: k8s.io/kube-openapi/pkg/{handler,handler3}.
 
+mod custom;
 mod descriptions;
 mod gnostic;
 
 use std::sync::OnceLock;
 
-use api::openapi::{v2, v3, v3_paths};
+use api::openapi::{v3, v3_paths};
 use api::scheme::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -20,9 +22,10 @@ use crate::discovery::hash;
 use crate::endpoints::negotiation::Output;
 use crate::endpoints::query::Query;
 use crate::endpoints::respond;
+use crate::registry::resource::{Resources, Set};
 use crate::server::body::Body;
 
-/// The documents of the built-in kinds.
+/// The documents of everything that is served.
 #[derive(Debug)]
 pub struct OpenApi {
     scheme: &'static Scheme,
@@ -41,21 +44,24 @@ impl OpenApi {
         headers: &HeaderMap,
         query: &Query,
         output: &Output,
+        resources: &Resources,
         aggregator: &Aggregator,
     ) -> Option<Response<Body>> {
-        match path.strip_prefix("/openapi/")? {
-            "v2" => Some(self.second(headers, output, aggregator)),
-            "v3" => Some(self.index_answer(output, aggregator)),
+        let path = path.strip_prefix("/openapi/")?;
+        let set = resources.current();
+        match path {
+            "v2" => Some(self.second(headers, output, &set, aggregator)),
+            "v3" => Some(self.index_answer(output, &set, aggregator)),
             other => {
                 let document = other.strip_prefix("v3/")?;
-                Some(self.third(document, headers, query, output).unwrap_or_else(nothing))
+                Some(self.third(document, headers, query, output, &set).unwrap_or_else(nothing))
             }
         }
     }
 
     /// Upstream serves the index as a file without a name: Go tells no JSON from text.
-    fn index_answer(&self, output: &Output, aggregator: &Aggregator) -> Response<Body> {
-        let mut index = self.index();
+    fn index_answer(&self, output: &Output, set: &Set, aggregator: &Aggregator) -> Response<Body> {
+        let mut index = self.index(set);
         index["paths"].as_object_mut().into_iter().for_each(|paths| aggregator.join_index(paths));
         let index = index.to_string();
         let mut response = respond::bytes_with_type(200, index.into(), "text/plain; charset=utf-8", output.gzip);
@@ -63,44 +69,64 @@ impl OpenApi {
         response
     }
 
-    fn index(&self) -> Value {
-        let paths: Map<String, Value> = v3_paths(self.scheme)
-            .into_iter()
-            .map(|path| {
-                let url = format!("/openapi/v3/{path}?hash={}", version_of(&path));
-                (path, json!({"serverRelativeURL": url}))
-            })
-            .collect();
+    fn index(&self, set: &Set) -> Value {
+        let mut all = v3_paths(self.scheme);
+        all.extend(custom::paths(set).into_iter().filter(|path| !all.contains(path)).collect::<Vec<String>>());
+        all.sort_unstable();
+        let entry = |path: String| {
+            let version = self.version(&path, set)?;
+            let url = format!("/openapi/v3/{path}?hash={version}");
+            Some((path, json!({"serverRelativeURL": url})))
+        };
+        let paths: Map<String, Value> = all.into_iter().filter_map(entry).collect();
         json!({"paths": paths})
     }
 
-    fn third(&self, document: &str, headers: &HeaderMap, query: &Query, output: &Output) -> Option<Response<Body>> {
-        if !v3_paths(self.scheme).iter().any(|path| path == document) {
-            return None;
+    fn is_built_in(&self, document: &str) -> bool {
+        v3_paths(self.scheme).iter().any(|path| path == document)
+    }
+
+    /// The hash of a v3 document; None if there is none.
+    fn version(&self, document: &str, set: &Set) -> Option<String> {
+        if self.is_built_in(document) {
+            return Some(version_of(document));
         }
-        let version = version_of(document);
+        Some(version_of(&format!("{document}\n{}", custom::state(set, document)?)))
+    }
+
+    fn third(
+        &self,
+        document: &str,
+        headers: &HeaderMap,
+        query: &Query,
+        output: &Output,
+        set: &Set,
+    ) -> Option<Response<Body>> {
+        let version = self.version(document, set)?;
         let asked = query.get("hash").unwrap_or_default();
         if !asked.is_empty() && asked != version {
             let mut response = respond::text(301, "");
             insert(&mut response, header::LOCATION, &format!("/openapi/v3/{document}?hash={version}"));
             return Some(response);
         }
-        let mut response =
-            if_changed(headers, &version, output, || v3(self.scheme, document, &Texts::of(Some(document))));
+        let mut response = if_changed(headers, &version, output, || match self.is_built_in(document) {
+            true => v3(self.scheme, document, &Texts::of(Some(document))),
+            false => custom::third(self.scheme, set, document),
+        });
         if !asked.is_empty() {
             insert(&mut response, header::CACHE_CONTROL, "public, immutable");
         }
         Some(response)
     }
 
-    fn protobuf(&self, aggregator: &Aggregator) -> Option<Vec<u8>> {
-        let json = self.json(aggregator)?;
+    fn protobuf(&self, set: &Set, aggregator: &Aggregator) -> Option<Vec<u8>> {
+        let json = self.json(set, aggregator)?;
         serde_json::from_slice(&json).ok().map(|document| gnostic::document(&document))
     }
 
     /// Our document, with what other servers add.
-    fn json(&self, aggregator: &Aggregator) -> Option<Vec<u8>> {
-        let own = v2(self.scheme, &Texts::of(None));
+    fn json(&self, set: &Set, aggregator: &Aggregator) -> Option<Vec<u8>> {
+        let own = custom::second(self.scheme, set);
         if aggregator.version_of_documents().is_none() {
             return Some(own);
         }
@@ -109,13 +135,14 @@ impl OpenApi {
         serde_json::to_vec(&document).ok()
     }
 
-    fn second(&self, headers: &HeaderMap, output: &Output, aggregator: &Aggregator) -> Response<Body> {
+    fn second(&self, headers: &HeaderMap, output: &Output, set: &Set, aggregator: &Aggregator) -> Response<Body> {
         let others = aggregator.version_of_documents().unwrap_or_default();
-        let version = |form: &str| version_of(&format!("{form}{others}"));
+        let version = |form: &str| version_of(&format!("{form}{others}\n{}", custom::state_of_all(set)));
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         if !["application/json", "*/*", "application/*"].iter().any(|own| accept.contains(own)) {
             if PROTOBUF.iter().any(|own| accept.contains(own)) {
-                let mut response = if_changed(headers, &version("v2.protobuf"), output, || self.protobuf(aggregator));
+                let mut response =
+                    if_changed(headers, &version("v2.protobuf"), output, || self.protobuf(set, aggregator));
                 if response.status() == StatusCode::OK {
                     insert(&mut response, header::CONTENT_TYPE, PROTOBUF[0]);
                 }
@@ -123,7 +150,7 @@ impl OpenApi {
             }
             return respond::status(&api::status::Status::not_acceptable(&["application/json"]), output);
         }
-        if_changed(headers, &version("v2"), output, || self.json(aggregator))
+        if_changed(headers, &version("v2"), output, || self.json(set, aggregator))
     }
 }
 

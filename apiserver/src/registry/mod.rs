@@ -40,5 +40,5 @@ mod terms;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod validation;

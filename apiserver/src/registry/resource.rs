@@ -305,9 +305,9 @@ impl Set {
         self.custom.get(group).into_iter().flat_map(HashMap::values).flat_map(HashMap::values)
     }
 
-    /// Is the group served at all?
-    pub fn has_group(&self, group: &str) -> bool {
-        self.builtin.contains_key(group) || self.custom.contains_key(group)
+    /// Is the group served without any definition?
+    pub fn has_builtin_group(&self, group: &str) -> bool {
+        self.builtin.contains_key(group)
     }
 
     /// A resource of a group in any version: the one it is stored in where that is served.

@@ -120,7 +120,7 @@ impl Engine {
     pub async fn read(&self, resource: &Resource, entry: &Entry) -> Result<Value, Status> {
         match resource.as_custom() {
             None => decode(entry),
-            Some(custom) => stored::read(custom, entry).await,
+            Some(custom) => stored::read(custom, entry, self).await,
         }
     }
 
@@ -128,7 +128,7 @@ impl Engine {
     pub async fn served(&self, resource: &Resource, entry: Arc<Entry>) -> Result<Served, Status> {
         match resource.as_custom() {
             Some(custom) if !stored::is_as_served(custom, &entry) => {
-                stored::read(custom, &entry).await.map(Served::Object)
+                stored::read(custom, &entry, self).await.map(Served::Object)
             }
             _ => Ok(Served::Entry(entry)),
         }
@@ -138,7 +138,7 @@ impl Engine {
     async fn written<'a>(&self, resource: &Resource, object: &'a Value) -> Result<Cow<'a, Value>, Status> {
         match resource.as_custom() {
             Some(custom) if !resource.is_storage_version() => {
-                stored::write(custom, object.clone()).await.map(Cow::Owned)
+                stored::write(custom, object.clone(), self).await.map(Cow::Owned)
             }
             _ => Ok(Cow::Borrowed(object)),
         }
@@ -154,17 +154,11 @@ impl Engine {
         })
     }
 
-    /// What a write made, as it is to be sent.
-    fn outcome(resource: &Resource, object: Value, entry: Option<Arc<Entry>>) -> Served {
+    /// What a write made, as it is to be sent: what the store has of it, not what it was given.
+    async fn outcome(&self, resource: &Resource, object: Value, entry: Option<Arc<Entry>>) -> Result<Served, Status> {
         match entry {
-            Some(entry) if resource.is_storage_version() || resource.as_custom().is_none() => Served::Entry(entry),
-            entry => {
-                let mut object = object;
-                if let Some(entry) = entry {
-                    meta::set_resource_version(&mut object, &entry.mod_revision.0.to_string());
-                }
-                Served::Object(object)
-            }
+            Some(entry) => self.served(resource, entry).await,
+            None => Ok(Served::Object(object)),
         }
     }
 
@@ -230,7 +224,9 @@ pub fn decode(entry: &Entry) -> Result<Value, Status> {
 /// Upstream: rest.BeforeCreate, rest.BeforeUpdate.
 fn invalid(resource: &Resource, object: &Value, errors: &ErrorList) -> Status {
     let group = meta::api_version(object).split_once('/').map_or("", |(group, _)| group);
-    Status::invalid(&GroupKind::new(group, &*resource.info.kind), meta::name(object), errors)
+    // A custom resource may be of a wrong kind, which is told here.
+    let kind = if resource.is_custom() { meta::kind(object) } else { &resource.info.kind };
+    Status::invalid(&GroupKind::new(group, kind), meta::name(object), errors)
 }
 
 /// What is said of an object that is not in a snapshot: it is not there, or it cannot be read. Upstream: storage.NewCorruptObjError.

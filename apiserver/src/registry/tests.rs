@@ -186,7 +186,7 @@ impl Authenticator for Nobody {
 }
 
 /// A whole server on a store in memory, with the objects every cluster has and the namespace `golden`.
-pub(super) async fn server() -> ApiServer {
+pub(crate) async fn server() -> ApiServer {
     server_with("10.96.0.0/16").await
 }
 
@@ -275,7 +275,7 @@ async fn ask_as(
     (parts.status.as_u16(), answer, warnings)
 }
 
-pub(super) fn administrator() -> Caller {
+pub(crate) fn administrator() -> Caller {
     let mut user = UserInfo::new("admin", &["system:masters"]);
     user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec!["X509".to_owned()]);
     Caller::InProcess(Arc::new(user))

@@ -286,7 +286,8 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         "/metrics/slis" => metrics_text(state.metrics.health().text(), &output),
         _ => {
             let (headers, query) = (&request.parts.headers, &request.query);
-            if let Some(response) = state.openapi.serve(path, headers, query, &output, &state.aggregator) {
+            let others = &state.aggregator;
+            if let Some(response) = state.openapi.serve(path, headers, query, &output, &state.engine.resources, others) {
                 return Ok(response);
             }
             if let Some((bytes, media_type)) = (state.documents)(path) {

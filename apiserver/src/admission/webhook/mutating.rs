@@ -161,14 +161,14 @@ impl Asked<'_> {
     /// on.
     pub(in crate::admission) async fn decoded(
         &self,
-        mut patched: Value,
+        patched: Value,
         kind: &GroupVersionKind,
         resource: &Resource,
     ) -> Result<Value, String> {
         let is_own = self.is_own_kind();
         if let Some(custom) = self.resource.as_custom().filter(|_| is_own) {
-            let settled = stored::read_all(custom, std::slice::from_mut(&mut patched)).await;
-            return settled.map(|()| patched).map_err(|status| status.message);
+            let services = self.attributes.ctx.objects.as_ref();
+            return stored::read_one(custom, patched, services).await.map_err(|status| status.message);
         }
         let schema =
             if is_own { resource.schema() } else { Scheme::builtin().kind(&kind.group, &kind.version, &kind.kind) };

@@ -89,7 +89,7 @@ impl<'a> Asked<'a> {
         }
         let mut object = object.clone();
         match resource.as_custom() {
-            Some(custom) => stored::read_all(custom, std::slice::from_mut(&mut object)).await?,
+            Some(custom) => object = stored::read_one(custom, object, self.attributes.ctx.objects.as_ref()).await?,
             None => Engine::from_storage(resource, &mut object),
         }
         Ok(Cow::Owned(object))

@@ -133,7 +133,7 @@ impl Engine {
                     let entry = committed.entries.into_iter().next();
                     let entry =
                         entry.ok_or_else(|| Status::internal_error(&"the store answered a write without an entry"))?;
-                    return Ok(Engine::outcome(resource, object, Some(entry)));
+                    return self.outcome(resource, object, Some(entry)).await;
                 }
                 // Somebody else took what was to be allocated: choose again.
                 Err(error) if error.is_compare_failed() && error.key.as_deref() != Some(key.as_str()) => {}

@@ -17,9 +17,9 @@ use super::{ATTEMPTS, Engine, MODIFIED, Served, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::{DeleteOptions, Propagation};
+use crate::registry::metadata;
 use crate::registry::resource::Resource;
 use crate::registry::selection::{Selection, split_key};
-use crate::registry::metadata;
 
 /// How many objects of a collection are deleted at a time. Upstream: DeleteCollectionWorkers.
 const COLLECTION_WORKERS: usize = 16;
@@ -161,29 +161,31 @@ impl Engine {
             return Ok(Some(Served::Object(planned.clone())));
         }
         match self.store.commit(txn).await {
-            Ok(committed) => Ok(Some(Engine::outcome(resource, planned.clone(), committed.entries.into_iter().next()))),
+            Ok(committed) => {
+                let entry = committed.entries.into_iter().next();
+                self.outcome(resource, planned.clone(), entry).await.map(Some)
+            }
             Err(error) if error.is_compare_failed() => Ok(None),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "delete", &error)),
         }
     }
 
-    /// None when somebody else was quicker.
+    /// It is as good when somebody else was quicker.
     fn delete_one<'a>(
         &'a self,
         resource: &'a Resource,
         ctx: &'a RequestContext,
         options: &'a DeleteOptions,
-    ) -> BoxFuture<'a, Result<Option<Served>, Status>> {
+    ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
             match self.delete(resource, ctx, options).await {
-                Ok(deleted) => Ok(Some(deleted.served)),
-                Err(status) if status.is_not_found() => Ok(None),
-                Err(status) => Err(status),
+                Err(status) if !status.is_not_found() => Err(status),
+                _ => Ok(()),
             }
         })
     }
 
-    /// Deletes all selected objects of a snapshot; those that go meanwhile by another hand are passed over.
+    /// Deletes all selected objects of a snapshot. They are told as they were.
     pub async fn delete_collection(
         &self,
         resource: &Resource,
@@ -193,8 +195,9 @@ impl Engine {
         selection: &Selection,
     ) -> Result<Vec<Served>, Status> {
         let prefix = resource.list_prefix(&ctx.target.namespace);
-        let targets: Vec<RequestContext> = selection
-            .among(resource, snapshot, &prefix, None)
+        let listed: Vec<Arc<Entry>> = selection.among(resource, snapshot, &prefix, None).cloned().collect();
+        let targets: Vec<RequestContext> = listed
+            .iter()
             .map(|entry| {
                 let (namespace, name) = split_key(resource, &entry.key);
                 ctx.for_object(namespace, name)
@@ -204,13 +207,17 @@ impl Engine {
         for target in &targets {
             deletions.push(self.delete_one(resource, target, options));
         }
-        let deleted: Vec<Option<Served>> = stream::iter(deletions).buffered(COLLECTION_WORKERS).try_collect().await?;
+        stream::iter(deletions).buffered(COLLECTION_WORKERS).try_collect::<()>().await?;
         for target in &targets {
             for warning in target.take_warnings() {
                 ctx.warn(warning);
             }
         }
-        Ok(deleted.into_iter().flatten().collect())
+        let mut served = Vec::with_capacity(listed.len());
+        for entry in listed {
+            served.push(self.served(resource, entry).await?);
+        }
+        Ok(served)
     }
 }
 

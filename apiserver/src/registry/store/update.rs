@@ -152,7 +152,7 @@ impl Engine {
         txn.operations.extend(extra.operations);
         match self.store.commit(txn).await {
             Ok(committed) => {
-                let served = Engine::outcome(resource, new, committed.entries.into_iter().next());
+                let served = self.outcome(resource, new, committed.entries.into_iter().next()).await?;
                 Ok(Step::Done(Written { served, created: false }))
             }
             Err(error) if error.is_compare_failed() => Ok(Step::Retry),

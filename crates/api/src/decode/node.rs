@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Number, Value};
 
+use super::scalar;
+
 /// How deep lists and objects may lie in each other.
 ///
 /// Upstream allows 10,000 and then answers with the same error. Lower here, so that every reader of a stored object
@@ -96,5 +98,5 @@ pub(crate) fn number(text: &str) -> Option<Number> {
     {
         return Some(integer.into());
     }
-    text.parse::<f64>().ok().and_then(Number::from_f64)
+    scalar::float(text)
 }

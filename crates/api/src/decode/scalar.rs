@@ -15,18 +15,18 @@ pub(super) fn integer_or_float(text: &str, r#type: &Type) -> Option<Value> {
         Type::Int64 => text.parse::<i64>().ok().map(Value::from),
         Type::Uint32 => text.parse::<u32>().ok().map(Value::from),
         Type::Uint64 => text.parse::<u64>().ok().map(Value::from),
-        _ => float(text),
+        _ => float(text).map(Value::Number),
     }
 }
 
 /// A whole float is written without a fraction.
-fn float(text: &str) -> Option<Value> {
+pub(super) fn float(text: &str) -> Option<Number> {
     let float = text.parse::<f64>().ok().filter(|float| float.is_finite())?;
     // 2^53: above it Go's shortest text and the integer may differ.
     if float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0 {
-        return Some(Value::from(float as i64));
+        return Some(Number::from(float as i64));
     }
-    Number::from_f64(float).map(Value::Number)
+    Number::from_f64(float)
 }
 
 /// Standard base64 in its canonical text; line breaks are skipped. Upstream: base64.StdEncoding.

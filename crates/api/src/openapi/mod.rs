@@ -5,6 +5,7 @@
 //! it wants. Texts for people come from outside ([`Descriptions`]).
 //! Upstream: `k8s.io/kube-openapi/pkg/builder{,3}` over `k8s.io/apiserver/pkg/endpoints/installer.go`.
 
+mod custom;
 mod model;
 mod operation;
 mod path;
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 
 use crate::schema::Schema;
 use crate::scheme::{ResourceInfo, Scheme};
+pub use custom::CustomKind;
 use write::Writer;
 
 /// Where the texts of `kubectl explain` come from.
@@ -77,29 +79,44 @@ pub fn v3(scheme: &Scheme, document: &str, descriptions: &dyn Descriptions) -> O
     let gv = scheme.group_versions().iter().find(|gv| &path::base(&gv.group, &gv.version)[1..] == document);
     let (paths, own) = match gv {
         Some(gv) => {
-            let paths =
-                path::of_group_version(scheme, &gv.group, &gv.version, scheme.resources(&gv.group, &gv.version));
+            let resources = scheme.resources(&gv.group, &gv.version).iter();
+            let paths = path::of_group_version(scheme, &gv.group, &gv.version, resources, None);
             (paths, Some((gv.group.as_ref(), gv.version.as_ref())))
         }
         None => (vec![path::of_document(scheme, document)?], None),
     };
-    Some(Writer::new(Dialect::V3, scheme, descriptions).v3(&paths, own))
+    Some(Writer::new(Dialect::V3, scheme, descriptions, &[]).v3(&paths, own))
 }
 
-/// The v2 document of everything built in, as JSON.
-pub fn v2(scheme: &Scheme, descriptions: &dyn Descriptions) -> Vec<u8> {
+/// The v3 document of a group-version of custom resources, as JSON.
+pub fn v3_custom(scheme: &Scheme, kinds: &[CustomKind<'_>], descriptions: &dyn Descriptions) -> Option<Vec<u8>> {
+    let first = kinds.first()?.info;
+    let resources = kinds.iter().map(|kind| kind.info);
+    let paths = path::of_group_version(scheme, &first.group, &first.version, resources, Some(kinds));
+    let own = Some((first.group.as_ref(), first.version.as_ref()));
+    Some(Writer::new(Dialect::V3, scheme, descriptions, kinds).v3(&paths, own))
+}
+
+/// The v2 document of everything built in and of custom resources, as JSON.
+pub fn v2(scheme: &Scheme, custom: &[CustomKind<'_>], descriptions: &dyn Descriptions) -> Vec<u8> {
     let mut paths: Vec<path::PathItem> =
         v3_paths(scheme).iter().filter_map(|document| path::of_document(scheme, document)).collect();
     for gv in scheme.group_versions() {
-        paths.extend(path::of_group_version(scheme, &gv.group, &gv.version, scheme.resources(&gv.group, &gv.version)));
+        let resources = scheme.resources(&gv.group, &gv.version).iter();
+        paths.extend(path::of_group_version(scheme, &gv.group, &gv.version, resources, None));
+    }
+    for kind in custom {
+        let (group, version) = (&kind.info.group, &kind.info.version);
+        paths.extend(path::of_group_version(scheme, group, version, std::iter::once(kind.info), Some(custom)));
     }
     paths.sort_by(|a, b| a.path.cmp(&b.path));
-    Writer::new(Dialect::V2, scheme, descriptions).v2(&paths)
+    Writer::new(Dialect::V2, scheme, descriptions, custom).v2(&paths)
 }
 
-/// Model name of a kind: the built-in one.
+/// Model name of a kind: the built-in one, or that of a custom resource.
 fn model_of(scheme: &Scheme, group: &str, version: &str, kind: &str) -> String {
-    scheme.kind(group, version, kind).map(|schema| schema.object().name.to_string()).unwrap_or_default()
+    let built_in = scheme.kind(group, version, kind).map(|schema| schema.object().name.to_string());
+    built_in.unwrap_or_else(|| custom::model_name(group, version, kind))
 }
 
 /// The options of a connection or a log, as query parameters.

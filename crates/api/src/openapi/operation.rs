@@ -116,8 +116,9 @@ impl Answer {
         }
     }
 
-    fn media_types(&self) -> Vec<&'static str> {
+    fn media_types(&self, custom: bool) -> Vec<&'static str> {
         match self {
+            Answer::Model(_) | Answer::Watchable(_) if custom => vec![JSON, YAML],
             Answer::Model(_) => vec![JSON, PROTOBUF, YAML],
             Answer::Watchable(_) => vec![
                 JSON,
@@ -153,6 +154,8 @@ pub(super) struct Operation {
     pub(super) answer: Answer,
     /// Codes of success.
     pub(super) codes: &'static [u16],
+    /// Of a custom resource: no protobuf, no strategic patches.
+    pub(super) custom: bool,
 }
 
 impl Operation {
@@ -164,7 +167,7 @@ impl Operation {
         let mut parameters: Vec<Value> = own_parameters.iter().map(|parameter| parameter.write(dialect)).collect();
         if dialect == Dialect::V2 {
             set("consumes", json!(self.consumes()));
-            set("produces", json!(self.answer.media_types()));
+            set("produces", json!(self.answer.media_types(self.custom)));
             set("schemes", json!(["https"]));
             if let Some(body) = &self.body {
                 let required = *body != Body::DeleteOptions;
@@ -178,7 +181,7 @@ impl Operation {
         } else if let Some(body) = &self.body {
             let schema = json!({ "schema": { "$ref": dialect.reference(body.model()) } });
             let content: Map<String, Value> =
-                body.media_types().iter().map(|media_type| ((*media_type).to_owned(), schema.clone())).collect();
+                body.media_types(self.custom).iter().map(|media_type| ((*media_type).to_owned(), schema.clone())).collect();
             let mut request = json!({ "content": content });
             if *body != Body::DeleteOptions {
                 request["required"] = true.into();
@@ -198,7 +201,8 @@ impl Operation {
 
     fn consumes(&self) -> Vec<&'static str> {
         match (&self.body, &self.answer) {
-            (Some(Body::Patch), _) => Body::Patch.media_types(),
+            (Some(Body::Patch), _) => Body::Patch.media_types(self.custom),
+            _ if self.custom => vec![JSON, YAML],
             (_, Answer::Only(..)) => vec![JSON],
             (_, Answer::Model(_)) if self.action.is_none() => vec![JSON, YAML, PROTOBUF],
             _ => vec!["*/*"],
@@ -217,7 +221,7 @@ impl Operation {
             let response = match dialect {
                 Dialect::V2 => json!({ "description": description, "schema": schema }),
                 Dialect::V3 => {
-                    let content: Map<String, Value> = (self.answer.media_types().iter())
+                    let content: Map<String, Value> = (self.answer.media_types(self.custom).iter())
                         .map(|media_type| ((*media_type).to_owned(), json!({ "schema": schema })))
                         .collect();
                     json!({ "description": description, "content": content })
@@ -239,14 +243,17 @@ impl Body {
         }
     }
 
-    fn media_types(&self) -> Vec<&'static str> {
+    fn media_types(&self, custom: bool) -> Vec<&'static str> {
+        const PATCHES: [&str; 4] = [
+            "application/apply-patch+yaml",
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/strategic-merge-patch+json",
+        ];
         match self {
-            Body::Patch => vec![
-                "application/apply-patch+yaml",
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-            ],
+            Body::Patch if custom => PATCHES[..3].into(),
+            Body::Patch => PATCHES.into(),
+            _ if custom => vec![JSON, YAML],
             _ => vec!["*/*"],
         }
     }

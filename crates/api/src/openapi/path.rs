@@ -1,6 +1,7 @@
 //! Which paths a group-version has, and which operations each of them.
 
 use super::operation::{Answer, Body, Operation, Parameter, STATUS, WATCH_EVENT};
+use super::custom::CustomKind;
 use super::{model_of, options_of};
 use crate::scheme::{ResourceInfo, Scheme, SubresourceInfo};
 
@@ -141,15 +142,16 @@ pub(super) fn of_document(scheme: &Scheme, document: &str) -> Option<PathItem> {
 }
 
 fn plain(id: String, tag: String, answer: Answer) -> Operation {
-    Operation { method: "get", id, tag, action: None, parameters: Vec::new(), body: None, answer, codes: &[200] }
+    Operation { method: "get", id, tag, action: None, parameters: Vec::new(), body: None, answer, codes: &[200], custom: false }
 }
 
 /// All paths of a group-version, sorted.
-pub(super) fn of_group_version(
+pub(super) fn of_group_version<'a>(
     scheme: &Scheme,
     group: &str,
     version: &str,
-    resources: &[ResourceInfo],
+    resources: impl Iterator<Item = &'a ResourceInfo>,
+    custom: Option<&[CustomKind<'_>]>,
 ) -> Vec<PathItem> {
     let friendly = friendly(group);
     let mut maker = Maker {
@@ -158,14 +160,20 @@ pub(super) fn of_group_version(
         name: format!("{friendly}{}", upper_first(version)),
         tag: format!("{}_{version}", lower_first(&friendly)),
         items: Vec::new(),
+        custom,
     };
+    if custom.is_some() {
+        resources.for_each(|resource| maker.resource(resource));
+        maker.items.sort_by(|a, b| a.path.cmp(&b.path));
+        return maker.items;
+    }
     let index = plain(
         format!("get{}APIResources", maker.name),
         maker.tag.clone(),
         Answer::Model("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList".to_owned()),
     );
     maker.items.push(PathItem::new(format!("{}/", maker.base), Vec::new(), vec![index]));
-    resources.iter().for_each(|resource| maker.resource(resource));
+    resources.for_each(|resource| maker.resource(resource));
     maker.items.sort_by(|a, b| a.path.cmp(&b.path));
     maker.items
 }
@@ -196,6 +204,8 @@ struct Maker<'a> {
     /// `core_v1`.
     tag: String,
     items: Vec<PathItem>,
+    /// Set for custom resources, which have no paths of watches and no protobuf.
+    custom: Option<&'a [CustomKind<'a>]>,
 }
 
 /// What a path is for, in the words of `x-kubernetes-action`.
@@ -236,13 +246,17 @@ const WATCHED: Verb =
 impl Maker<'_> {
     fn resource(&mut self, resource: &ResourceInfo) {
         let model = model_of(self.scheme, &resource.group, &resource.version, &resource.kind);
-        let list = model_of(self.scheme, &resource.group, &resource.version, &format!("{}List", resource.kind));
+        let of_kind = |kind: &&CustomKind<'_>| kind.info.plural == resource.plural && kind.info.group == resource.group;
+        let list_kind = self.custom.and_then(|kinds| kinds.iter().find(of_kind)).map(|kind| kind.list_kind.to_owned());
+        let list_kind = list_kind.unwrap_or_else(|| format!("{}List", resource.kind));
+        let list = model_of(self.scheme, &resource.group, &resource.version, &list_kind);
         let kind = [&resource.group, &resource.version, &resource.kind].map(|part| part.to_string());
         let scope = if resource.namespaced { "Namespaced" } else { "" };
         let subject = format!("{}{scope}{}", self.name, resource.kind);
         let deleted = if resource.delete_returns_object { model.clone() } else { STATUS.to_owned() };
         let make = |verb: &Verb, id: String, body: Option<Body>, answer: Answer| {
-            resource.has_verb(verb.name).then(|| self.operation(verb, id, kind.clone(), body, answer))
+            let offered = resource.has_verb(verb.name) && !(self.custom.is_some() && verb.name == "watch");
+            offered.then(|| self.operation(verb, id, kind.clone(), body, answer))
         };
 
         let collection = [
@@ -354,6 +368,7 @@ impl Maker<'_> {
                         body: None,
                         answer: Answer::Anything,
                         codes: &[200],
+                        custom: false,
                     })
                 })
                 .collect();
@@ -375,6 +390,7 @@ impl Maker<'_> {
             body,
             answer,
             codes: verb.codes,
+            custom: self.custom.is_some(),
         }
     }
 

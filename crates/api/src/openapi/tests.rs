@@ -63,7 +63,7 @@ fn every_document_is_upstreams_but_for_the_texts() {
 
 #[test]
 fn the_v2_document_defines_all_it_refers_to() {
-    let document: Value = serde_json::from_slice(&v2(Scheme::builtin(), &NoDescriptions)).unwrap();
+    let document: Value = serde_json::from_slice(&v2(Scheme::builtin(), &[], &NoDescriptions)).unwrap();
     let text = document.to_string();
     let definitions = document["definitions"].as_object().unwrap();
     let referred = text.split("#/definitions/").skip(1).map(|rest| rest.split('"').next().unwrap());

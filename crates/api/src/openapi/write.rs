@@ -1,11 +1,12 @@
 //! Puts a document together: paths, then the models they refer to, directly or through another model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::operation::Parameter;
 use super::path::PathItem;
+use super::custom::{self, CustomKind};
 use super::{Descriptions, Dialect, model};
 use crate::scheme::Scheme;
 
@@ -16,12 +17,20 @@ pub(super) struct Writer<'a> {
     dialect: Dialect,
     scheme: &'a Scheme,
     descriptions: &'a dyn Descriptions,
+    /// Models of custom resources.
+    custom: BTreeMap<String, Value>,
     out: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(dialect: Dialect, scheme: &'a Scheme, descriptions: &'a dyn Descriptions) -> Self {
-        Writer { dialect, scheme, descriptions, out: Vec::new() }
+    pub(super) fn new(
+        dialect: Dialect,
+        scheme: &'a Scheme,
+        descriptions: &'a dyn Descriptions,
+        kinds: &[CustomKind<'_>],
+    ) -> Self {
+        let custom = custom::models(kinds, dialect, descriptions);
+        Writer { dialect, scheme, descriptions, custom, out: Vec::new() }
     }
 
     pub(super) fn v3(mut self, paths: &[PathItem], own: Option<(&str, &str)>) -> Vec<u8> {
@@ -82,14 +91,15 @@ impl<'a> Writer<'a> {
         self.text("{");
         for (position, name) in self.reachable(paths).into_iter().enumerate() {
             self.key(position, &name);
-            let schema = match model::leaf(&name, self.dialect) {
-                Some(mut leaf) => {
+            let schema = match (self.custom.remove(&name), model::leaf(&name, self.dialect)) {
+                (Some(own), _) => own,
+                (None, Some(mut leaf)) => {
                     if let (Some(text), Value::Object(leaf)) = (self.descriptions.model(&name), &mut leaf) {
                         leaf.insert("description".to_owned(), text.into());
                     }
                     leaf
                 }
-                None => match self.scheme.type_named(&name) {
+                (None, None) => match self.scheme.type_named(&name) {
                     Some(schema) => model::object(schema, self.dialect, own, self.descriptions),
                     None => json!({ "type": "object" }),
                 },
@@ -110,7 +120,9 @@ impl<'a> Writer<'a> {
             if found.contains(&name) {
                 continue;
             }
-            if model::leaf(&name, self.dialect).is_none() {
+            if let Some(schema) = self.custom.get(&name) {
+                custom::references(schema, &mut waiting);
+            } else if model::leaf(&name, self.dialect).is_none() {
                 waiting.extend(self.scheme.type_named(&name).into_iter().flat_map(model::references));
             } else if name.contains(".JSONSchemaPropsOr") {
                 waiting.push("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps".to_owned());
