@@ -112,8 +112,10 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let names: BTreeSet<&str> = LIST.iter().flat_map(|entry| [entry.name, entry.alias]).collect();
-        assert_eq!(names.len(), 2 * LIST.len());
+        // Younger controllers have no alias.
+        let names = LIST.iter().flat_map(|entry| [entry.name, entry.alias]).filter(|name| !name.is_empty());
+        let unique: BTreeSet<&str> = names.clone().collect();
+        assert_eq!(unique.len(), names.count());
     }
 
     #[test]
