@@ -159,6 +159,12 @@ impl Fault {
     }
 }
 
+/// A text of an object's metadata.
+type Part = fn(&Value) -> &str;
+
+/// What a conversion may not touch, and upstream's word for it.
+const IDENTITY: [(&str, Part); 3] = [("name", meta::name), ("namespace", meta::namespace), ("UID", meta::uid)];
+
 /// The converted object with the metadata of the one that was sent; labels and annotations are the webhook's to change.
 fn checked(original: &Value, mut converted: Value, api_version: &str) -> Result<Value, Fault> {
     if !converted.is_object() {
@@ -173,9 +179,7 @@ fn checked(original: &Value, mut converted: Value, api_version: &str) -> Result<
     if expected != received {
         return Err(Fault::Object(format!("invalid kind (expected {expected}, received {received})")));
     }
-    let identity: [(&str, fn(&Value) -> &str); 3] =
-        [("name", meta::name), ("namespace", meta::namespace), ("UID", meta::uid)];
-    for (what, of) in identity {
+    for (what, of) in IDENTITY {
         let (expected, received) = (of(original), of(&converted));
         if expected != received {
             return Err(Fault::Identity(format!("must have the same {what}: {expected} != {received}")));
