@@ -350,6 +350,11 @@ async fn networks_and_policies_are_answered_as_upstream_does() {
 }
 
 #[tokio::test]
+async fn details_are_answered_as_upstream_does() {
+    check("details", include_str!("../../testdata/answers/details.jsonl")).await;
+}
+
+#[tokio::test]
 async fn admission_answers_as_upstream_does() {
     check("admission", include_str!("../../testdata/answers/admission.jsonl")).await;
 }

@@ -4,10 +4,13 @@ use api::field::{Error, ErrorList};
 use api::names;
 use serde_json::{Value, json};
 
-use super::super::fields::{At, at, set};
+use super::super::fields::{At, at, remove, set};
 use super::super::strategy::Strategy;
 use super::super::validation::resources::{quantity, quantity_value};
-use super::super::validation::{affinity, named, one_of, optional_one_of, required_one_of, same, volume};
+use super::super::validation::{
+    affinity, immutable, named, node_labels, one_of, optional_one_of, required_one_of, required_text, same, volume,
+    volume_source,
+};
 use super::persistent_volume_claim::ACCESS_MODES;
 use crate::context::RequestContext;
 
@@ -36,6 +39,18 @@ const SOURCES: [&str; 22] = [
     "csi",
 ];
 
+const CSI_SECRETS: [&str; 4] =
+    ["controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"];
+/// Sources that are gone, with what is said of them.
+const DEPRECATED: [(&str, &str, &str); 6] = [
+    ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+];
+
 /// The semantics of volumes.
 #[derive(Debug, Clone, Copy)]
 pub struct PersistentVolume;
@@ -52,11 +67,35 @@ impl Strategy for PersistentVolume {
         errors
     }
 
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        let spec = At::root(new).field("spec");
+        let mut warnings = Vec::new();
+        if spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
+            let instead = "Instead, the recommended approach is to use dynamic provisioning.";
+            warnings.push(format!(
+                "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. {instead}"
+            ));
+        }
+        for term in spec.field("nodeAffinity").field("required").field("nodeSelectorTerms").items() {
+            warnings.extend(node_labels::selector_warnings(&term));
+        }
+        let gone = DEPRECATED.into_iter().filter(|(source, ..)| spec.has(source));
+        warnings.extend(gone.map(|(_, shown, why)| format!("spec.{shown}: {why}")));
+        warnings
+    }
+
     fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = self.validate(ctx, new);
         let spec = At::root(new).field("spec");
-        let source = |spec: &Value| SOURCES.iter().map(|source| at(spec, &[source]).clone()).collect::<Vec<_>>();
-        let changed = source(spec.value).iter().zip(source(&old["spec"]).iter()).any(|(new, old)| !same(new, old));
+        let source = |spec: &Value, name: &str| {
+            let mut own = at(spec, &[name]).clone();
+            // Where there was none, one may be added.
+            if name == "csi" && at(&old["spec"], &["csi", "controllerExpandSecretRef"]).is_null() {
+                remove(&mut own, "controllerExpandSecretRef");
+            }
+            own
+        };
+        let changed = SOURCES.iter().any(|name| !same(&source(spec.value, name), &source(&old["spec"], name)));
         if changed {
             errors.push(
                 spec.field("persistentvolumesource")
@@ -65,7 +104,16 @@ impl Strategy for PersistentVolume {
         }
         // The path is upstream's.
         let mode = At::new(spec.get("volumeMode"), api::field::Path::new("volumeMode"));
-        super::super::validation::immutable(&mode, at(old, &["spec", "volumeMode"]), &mut errors);
+        immutable(&mode, at(old, &["spec", "volumeMode"]), &mut errors);
+        let (nodes, before) = (spec.get("nodeAffinity"), at(old, &["spec", "nodeAffinity"]));
+        if !before.is_null() && !same(nodes, before) {
+            let nodes = At::new(nodes, api::field::Path::new("nodeAffinity"));
+            errors.push(nodes.invalid("field is immutable, except for updating from beta label to GA"));
+        }
+        let class = spec.field("volumeAttributesClassName");
+        if !class.is_set() && !at(old, &["spec", "volumeAttributesClassName"]).is_null() {
+            errors.push(class.forbidden("update from non-nil value to nil is forbidden"));
+        }
         errors
     }
 }
@@ -91,10 +139,13 @@ fn own_rules(spec: &At<'_>, errors: &mut ErrorList) {
     capacity(&spec.field("capacity"), errors);
     let policy = spec.field("persistentVolumeReclaimPolicy");
     required_one_of(&policy, &["Delete", "Recycle", "Retain"], errors);
-    if spec.field("nodeAffinity").has("required") {
-        affinity::node_selector(&spec.field("nodeAffinity").field("required"), errors);
+    let (nodes, required) = (spec.field("nodeAffinity"), spec.field("nodeAffinity").field("required"));
+    if required.is_set() {
+        affinity::node_selector(&required, errors);
+    } else if nodes.is_set() {
+        errors.push(required.required("must specify required node constraints"));
     } else if spec.has("local") {
-        errors.push(spec.field("nodeAffinity").required("Local volume requires node affinity"));
+        errors.push(nodes.required("Local volume requires node affinity"));
     }
     let class = spec.field("storageClassName");
     if !class.str().is_empty() {
@@ -150,40 +201,27 @@ fn capacity(at: &At<'_>, errors: &mut ErrorList) {
     for (name, amount) in at.entries() {
         quantity_value(name, &amount, errors);
         if quantity(&amount) <= api::quantity::Quantity::default() {
-            errors.push(Error::invalid(
-                &amount.path,
-                quantity(&amount).to_string(),
-                super::super::validation::POSITIVE,
-            ));
+            errors.push(Error::invalid(&amount.path, quantity(&amount).to_string(), "must be greater than zero"));
         }
     }
 }
 
 fn sources(spec: &At<'_>, errors: &mut ErrorList) {
     let mut found = 0;
-    for source in SOURCES.iter().filter(|source| spec.has(source)) {
-        let own = spec.field(source);
+    for source in SOURCES.into_iter().filter(|source| spec.has(source)) {
+        let (path, required) = volume_source::shape(source);
+        let own = At::new(spec.get(source), spec.path.child(path));
         found += 1;
         if found > 1 {
-            errors.push(own.forbidden("may not specify more than 1 volume type"));
+            errors.push(spec.field(source).forbidden("may not specify more than 1 volume type"));
             continue;
         }
-        let mut needs = |field: &'static str| {
-            if own.field(field).is_empty() {
-                errors.push(own.field(field).required(""));
-            }
-        };
-        match *source {
-            "hostPath" | "local" => needs("path"),
-            "nfs" => {
-                needs("server");
-                needs("path");
-            }
-            "csi" => {
-                needs("volumeHandle");
-                volume::driver_name(&own.field("driver"), errors);
-            }
-            _ => {}
+        for field in required.iter().map(|field| own.field(field)).filter(At::is_empty) {
+            errors.push(field.required(""));
+        }
+        match source {
+            "csi" => csi(&own, errors),
+            _ => volume_source::details(source, &own, true, errors),
         }
     }
     if found == 0 {
@@ -194,5 +232,13 @@ fn sources(spec: &At<'_>, errors: &mut ErrorList) {
         errors.push(
             spec.field("persistentVolumeReclaimPolicy").forbidden("may not be 'recycle' for a hostPath mount of '/'"),
         );
+    }
+}
+
+fn csi(at: &At<'_>, errors: &mut ErrorList) {
+    volume::driver_name(&at.field("driver"), errors);
+    required_text(&at.field("volumeHandle"), errors);
+    for reference in CSI_SECRETS.into_iter().filter(|reference| at.has(reference)) {
+        volume_source::secret_reference(&at.field(reference), errors);
     }
 }

@@ -5,7 +5,7 @@ use api::names;
 use serde_json::Value;
 
 use super::core::service::endpoint_ip;
-use super::fields::{At, at};
+use super::fields::{At, at, items_mut, remove};
 use super::strategy::Strategy;
 use super::validation::{
     FIELD_IMMUTABLE, canonical_ip, dns_label, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same,
@@ -17,6 +17,17 @@ use crate::context::RequestContext;
 pub struct EndpointSlice;
 
 impl Strategy for EndpointSlice {
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        drop_topology(new);
+    }
+
+    /// What was written by an older version stays with endpoints that stay.
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, old: &Value) {
+        if !same(at(new, &["endpoints"]), at(old, &["endpoints"])) {
+            drop_topology(new);
+        }
+    }
+
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         header(new, &mut errors);
@@ -44,6 +55,13 @@ impl Strategy for EndpointSlice {
             errors.push(Error::invalid(&kind.path, Value::Null, FIELD_IMMUTABLE));
         }
         errors
+    }
+}
+
+/// v1 has the field for reading only. Upstream: dropTopologyOnV1.
+fn drop_topology(slice: &mut Value) {
+    for endpoint in items_mut(slice, "endpoints") {
+        remove(endpoint, "deprecatedTopology");
     }
 }
 

@@ -9,7 +9,7 @@ use super::claim::request_names;
 use super::class::MAX_CONFIGURATIONS;
 use super::configuration::{configuration, raw_object};
 use super::selection::binding_conditions;
-use super::taint::{default_toleration, limited_conditions, tolerations};
+use super::taint::{limited_conditions, tolerations};
 use super::{itself, list, names, set};
 
 const MAX_RESULTS: usize = 32;
@@ -28,20 +28,13 @@ fn identity(device: &Value) -> Value {
     json!([text(device, "driver"), text(device, "pool"), text(device, "device"), text(device, "shareID")])
 }
 
-fn each_result(claim: &mut Value, visit: impl FnMut(&mut Value)) {
-    let devices = claim.pointer_mut("/status/allocation/devices");
-    devices.into_iter().flat_map(|devices| items_mut(devices, "results")).for_each(visit);
-}
-
-pub(super) fn default(claim: &mut Value) {
-    each_result(claim, |result| items_mut(result, "tolerations").for_each(default_toleration));
-}
-
 /// Devices that were taken from the claim have no status any more. Upstream: dropDeallocatedStatusDevices.
 pub(super) fn prepare(new: &mut Value, old: &Value) {
-    each_result(new, |result| {
-        remove(result, "skipNodeOperations");
-    });
+    if let Some(devices) = new.pointer_mut("/status/allocation/devices") {
+        items_mut(devices, "results").for_each(|result| {
+            remove(result, "skipNodeOperations");
+        });
+    }
     let kept: Vec<Value> = results(new).iter().map(identity).collect();
     let gone: Vec<Value> = results(old).iter().map(identity).filter(|device| !kept.contains(device)).collect();
     let Some(status) = new.get_mut("status") else { return };

@@ -4,14 +4,14 @@
 use api::field::{BadValue, Error, ErrorList};
 use serde_json::{Value, json};
 
-use super::super::fields::{At, at, items_mut, object_mut, remove, set, text};
+use super::super::fields::{At, at, items_mut, object_mut, remove, set};
 use super::super::metadata::validate_annotations;
 use super::super::strategy::{Strategy, take_only_status};
 use super::super::validation::{dns_label, immutable, immutable_declared, one_of, selector};
 use super::class::MAX_CONFIGURATIONS;
 use super::configuration::configuration;
 use super::selector::selectors;
-use super::taint::{default_toleration, tolerations};
+use super::taint::tolerations;
 use super::{allocation, by_name, itself, list, names, set as set_of};
 use crate::context::RequestContext;
 
@@ -26,11 +26,6 @@ const ADMIN_LABEL: &str = "resource.kubernetes.io/admin-access";
 pub struct ResourceClaim;
 
 impl Strategy for ResourceClaim {
-    fn default(&self, new: &mut Value) {
-        default_requests(object_mut(new, "spec"));
-        allocation::default(new);
-    }
-
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         set(new, "status", json!({}));
         drop_disabled(object_mut(new, "spec"));
@@ -86,10 +81,6 @@ impl Strategy for ResourceClaim {
 pub struct ResourceClaimTemplate;
 
 impl Strategy for ResourceClaimTemplate {
-    fn default(&self, new: &mut Value) {
-        default_requests(object_mut(object_mut(new, "spec"), "spec"));
-    }
-
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         drop_disabled(object_mut(object_mut(new, "spec"), "spec"));
     }
@@ -125,34 +116,17 @@ fn template(spec: &At<'_>, errors: &mut ErrorList) {
     device_claim(&spec.field("spec").field("devices"), errors);
 }
 
-/// Every request, the ones inside others too.
-fn each_request(claim: &mut Value, mut visit: impl FnMut(&mut Value)) {
+/// Takes away fields of features that are off.
+fn drop_disabled(claim: &mut Value) {
     let Some(devices) = claim.get_mut("devices") else { return };
     for request in items_mut(devices, "requests") {
-        if let Some(exactly) = request.get_mut("exactly").filter(|exactly| exactly.is_object()) {
-            visit(exactly);
+        if let Some(exactly) = request.get_mut("exactly") {
+            remove(exactly, "derivedAttributes");
         }
-        items_mut(request, "firstAvailable").for_each(&mut visit);
+        items_mut(request, "firstAvailable").for_each(|alternative| {
+            remove(alternative, "derivedAttributes");
+        });
     }
-}
-
-/// Upstream: SetDefaults_ExactDeviceRequest, SetDefaults_DeviceSubRequest.
-fn default_requests(claim: &mut Value) {
-    each_request(claim, |request| {
-        if text(request, "allocationMode").is_empty() {
-            set(request, "allocationMode", "ExactCount");
-        }
-        if text(request, "allocationMode") == "ExactCount" && request["count"].as_i64().unwrap_or(0) == 0 {
-            set(request, "count", 1);
-        }
-        items_mut(request, "tolerations").for_each(default_toleration);
-    });
-}
-
-fn drop_disabled(claim: &mut Value) {
-    each_request(claim, |request| {
-        remove(request, "derivedAttributes");
-    });
 }
 
 /// Upstream: validateDeviceClaim.

@@ -7,7 +7,7 @@ use super::super::fields::{At, at, items, items_mut, remove, text};
 use super::super::strategy::Strategy;
 use super::super::validation::{dns_label, immutable, required_text, volume};
 use super::selection::{chosen, exactly_one};
-use super::{by_name, device, names, set, taint};
+use super::{by_name, device, names, set};
 use crate::context::RequestContext;
 
 const MAX_DEVICES: usize = 128;
@@ -22,7 +22,7 @@ const LIST_ATTRIBUTES: [&str; 4] = ["ints", "bools", "strings", "versions"];
 pub struct ResourceSlice;
 
 impl Strategy for ResourceSlice {
-    fn prepare_for_create(&self, ctx: &RequestContext, new: &mut Value) {
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         let Some(spec) = new.get_mut("spec") else { return };
         remove(spec, "partitionTypeAttribute");
         remove(spec, "skipNodeOperations");
@@ -37,7 +37,6 @@ impl Strategy for ResourceSlice {
                     remove(attribute, field);
                 }
             }
-            items_mut(device, "taints").for_each(|taint| taint::date(taint, ctx));
         }
     }
 

@@ -4,7 +4,7 @@ use api::field::{Error, ErrorList};
 use api::names;
 use serde_json::{Value, json};
 
-use super::super::fields::{At, at, object_mut, set, set_default, text};
+use super::super::fields::{At, at, object_mut, set, text};
 use super::super::strategy::Strategy;
 use super::super::validation::conditions::conditions;
 use super::super::validation::{dns_label, named, one_of, qualified_name, required_one_of, volume};
@@ -20,9 +20,8 @@ const MAX_CONDITIONS: usize = 8;
 pub struct DeviceTaintRule;
 
 impl Strategy for DeviceTaintRule {
-    fn prepare_for_create(&self, ctx: &RequestContext, new: &mut Value) {
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         set(new, "status", json!({}));
-        date(object_mut(object_mut(new, "spec"), "taint"), ctx);
     }
 
     /// Another effect begins now.
@@ -32,7 +31,6 @@ impl Strategy for DeviceTaintRule {
         if text(taint, "effect") != text(before, "effect") && taint["timeAdded"] == before["timeAdded"] {
             set(taint, "timeAdded", ctx.timestamp());
         }
-        date(taint, ctx);
     }
 
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
@@ -67,23 +65,11 @@ pub(super) fn limited_conditions(list: &At<'_>, errors: &mut ErrorList) {
     }
 }
 
-/// A taint without a date is of now. Upstream: SetDefaults_DeviceTaint.
-pub(super) fn date(taint: &mut Value, ctx: &RequestContext) {
-    set_default(taint, "timeAdded", ctx.timestamp());
-}
-
 /// Upstream: validateDeviceTaint.
 pub(super) fn taint(at: &At<'_>, errors: &mut ErrorList) {
     qualified_name(&at.field("key"), errors);
     label_value(&at.field("value"), errors);
     required_one_of(&at.field("effect"), &EFFECTS, errors);
-}
-
-/// A toleration matches equal values unless it says otherwise. Upstream: the default of DeviceToleration.Operator.
-pub(super) fn default_toleration(toleration: &mut Value) {
-    if text(toleration, "operator").is_empty() {
-        set(toleration, "operator", "Equal");
-    }
 }
 
 /// Upstream: validateDeviceToleration.

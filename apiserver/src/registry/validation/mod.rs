@@ -16,6 +16,7 @@ pub mod resources;
 pub mod security;
 pub mod selector;
 pub mod volume;
+pub(crate) mod volume_source;
 pub(crate) mod webhook;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -6,47 +6,46 @@ use api::names;
 use super::super::certificates::{is_kubernetes_signer, signer_name};
 use super::super::fields::At;
 use super::env::{VOLUME_FIELDS, field_selector, resource_selector};
-use super::mount::{Volumes, local_unreserved_path, no_backsteps};
+use super::mount::{Volumes, local_unreserved_path};
 use super::resources::quantity;
 use super::selector::label_selector;
-use super::{dns_label, named, one_of, required_one_of, required_text, user_annotations};
+use super::{dns_label, named, required_one_of, required_text, user_annotations, volume_source};
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 
-/// Sources in the order upstream looks at them, each with the path its own errors are reported at and its required texts.
-const SOURCES: [(&str, &str, &[&str]); 31] = [
-    ("emptyDir", "emptyDir", &[]),
-    ("hostPath", "hostPath", &["path"]),
-    ("gitRepo", "gitRepo", &["repository"]),
-    ("gcePersistentDisk", "persistentDisk", &["pdName"]),
-    ("awsElasticBlockStore", "awsElasticBlockStore", &["volumeID"]),
-    ("secret", "secret", &["secretName"]),
-    ("nfs", "nfs", &["server", "path"]),
-    ("iscsi", "iscsi", &["targetPortal", "iqn"]),
-    ("glusterfs", "glusterfs", &["endpoints", "path"]),
-    ("flocker", "flocker", &[]),
-    ("persistentVolumeClaim", "persistentVolumeClaim", &["claimName"]),
-    ("rbd", "rbd", &["monitors", "image"]),
-    ("cinder", "cinder", &["volumeID"]),
-    ("cephfs", "cephfs", &["monitors"]),
-    ("quobyte", "quobyte", &["registry", "volume"]),
-    ("downwardAPI", "downwardAPI", &[]),
-    ("fc", "fc", &[]),
-    ("flexVolume", "flexVolume", &["driver"]),
-    ("configMap", "configMap", &["name"]),
-    ("azureFile", "azureFile", &["secretName", "shareName"]),
-    ("vsphereVolume", "vsphereVolume", &["volumePath"]),
-    ("photonPersistentDisk", "photonPersistentDisk", &["pdID"]),
-    ("portworxVolume", "portworxVolume", &["volumeID"]),
-    ("azureDisk", "azureDisk", &["diskName", "diskURI"]),
-    ("storageos", "storageos", &["volumeName"]),
-    ("projected", "projected", &[]),
-    ("scaleIO", "scaleIO", &["gateway", "system", "volumeName"]),
-    ("csi", "csi", &[]),
-    ("ephemeral", "ephemeral", &[]),
-    ("image", "image", &["reference"]),
-    ("", "", &[]),
+/// Sources in the order upstream looks at them.
+const SOURCES: [&str; 30] = [
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
 ];
 
 /// The volumes that are fine, for the containers to refer to. `pod_name` is "" for templates.
@@ -81,15 +80,16 @@ pub(super) fn volumes<'a>(at: &At<'a>, pod_name: &str, errors: &mut ErrorList) -
 
 fn source(volume: &At<'_>, pod_name: &str, errors: &mut ErrorList) {
     let mut found = 0;
-    for (kind, path, required) in SOURCES.iter().filter(|(kind, ..)| !kind.is_empty() && volume.has(kind)) {
+    for kind in SOURCES.into_iter().filter(|kind| volume.has(kind)) {
         if found > 0 {
-            let shown = if *kind == "downwardAPI" { "downwarAPI" } else { kind };
+            let shown = if kind == "downwardAPI" { "downwarAPI" } else { kind };
             errors.push(Error::forbidden(&volume.path.child(shown), "may not specify more than 1 volume type"));
             continue;
         }
         found += 1;
-        let at = At::new(volume.get(kind), volume.path.child(*path));
-        for field in *required {
+        let (path, required) = volume_source::shape(kind);
+        let at = At::new(volume.get(kind), volume.path.child(path));
+        for field in required {
             if at.field(field).is_empty() {
                 errors.push(at.field(field).required(""));
             }
@@ -109,20 +109,9 @@ fn details(kind: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: &mu
                 errors.push(limit.forbidden("SizeLimit field must be a valid resource quantity"));
             }
         }
-        "hostPath" if !at.text("path").is_empty() => {
-            no_backsteps(&at.field("path"), errors);
-            let types =
-                ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-            if at.has("type") {
-                one_of(&at.field("type"), &types, errors);
-            }
-        }
         "secret" | "configMap" => {
             mode(&at.field("defaultMode"), errors);
             at.field("items").items().for_each(|item| key_to_path(&item, errors));
-        }
-        "nfs" if !at.text("path").starts_with('/') => {
-            errors.push(at.field("path").invalid_str("must be an absolute path"))
         }
         "gitRepo" => super::mount::local_path(&at.field("directory"), errors),
         "downwardAPI" => {
@@ -160,7 +149,7 @@ fn details(kind: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: &mu
             }
         }
         "image" => required_one_of(&at.field("pullPolicy"), &PULL_POLICIES, errors),
-        _ => {}
+        _ => volume_source::details(kind, at, false, errors),
     }
 }
 
