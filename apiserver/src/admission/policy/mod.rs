@@ -68,9 +68,12 @@ fn stored(entry: &Entry) -> Value {
     serde_json::from_slice(&entry.value).unwrap_or_default()
 }
 
+/// A policy and its bindings.
+type Bound<K> = (Arc<Policy<K>>, Vec<Arc<Binding>>);
+
 impl Policies {
     /// The policies that have bindings, by name, each with its bindings by name. Nothing for what policies are never asked about.
-    fn bound<K: Kind>(&self, attributes: Attributes<'_>) -> Vec<(Arc<Policy<K>>, Vec<Arc<Binding>>)> {
+    fn bound<K: Kind>(&self, attributes: Attributes<'_>) -> Vec<Bound<K>> {
         let snapshot = self.0.store.snapshot();
         let mut entries = snapshot.range(K::POLICIES, None).peekable();
         if entries.peek().is_none() || is_exempt(attributes) {
@@ -115,7 +118,7 @@ struct Selected<K> {
 }
 
 /// Which policies, bindings and params are for `object`. Upstream: generic.policyDispatcher.Dispatch.
-fn select<K: Kind>(bound: Vec<(Arc<Policy<K>>, Vec<Arc<Binding>>)>, asked: &Asked<'_>, object: &Value) -> Selected<K> {
+fn select<K: Kind>(bound: Vec<Bound<K>>, asked: &Asked<'_>, object: &Value) -> Selected<K> {
     let mut selected = Selected { invocations: Vec::new(), misconfigured: Vec::new() };
     for (policy, bindings) in bound {
         let misconfigured = |binding: Option<&Arc<Binding>>, why: String| {

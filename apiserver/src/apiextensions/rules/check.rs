@@ -24,7 +24,7 @@ pub(crate) fn check(schema: &Value, path: &Path, stored: bool) -> ErrorList {
     let total = check.costs.iter().fold(0_u64, |total, (_, cost)| total.saturating_add(*cost));
     if total > SCHEMA_LIMIT {
         check.costs.retain(|(_, cost)| *cost >= SCHEMA_LIMIT / 100);
-        check.costs.sort_by(|left, right| right.1.cmp(&left.1));
+        check.costs.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
         for (path, _) in check.costs.iter().take(NAMED) {
             let detail = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
             check.errors.push(Error::forbidden(path, detail));
@@ -128,7 +128,7 @@ impl Check {
         }
         let reason = text("reason");
         if !reason.is_empty() && !REASONS.contains(&reason) {
-            self.errors.push(Error::not_supported(&path.child("reason"), reason, &REASONS));
+            self.errors.push(Error::not_supported(&path.child("reason"), reason, REASONS));
         }
         let field = text("fieldPath");
         if field.is_empty() {
@@ -156,18 +156,14 @@ impl Check {
         if let Some(Err(why)) = &rule.program {
             self.errors.push(Error::invalid(&at, shown(written), why.as_str()));
         }
-        match &rule.message_expression {
-            Some(message) => match &message.program {
-                Err(why) => self.errors.push(Error::invalid(&at_message, shown(written), why.as_str())),
-                Ok(_) => {
-                    if message.cost > RULE_LIMIT {
-                        let detail = too_expensive("estimated messageExpression cost", message.cost, RULE_LIMIT);
-                        self.errors.push(Error::forbidden(&at_message, detail));
-                    }
-                    self.costs.push((at_message, message.cost));
-                }
-            },
-            None => {}
+        if let Some(message) = &rule.message_expression {
+            if let Err(why) = &message.program {
+                self.errors.push(Error::invalid(&at_message, shown(written), why.as_str()));
+            } else if message.cost > RULE_LIMIT {
+                let detail = too_expensive("estimated messageExpression cost", message.cost, RULE_LIMIT);
+                self.errors.push(Error::forbidden(&at_message, detail));
+            }
+            self.costs.push((at_message, message.cost));
         }
         if rule.uses_old_self {
             if let Some(list) = uncorrelated {

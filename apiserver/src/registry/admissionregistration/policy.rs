@@ -87,7 +87,7 @@ impl AdmissionPolicy {
         for operation in rules.items().flat_map(|rule| rule.field("operations").items()) {
             if !["CREATE", "UPDATE"].contains(&operation.str()) {
                 let path = rules.field("operations").path;
-                errors.push(Error::not_supported(&path, operation.str(), &["CREATE", "UPDATE"]));
+                errors.push(Error::not_supported(&path, operation.str(), ["CREATE", "UPDATE"]));
             }
         }
     }

@@ -287,7 +287,7 @@ fn special(
         Some(Node::Constant(value)) => Some(value.clone()),
         _ => None,
     };
-    let mut take = || args.drain(..).collect::<Vec<Node>>();
+    let mut take = || std::mem::take(args);
     let one = |mut nodes: Vec<Node>| nodes.pop().map(Box::new).ok_or_else(Failure::no_such_overload);
     let two = |nodes: Vec<Node>| {
         <Box<[Node; 2]>>::try_from(nodes.into_boxed_slice()).map_err(|_| Failure::no_such_overload())

@@ -368,28 +368,27 @@ impl<'a> Run<'_, 'a> {
     fn rounds(&mut self, fold: &'a FoldNode, range: &Value<'a>, place: usize) -> Result<(), Failure> {
         // An accumulator that failed stands as such until it is read.
         let mut pending: Option<Failure> = None;
-        let (keys, list) = match range {
-            Value::List(list) => (Vec::new(), Some(list)),
-            Value::Map(map) => (map.keys(), None),
+        let keys = match range {
+            Value::List(_) => Vec::new(),
+            Value::Map(map) => map.keys(),
             _ => return Err(Failure::message(format!("got '{}', expected iterable type", range.type_name()))),
         };
-        let count = list.map_or(keys.len(), List::len);
+        let count = if let Value::List(list) = range { list.len() } else { keys.len() };
+        let mut keys = keys.into_iter();
         for round in 0..count {
             self.locals.truncate(place + 1);
-            match (list, range) {
-                (Some(list), _) => {
+            match (range, keys.next()) {
+                (Value::List(list), _) => {
                     let item = list.get(round).unwrap_or_else(|| Err(Failure::no_such_key(round)))?;
                     if fold.two {
                         self.locals.push(Value::Int(round as i64));
                     }
                     self.locals.push(item);
                 }
-                (None, Value::Map(map)) => {
-                    self.locals.push(keys[round].clone());
-                    if fold.two {
-                        let value = map.get(&keys[round]).unwrap_or_else(|| Err(Failure::no_such_key(round)))?;
-                        self.locals.push(value);
-                    }
+                (Value::Map(map), Some(key)) => {
+                    let value = if fold.two { map.get(&key).transpose()? } else { None };
+                    self.locals.push(key);
+                    self.locals.extend(value);
                 }
                 _ => {}
             }

@@ -42,9 +42,9 @@ fn pieces(format: &str) -> Result<Vec<Piece<'_>>, String> {
         if after.is_empty() {
             return Err("unexpected end of string".to_owned());
         }
-        if after.starts_with('%') {
+        if let Some(escaped) = after.strip_prefix('%') {
             pieces.push(Piece::Text("%"));
-            rest = &after[1..];
+            rest = escaped;
             continue;
         }
         let (clause, length) = clause(after).map_err(|why| format!("could not parse formatting clause: {why}"))?;
