@@ -17,6 +17,8 @@ mod tests;
 mod validating;
 
 pub(crate) use compiled::{Compiled, report};
+pub(in crate::admission) use conditions::RequestAuthorizer;
+pub(crate) use match_conditions::{MatchConditions, Verdict};
 pub(crate) use mutating::MutatingAdmissionPolicy;
 pub(crate) use validating::ValidatingAdmissionPolicy;
 
@@ -27,8 +29,6 @@ use serde_json::Value;
 use store::Entry;
 
 use self::conditions::namespace_object;
-pub(in crate::admission) use self::conditions::RequestAuthorizer;
-pub(crate) use self::match_conditions::{MatchConditions, Verdict};
 use self::definition::{Binding, Mutations, Policy, Validations};
 use self::params::Params;
 use super::Attributes;
@@ -79,10 +79,8 @@ impl Policies {
         if entries.peek().is_none() || is_exempt(attributes) {
             return Vec::new();
         }
-        let bindings: Vec<Arc<Binding>> = snapshot
-            .range(K::BINDINGS, None)
-            .map(|entry| entry.slot(|entry| Binding::read(&stored(entry))))
-            .collect();
+        let bindings: Vec<Arc<Binding>> =
+            snapshot.range(K::BINDINGS, None).map(|entry| entry.slot(|entry| Binding::read(&stored(entry)))).collect();
         let mut bound = Vec::new();
         for entry in entries {
             let policy = entry.slot(|entry| Policy::<K>::compile(&stored(entry)));
@@ -142,7 +140,8 @@ fn select<K: Kind>(bound: Vec<Bound<K>>, asked: &Asked<'_>, object: &Value) -> S
             }
         };
         for binding in &bindings {
-            match binding.matching.as_ref().map_or(Ok(true), |matching| Ok(asked.selected(matching, object)?.is_some())) {
+            match binding.matching.as_ref().map_or(Ok(true), |matching| Ok(asked.selected(matching, object)?.is_some()))
+            {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(status) => {
