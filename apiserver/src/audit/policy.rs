@@ -140,7 +140,8 @@ impl RuleText {
                 ));
             }
         }
-        if !self.paths.is_empty() && !(self.resources.is_empty() && self.namespaces.is_empty()) {
+        let of_resources = !self.resources.is_empty() || !self.namespaces.is_empty();
+        if of_resources && !self.paths.is_empty() {
             return Err(
                 "nonResourceURLs: rules cannot apply to both regular resources and non-resource URLs".to_owned()
             );

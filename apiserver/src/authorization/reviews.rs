@@ -77,9 +77,13 @@ impl AccessReview {
             let detail = "at least one of user or group must be specified";
             errors.push(FieldError::invalid(&path.child("user"), "", detail));
         }
+        for selector in ["fieldSelector", "labelSelector"] {
+            let at = path.child("resourceAttributes").child(selector);
+            validate_selector(&spec["resourceAttributes"][selector], &at, &mut errors);
+        }
         if self.whose == Whose::NamedHere {
             let namespace = text(&spec["resourceAttributes"], "namespace");
-            if namespace != ctx.target.namespace {
+            if resource && namespace != ctx.target.namespace {
                 let detail = "must match metadata.namespace";
                 errors.push(FieldError::invalid(
                     &path.child("resourceAttributes").child("namespace"),
@@ -99,6 +103,40 @@ impl AccessReview {
             errors.push(FieldError::invalid(&Path::new("metadata"), object["metadata"].clone(), "must be empty"));
         }
         errors
+    }
+}
+
+/// A selector is written out or taken apart, not both. Operators nobody knows yet are let through.
+/// Upstream: validateFieldSelectorAttributes, validateLabelSelectorAttributes.
+fn validate_selector(selector: &Value, path: &Path, errors: &mut ErrorList) {
+    if !selector.is_object() {
+        return;
+    }
+    let (raw, requirements) = (text(selector, "rawSelector"), items(selector, "requirements"));
+    if !raw.is_empty() && !requirements.is_empty() {
+        let detail = "may not specified at the same time as requirements";
+        errors.push(FieldError::invalid(&path.child("rawSelector"), raw, detail));
+    }
+    if raw.is_empty() && requirements.is_empty() {
+        let detail = format!("when {path} is specified, requirements or rawSelector is required");
+        errors.push(FieldError::required(&path.child("requirements"), detail));
+    }
+    for (index, requirement) in requirements.iter().enumerate() {
+        let at = path.child("requirements").index(index);
+        if text(requirement, "key").is_empty() {
+            errors.push(FieldError::required(&at.child("key"), "must be specified"));
+        }
+        let (values, has_values) = (at.child("values"), !items(requirement, "values").is_empty());
+        match text(requirement, "operator") {
+            "In" | "NotIn" if !has_values => {
+                errors.push(FieldError::required(&values, "must be specified when `operator` is 'In' or 'NotIn'"));
+            }
+            "Exists" | "DoesNotExist" if has_values => {
+                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                errors.push(FieldError::forbidden(&values, detail));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -241,4 +279,34 @@ fn everything() -> [Rule; 2] {
         Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() },
         Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_written_out_or_taken_apart() {
+        let check = |selector: Value, expected: &[&str]| {
+            let mut errors = ErrorList::new();
+            validate_selector(&selector, &Path::new("s"), &mut errors);
+            let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(shown, expected, "{selector}");
+        };
+        check(Value::Null, &[]);
+        check(json!({"rawSelector": "a=b"}), &[]);
+        check(
+            json!({}),
+            &["s.requirements: Required value: when s is specified, requirements or rawSelector is required"],
+        );
+        let both = json!({"rawSelector": "a=b", "requirements": [{"key": "a", "operator": "Later"}]});
+        check(both, &["s.rawSelector: Invalid value: \"a=b\": may not specified at the same time as requirements"]);
+        check(
+            json!({"requirements": [{"operator": "In"}]}),
+            &[
+                "s.requirements[0].key: Required value: must be specified",
+                "s.requirements[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+            ],
+        );
+    }
 }
