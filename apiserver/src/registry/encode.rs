@@ -88,7 +88,8 @@ pub(super) fn metadata(bytes: &[u8]) -> Option<usize> {
 pub(super) fn is_of(bytes: &[u8], api_version: &str) -> bool {
     const NAME: &[u8] = b",\"apiVersion\":\"";
     let version = string_field(bytes, 0, b"{\"kind\":\"").and_then(|at| bytes.get(at..)?.strip_prefix(NAME));
-    version.is_some_and(|rest| rest.strip_prefix(api_version.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"')))
+    version
+        .is_some_and(|rest| rest.strip_prefix(api_version.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"')))
 }
 
 /// Served bytes with another resource version.
