@@ -287,7 +287,8 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         _ => {
             let (headers, query) = (&request.parts.headers, &request.query);
             let others = &state.aggregator;
-            if let Some(response) = state.openapi.serve(path, headers, query, &output, &state.engine.resources, others) {
+            if let Some(response) = state.openapi.serve(path, headers, query, &output, &state.engine.resources, others)
+            {
                 return Ok(response);
             }
             if let Some((bytes, media_type)) = (state.documents)(path) {

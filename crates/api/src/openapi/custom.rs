@@ -95,8 +95,7 @@ impl Meta<'_> {
 
 fn extensions(schema: &mut Value, kind: &CustomKind<'_>, name: &str) {
     let info = kind.info;
-    schema["x-kubernetes-group-version-kind"] =
-        json!([{ "group": info.group, "kind": name, "version": info.version }]);
+    schema["x-kubernetes-group-version-kind"] = json!([{ "group": info.group, "kind": name, "version": info.version }]);
     if !kind.selectable.is_empty() {
         let fields: Vec<Value> = kind.selectable.iter().map(|path| json!({ "fieldPath": path })).collect();
         schema["x-kubernetes-selectable-fields"] = fields.into();

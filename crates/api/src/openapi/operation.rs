@@ -180,8 +180,11 @@ impl Operation {
             }
         } else if let Some(body) = &self.body {
             let schema = json!({ "schema": { "$ref": dialect.reference(body.model()) } });
-            let content: Map<String, Value> =
-                body.media_types(self.custom).iter().map(|media_type| ((*media_type).to_owned(), schema.clone())).collect();
+            let content: Map<String, Value> = body
+                .media_types(self.custom)
+                .iter()
+                .map(|media_type| ((*media_type).to_owned(), schema.clone()))
+                .collect();
             let mut request = json!({ "content": content });
             if *body != Body::DeleteOptions {
                 request["required"] = true.into();

@@ -1,7 +1,7 @@
 //! Which paths a group-version has, and which operations each of them.
 
-use super::operation::{Answer, Body, Operation, Parameter, STATUS, WATCH_EVENT};
 use super::custom::CustomKind;
+use super::operation::{Answer, Body, Operation, Parameter, STATUS, WATCH_EVENT};
 use super::{model_of, options_of};
 use crate::scheme::{ResourceInfo, Scheme, SubresourceInfo};
 
@@ -142,7 +142,17 @@ pub(super) fn of_document(scheme: &Scheme, document: &str) -> Option<PathItem> {
 }
 
 fn plain(id: String, tag: String, answer: Answer) -> Operation {
-    Operation { method: "get", id, tag, action: None, parameters: Vec::new(), body: None, answer, codes: &[200], custom: false }
+    Operation {
+        method: "get",
+        id,
+        tag,
+        action: None,
+        parameters: Vec::new(),
+        body: None,
+        answer,
+        codes: &[200],
+        custom: false,
+    }
 }
 
 /// All paths of a group-version, sorted.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::custom::{self, CustomKind};
 use super::operation::Parameter;
 use super::path::PathItem;
-use super::custom::{self, CustomKind};
 use super::{Descriptions, Dialect, model};
 use crate::scheme::Scheme;
 
