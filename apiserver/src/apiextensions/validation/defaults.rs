@@ -40,7 +40,7 @@ fn one(default: &At<'_>, node: &Node, errors: &mut ErrorList) {
     }
     let mut coerced = default.value.clone();
     if let Err(error) = structural::coerce(&mut coerced, Some(node)) {
-        errors.push(under(&default.path, error));
+        errors.push(under(&default.path, *error));
         return;
     }
     let faults = embedded::validate(default.value, Some(node));

@@ -216,7 +216,7 @@ fn is_isbn13(text: &str) -> bool {
     let text: Vec<char> = text.chars().filter(|c| !matches!(c, ' ' | '-' | '\t' | '\n' | '\r')).collect();
     let sum: Option<u32> =
         text.iter().enumerate().map(|(index, c)| Some(c.to_digit(10)? * if index % 2 == 0 { 1 } else { 3 })).sum();
-    text.len() == 13 && sum.is_some_and(|sum| sum % 10 == 0)
+    text.len() == 13 && sum.is_some_and(|sum| sum.is_multiple_of(10))
 }
 
 /// A number of the known companies with the right check digit.
@@ -233,7 +233,7 @@ fn is_credit_card(text: &str) -> bool {
             (_, twice) => twice,
         })
         .sum();
-    matches(&CREDIT_CARD, &digits) && sum % 10 == 0
+    matches(&CREDIT_CARD, &digits) && sum.is_multiple_of(10)
 }
 
 fn is_hostname(text: &str) -> bool {

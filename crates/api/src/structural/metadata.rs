@@ -30,7 +30,7 @@ pub fn coerce_metadata(metadata: &mut Value, place: &str) -> Result<Dropped, Str
 ///
 /// # Errors
 /// The first value of a wrong type.
-pub fn coerce(value: &mut Value, node: Option<&Node>) -> Result<Dropped, Error> {
+pub fn coerce(value: &mut Value, node: Option<&Node>) -> Result<Dropped, Box<Error>> {
     let mut dropped = Dropped::new();
     if let Some(node) = node {
         descend(value, node, &Path::nil(), &mut dropped)?;
@@ -39,7 +39,7 @@ pub fn coerce(value: &mut Value, node: Option<&Node>) -> Result<Dropped, Error> 
     Ok(dropped)
 }
 
-fn descend(value: &mut Value, node: &Node, path: &Path, dropped: &mut Dropped) -> Result<(), Error> {
+fn descend(value: &mut Value, node: &Node, path: &Path, dropped: &mut Dropped) -> Result<(), Box<Error>> {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
@@ -64,15 +64,15 @@ fn descend(value: &mut Value, node: &Node, path: &Path, dropped: &mut Dropped) -
     Ok(())
 }
 
-fn of_resource(name: &str, value: &mut Value, path: &Path, dropped: &mut Dropped) -> Result<(), Error> {
+fn of_resource(name: &str, value: &mut Value, path: &Path, dropped: &mut Dropped) -> Result<(), Box<Error>> {
     match name {
         "apiVersion" | "kind" if !value.is_string() => {
-            Err(Error::invalid(&path.child(name.to_owned()), value.clone(), "must be a string"))
+            Err(Box::new(Error::invalid(&path.child(name.to_owned()), value.clone(), "must be a string")))
         }
         "metadata" => {
             let place = path.child("metadata");
             let found = coerce_metadata(value, &place.to_string())
-                .map_err(|problem| Error::invalid(&place, value.clone(), problem))?;
+                .map_err(|problem| Box::new(Error::invalid(&place, value.clone(), problem)))?;
             dropped.extend(found);
             Ok(())
         }
