@@ -78,7 +78,7 @@ impl Strategy for PodCertificateRequest {
             let detail = "exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set";
             errors.push(unshown(&spec.path, detail));
         } else {
-            errors.extend(stub_request(&request).err());
+            errors.extend(stub_request(&request).err().map(|error| *error));
         }
         errors
     }
@@ -128,25 +128,25 @@ fn unshown(path: &Path, detail: &str) -> Error {
 }
 
 /// A request, whatever it asks for, signed with a key of a good kind. Upstream: validateStubPKCS10Request.
-fn stub_request(at: &At<'_>) -> Result<(), Error> {
+fn stub_request(at: &At<'_>) -> Result<(), Box<Error>> {
     let der = STANDARD.decode(at.str()).unwrap_or_default();
     if der.len() > MAX_REQUEST {
-        return Err(Error::too_long(&at.path, MAX_REQUEST));
+        return Err(Error::too_long(&at.path, MAX_REQUEST).into());
     }
     let Ok(([], request)) = X509CertificationRequest::from_der(&der) else {
-        return Err(unshown(&at.path, NO_REQUEST));
+        return Err(unshown(&at.path, NO_REQUEST).into());
     };
     key(&request.certification_request_info.subject_pki, &at.path)?;
-    request.verify_signature().map_err(|_| unshown(&at.path, "invalid signature"))
+    request.verify_signature().map_err(|_| unshown(&at.path, "invalid signature").into())
 }
 
-fn key(key: &SubjectPublicKeyInfo<'_>, path: &Path) -> Result<(), Error> {
+fn key(key: &SubjectPublicKeyInfo<'_>, path: &Path) -> Result<(), Box<Error>> {
     match key.parsed() {
         _ if key.algorithm.algorithm.to_id_string() == ED25519 => Ok(()),
         Ok(PublicKey::RSA(key)) if matches!(key.key_size(), 3072 | 4096) => Ok(()),
         Ok(PublicKey::RSA(key)) => {
             let shown = format!("{}-bit modulus", key.key_size());
-            Err(Error::invalid(path, shown, "RSA keys must have modulus size 3072 or 4096"))
+            Err(Error::invalid(path, shown, "RSA keys must have modulus size 3072 or 4096").into())
         }
         Ok(PublicKey::EC(_)) => {
             let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
@@ -155,12 +155,12 @@ fn key(key: &SubjectPublicKeyInfo<'_>, path: &Path) -> Result<(), Error> {
                 Some((_, None)) => Ok(()),
                 Some((_, Some(name))) => {
                     let detail = "elliptic public keys must use curve P256, P384, or P521";
-                    Err(Error::invalid(path, format!("curve {name}"), detail))
+                    Err(Error::invalid(path, format!("curve {name}"), detail).into())
                 }
-                None => Err(unshown(path, NO_REQUEST)),
+                None => Err(unshown(path, NO_REQUEST).into()),
             }
         }
-        _ => Err(unshown(path, UNKNOWN_KEY)),
+        _ => Err(unshown(path, UNKNOWN_KEY).into()),
     }
 }
 
@@ -229,7 +229,7 @@ fn issued(now: Timestamp, new: &Value, spec: &Value) -> ErrorList {
         }
     }
     if errors.is_empty() {
-        errors.extend(times(now, &leaf, &status, spec).err());
+        errors.extend(times(now, &leaf, &status, spec).err().map(|error| *error));
     }
     if errors.is_empty() {
         errors.extend(blocks.find_map(|block| intermediate(&block).err()).map(|why| chain.invalid_str(why)));
@@ -276,41 +276,41 @@ fn subject_names(leaf: &X509Certificate<'_>, chain: &At<'_>) -> ErrorList {
 }
 
 /// The times of the status, all of which are there.
-fn times(now: Timestamp, leaf: &X509Certificate<'_>, status: &At<'_>, spec: &Value) -> Result<(), Error> {
+fn times(now: Timestamp, leaf: &X509Certificate<'_>, status: &At<'_>, spec: &Value) -> Result<(), Box<Error>> {
     let at = |name: &'static str| {
         let field = status.field(name);
         let parsed = field.str().parse::<Timestamp>();
-        parsed.map(|time| (time, field.clone())).map_err(|_| field.invalid_str("must be a time"))
+        parsed.map(|time| (time, field.clone())).map_err(|_| Box::new(field.invalid_str("must be a time")))
     };
     let ((begin, not_before), (end, not_after)) = (at("notBefore")?, at("notAfter")?);
     let (refresh, refresh_at) = at("beginRefreshAt")?;
     let validity = leaf.validity();
     let is = |time: Timestamp, encoded: i64| time == Timestamp::from_second(encoded).unwrap_or_default();
     if !is(begin, validity.not_before.timestamp()) {
-        return Err(not_before.invalid_str("must be set to the NotBefore time encoded in the leaf certificate"));
+        return Err(not_before.invalid_str("must be set to the NotBefore time encoded in the leaf certificate").into());
     }
     if begin.duration_since(now).abs() >= CLOCK_SKEW {
-        return Err(not_before.invalid_str("must be set to within 5 minutes of kube-apiserver's current time"));
+        return Err(not_before.invalid_str("must be set to within 5 minutes of kube-apiserver's current time").into());
     }
     if !is(end, validity.not_after.timestamp()) {
-        return Err(not_after.invalid_str("must be set to the NotAfter time encoded in the leaf certificate"));
+        return Err(not_after.invalid_str("must be set to the NotAfter time encoded in the leaf certificate").into());
     }
     let lifetime = end.duration_since(begin);
     let longest = spec["maxExpirationSeconds"].as_i64().unwrap_or_default();
     let chain = status.field("certificateChain").path;
     let nanoseconds = i64::try_from(lifetime.as_nanos()).unwrap_or(i64::MAX);
     if lifetime.as_secs() < HOUR {
-        return Err(Error::invalid(&chain, nanoseconds, "leaf certificate lifetime must be >= 1 hour"));
+        return Err(Error::invalid(&chain, nanoseconds, "leaf certificate lifetime must be >= 1 hour").into());
     }
     if lifetime.as_secs() > longest {
         let detail = format!("leaf certificate lifetime must be <= spec.maxExpirationSeconds ({longest})");
-        return Err(Error::invalid(&chain, nanoseconds, detail));
+        return Err(Error::invalid(&chain, nanoseconds, detail).into());
     }
     if refresh.duration_since(begin) < REFRESH_MARGIN {
-        return Err(refresh_at.invalid_str("must be at least 10 minutes after status.notBefore"));
+        return Err(refresh_at.invalid_str("must be at least 10 minutes after status.notBefore").into());
     }
     if end.duration_since(refresh) < REFRESH_MARGIN {
-        return Err(refresh_at.invalid_str("must be at least 10 minutes before status.notAfter"));
+        return Err(refresh_at.invalid_str("must be at least 10 minutes before status.notAfter").into());
     }
     Ok(())
 }
