@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use etcd_client::{WatchResponse, WatchStream};
+use futures::FutureExt;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -126,7 +127,8 @@ impl Follower {
 
     /// One stream, from making it to its end.
     async fn follow(&mut self, member: &Member) -> End {
-        let connecting = connect(member.clone(), self.keys.clone(), self.feed.revision(), self.cluster);
+        // A large future, of which only a pointer is carried about.
+        let connecting = connect(member.clone(), self.keys.clone(), self.feed.revision(), self.cluster).boxed();
         match self.attend(connecting).await {
             None => End::Closed,
             Some(Err(error)) => error.into(),

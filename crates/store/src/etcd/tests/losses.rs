@@ -5,14 +5,14 @@ use super::*;
 use crate::testing::{WIDE, bytes, delete, kind, open as open_store, put, show_batch, soon};
 
 fn through(gate: &Gate, server: &Server) -> Store {
-    open(Config { endpoints: vec![gate.url()], window: WIDE, ..server.config() }).unwrap()
+    open(Config { endpoints: vec![gate.url()], window: WIDE, ..server.config() }).expect("etcd is up")
 }
 
 /// What a watch tells until it has seen a key.
 async fn until(watch: &mut crate::Watch, key: &str) -> Vec<String> {
     let mut seen = Vec::new();
     while !seen.iter().any(|event: &String| event[1..].starts_with(&format!("{key}="))) {
-        seen.extend(show_batch(&soon(watch.next()).await.unwrap()));
+        seen.extend(show_batch(&soon(watch.next()).await.expect("the watch goes on")));
     }
     seen
 }
