@@ -217,9 +217,9 @@ async fn server_with(range: &str) -> ApiServer {
         health: Default::default(),
         documents: Box::new(|_| None),
         audit: None,
-            limits: Default::default(),
-            formats: Default::default(),
-            metrics: Default::default(),
+        limits: Default::default(),
+        formats: Default::default(),
+        metrics: Default::default(),
     };
     let server = ApiServer::new(config, engine.clone(), CancellationToken::new());
     let wanted = bootstrap::Config {

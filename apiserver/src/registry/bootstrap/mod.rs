@@ -56,7 +56,8 @@ pub enum Write {
 pub fn leave_out_unserved(plan: &mut Vec<Vec<Write>>, resources: &Resources) {
     for round in plan {
         round.retain(|write| {
-            let (Write::Create(object) | Write::Update(object) | Write::Status(object) | Write::Recreate(object)) = write;
+            let (Write::Create(object) | Write::Update(object) | Write::Status(object) | Write::Recreate(object)) =
+                write;
             let (group, plural) = objects::resource_of(object);
             resources.stored(group, plural).is_some()
         });

@@ -28,8 +28,8 @@ use serde_json::Value;
 
 use crate::schema::Schema;
 use crate::scheme::Scheme;
-pub use custom::CustomTarget;
 pub use binary::{decode_cbor, decode_protobuf};
+pub use custom::CustomTarget;
 pub use error::{Error, internal_package};
 pub use node::MAX_DEPTH;
 use node::Node;
