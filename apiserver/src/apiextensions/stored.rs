@@ -5,6 +5,9 @@
 //! remembers that: its bytes are then sent as they are ([`is_as_served`]).
 //! Upstream: crdConversionRESTOptionsGetter.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use api::meta;
 use api::status::Status;
 use api::structural;
@@ -132,18 +135,71 @@ pub(crate) fn read_now(custom: &CustomResource, entry: &Entry) -> Option<Value> 
     Some(object)
 }
 
-/// The values of all fields an entry can be selected by, in the version of the request.
+/// Slot: what an entry can be selected by in versions that a webhook was asked for, by the definition's state and the version.
+#[derive(Default)]
+struct Learned(Mutex<HashMap<(String, i64, usize), Arc<[String]>>>);
+
+/// Has a webhook say what entries can be selected by in the version of the request, before [`selectable`] is asked. Entries that
+/// it was asked about before, and those that need no webhook, cost a look.
+///
+/// # Errors
+/// They cannot be converted.
+pub(crate) async fn learn(
+    custom: &CustomResource,
+    entries: impl Iterator<Item = &Arc<Entry>>,
+    services: &dyn Objects,
+) -> Result<(), Status> {
+    if !asks(custom) || custom.version().selectable.is_empty() {
+        return Ok(());
+    }
+    let unknown = |entry: &&Arc<Entry>| learned(custom, entry).is_none() && !is_as_served(custom, entry);
+    let entries: Vec<Arc<Entry>> = entries.filter(unknown).cloned().collect();
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let objects = entries.iter().map(|entry| decode(entry)).collect::<Result<_, _>>()?;
+    let read = read_all(custom, objects, services).await?;
+    entries.iter().zip(&read).for_each(|(entry, object)| remember(custom, entry, object));
+    Ok(())
+}
+
+/// Keeps what an entry can be selected by, given what a webhook made of it.
+pub(crate) fn remember(custom: &CustomResource, entry: &Entry, object: &Value) {
+    let values = custom.version().selectable.iter().map(|path| selected_by(object, path)).collect();
+    let learned = entry.slot(|_| Learned::default());
+    learned.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key_of(custom), values);
+}
+
+fn learned(custom: &CustomResource, entry: &Entry) -> Option<Arc<[String]>> {
+    let learned = entry.slot(|_| Learned::default());
+    learned.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key_of(custom)).cloned()
+}
+
+fn key_of(custom: &CustomResource) -> (String, i64, usize) {
+    let (uid, generation) = custom.definition().identity.clone();
+    (uid, generation, custom.position())
+}
+
+/// The values of all fields an entry can be selected by, in the version of the request. Where that takes a webhook, they are
+/// empty unless it was asked: [`learn`], [`remember`].
 pub(crate) fn selectable<'a>(
     custom: &'a CustomResource,
     entry: &Entry,
     namespace: &'a str,
     name: &'a str,
 ) -> Vec<(&'a str, String)> {
-    let object = read_now(custom, entry).unwrap_or_default();
-    let value = |path: &str| match path.split('.').try_fold(&object, |value, step| value.get(step)) {
+    let paths = &custom.version().selectable;
+    let values: Vec<String> = match read_now(custom, entry) {
+        Some(object) => paths.iter().map(|path| selected_by(&object, path)).collect(),
+        None => learned(custom, entry).map_or_else(|| vec![String::new(); paths.len()], |values| values.to_vec()),
+    };
+    let own = paths.iter().map(String::as_str).zip(values);
+    [("metadata.name", name.to_owned()), ("metadata.namespace", namespace.to_owned())].into_iter().chain(own).collect()
+}
+
+fn selected_by(object: &Value, path: &str) -> String {
+    match path.split('.').try_fold(object, |value, step| value.get(step)) {
         None | Some(Value::Null) => String::new(),
         Some(value) => api::go_text::percent_v(value),
-    };
-    let own = custom.version().selectable.iter().map(|path| (path.as_str(), value(path)));
-    [("metadata.name", name.to_owned()), ("metadata.namespace", namespace.to_owned())].into_iter().chain(own).collect()
+    }
 }

@@ -132,6 +132,7 @@ async fn page(
             },
         };
         let revision = revision.unwrap_or(snapshot.revision());
+        selection.prepare(resource, snapshot.range(&prefix, None), engine.as_ref()).await?;
         return Ok(Ok(take(resource, &snapshot, revision, &prefix, Some(&start), limit, selection)));
     }
     let revision = parse_resource_version(&options.resource_version)
@@ -154,6 +155,7 @@ async fn page(
     for object in snapshot.unreadable(&prefix).take(UNREADABLE_NAMED) {
         call.ctx.warn(unreadable(object));
     }
+    selection.prepare(resource, snapshot.range(&prefix, None), engine.as_ref()).await?;
     Ok(Ok(take(resource, &snapshot, shown, &prefix, None, limit, selection)))
 }
 

@@ -10,7 +10,7 @@ use super::descriptions::Texts;
 use crate::registry::resource::{Resource, Set};
 
 /// The document whose texts the fields that all kinds have are described with.
-const LIKE: &str = "apis/autoscaling/v1";
+const LIKE: &str = "apis/apps/v1";
 
 /// A kind with its schema.
 pub(super) struct Published {
@@ -96,4 +96,30 @@ fn published<'a>(resources: impl Iterator<Item = &'a Arc<Resource>>) -> Vec<Publ
         key(a).cmp(&key(b))
     });
     published
+}
+
+#[cfg(test)]
+mod tests {
+    use api::openapi::{CustomKind, v3_custom};
+    use api::scheme::{ResourceInfo, Scheme};
+    use serde_json::{Value, json};
+
+    use super::{LIKE, Texts};
+
+    #[test]
+    fn the_fields_that_all_kinds_have_are_described_in_custom_ones() {
+        let scheme = Scheme::builtin();
+        let like = scheme.all_resources().find(|info| info.plural == "ingressclasses").unwrap();
+        let info = &ResourceInfo { group: "example.com".into(), ..like.clone() };
+        let schema = json!({"type": "object", "properties": {"spec": {"type": "object"}}});
+        let kind = CustomKind { info, list_kind: "IngressClassList", schema: Some(&schema), selectable: &[] };
+        let document = v3_custom(scheme, &[kind], &Texts::of(Some(LIKE))).unwrap();
+        let document: Value = serde_json::from_slice(&document).unwrap();
+        let models = document["components"]["schemas"].as_object().unwrap();
+        let own = &models["com.example.v1.IngressClass"];
+        let text = |field: &str| own["properties"][field]["description"].as_str().unwrap_or_default();
+        assert!(text("apiVersion").starts_with("APIVersion defines"), "{own}");
+        assert!(text("kind").starts_with("Kind is a string value"), "{own}");
+        assert!(text("metadata").starts_with("Standard object's metadata."), "{own}");
+    }
 }

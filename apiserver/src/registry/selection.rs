@@ -16,6 +16,7 @@ use store::{Entry, Snapshot, Term};
 use super::resource::Resource;
 use super::terms;
 use crate::apiextensions::stored;
+use crate::context::Objects;
 use crate::endpoints::options::ListOptions;
 
 /// A label and a field selector, checked against the resource.
@@ -108,6 +109,22 @@ impl Selection {
             }
             None if self.is_everything() => Box::new(snapshot.range(prefix, start_after)),
             None => Box::new(snapshot.range(prefix, start_after).filter(move |entry| self.matches(resource, entry))),
+        }
+    }
+
+    /// Makes [`Selection::matches`] answer for these entries: fields of custom resources may take a webhook to be known.
+    ///
+    /// # Errors
+    /// What the webhook, or what is wrong with it, says.
+    pub(crate) async fn prepare(
+        &self,
+        resource: &Resource,
+        entries: impl Iterator<Item = &Arc<Entry>>,
+        services: &dyn Objects,
+    ) -> Result<(), Status> {
+        match resource.as_custom() {
+            Some(custom) if self.looks_inside => stored::learn(custom, entries, services).await,
+            _ => Ok(()),
         }
     }
 

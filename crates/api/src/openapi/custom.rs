@@ -13,7 +13,7 @@ use crate::scheme::ResourceInfo;
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 /// A built-in kind and its list: what is said of the fields that all kinds have is the same everywhere.
-const LIKE: (&str, &str) = ("io.k8s.api.autoscaling.v1.Scale", "io.k8s.apimachinery.pkg.apis.meta.v1.Status");
+const LIKE: (&str, &str) = ("io.k8s.api.apps.v1.ControllerRevision", "io.k8s.apimachinery.pkg.apis.meta.v1.Status");
 
 /// One version of a custom resource.
 #[derive(Clone, Copy, Debug)]
