@@ -393,8 +393,8 @@ pub(crate) fn present(schema: Schema<'_>, field: &Field, slot: Option<Value>) ->
     if slot.is_none() && field.presence == Presence::Always && field.r#type == Type::Bytes {
         return Some(Value::Null);
     }
-    // An empty list or map becomes nil on its way through protobuf.
-    let slot = slot.filter(|value| !is_empty_collection(value, &field.r#type));
+    // An empty list or map becomes nil on its way through protobuf, unless it is a message of its own.
+    let slot = slot.filter(|value| field.wrapped || !is_empty_collection(value, &field.r#type));
     match (field.presence, structure) {
         (Presence::OmitEmpty, false) | (Presence::OmitZero, false) => slot.filter(|value| !is_zero(value)),
         (Presence::OmitZero, true) => slot.filter(|value| *value != zero(schema, &field.r#type)),
