@@ -3,6 +3,7 @@
 
 programs_krab() {
   "$root/conformance/build" kubectl >/dev/null
+  [[ $datastore != etcd ]] || "$root/conformance/build" etcd >/dev/null
   [[ $nodes == 0 ]] || prepare_runtime
   [[ -z $krab ]] || return 0
   command -v cargo >/dev/null || die "cargo is not installed; give a krab with --krab PATH"
@@ -13,6 +14,10 @@ programs_krab() {
 
 start_krab() {
   local n server=("$krab" server --data-dir "$dir/krab" --write-kubeconfig "$dir/admin.kubeconfig" --secure-port "$port" --v 2)
+  if [[ $datastore == etcd ]]; then
+    start_etcd
+    server+=(--etcd-servers "$etcd_servers")
+  fi
   if [[ $nodes == 0 ]]; then
     launch krab env HOME="$dir/home" "${server[@]}" --bind-address 127.0.0.1 --disable-node
   else
@@ -23,6 +28,18 @@ start_krab() {
   # Without it no pod is admitted.
   await krab kube get serviceaccount default
   for ((n = 2; n <= nodes; n++)); do start_agent "$n"; done
+}
+
+# Sets `etcd_servers`. One member, which fsyncs as etcd does.
+start_etcd() {
+  local host=127.0.0.1 peer command
+  [[ $nodes == 0 ]] || host=$(node_ip 1)
+  etcd_servers=http://$host:$((port + 1000)) peer=http://$host:$((port + 2000))
+  command=("$bin/etcd" --name krab --data-dir "$dir/etcd" --log-level warn
+    --listen-client-urls "$etcd_servers" --advertise-client-urls "$etcd_servers"
+    --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "krab=$peer")
+  if [[ $nodes == 0 ]]; then launch etcd "${command[@]}"; else launch_on 1 etcd "${command[@]}"; fi
+  await etcd run_on 1 curl -fsS "$etcd_servers/health"
 }
 
 start_agent() { # N

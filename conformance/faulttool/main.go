@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -31,8 +32,10 @@ type options struct {
 	seed     uint64
 	faults   []*inject.Fault
 	peer     string
-	krab     string
-	programs string
+	// datastore is krab's: "embedded" or "etcd".
+	datastore string
+	krab      string
+	programs  string
 }
 
 func main() {
@@ -55,6 +58,14 @@ func main() {
 	}
 }
 
+// etcd is the program that krab's data is in; "" for the embedded store.
+func (o options) etcd() string {
+	if o.datastore != "etcd" {
+		return ""
+	}
+	return filepath.Join(o.programs, "etcd")
+}
+
 func parse(arguments []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("conformance/faults", flag.ContinueOnError)
@@ -63,6 +74,7 @@ func parse(arguments []string) (options, error) {
 	only := flags.String("only", "", "the faults to make, as `FAULT,...` (default: all that the target can have)")
 	short := flags.Bool("short", false, fmt.Sprintf("the same as --duration %v --only %s", shortDuration, shortFaults))
 	flags.StringVar(&o.peer, "peer", "", "\"upstream\": kube-apiserver and three etcd members in place of krab")
+	flags.StringVar(&o.datastore, "datastore", "embedded", "where krab keeps its data: \"embedded\", or \"etcd\" of three members")
 	flags.StringVar(&o.krab, "krab", "", "`PATH` of the krab to test (default: target/debug/krab)")
 	flags.StringVar(&o.programs, "programs", "", "`FOLDER` with upstream's programs (set by conformance/faults)")
 	flags.Usage = func() {
@@ -84,6 +96,9 @@ func parse(arguments []string) (options, error) {
 	}
 	if o.peer != "" && o.peer != "upstream" {
 		return o, fmt.Errorf("--peer %s: there is only upstream", o.peer)
+	}
+	if o.datastore != "embedded" && o.datastore != "etcd" {
+		return o, fmt.Errorf("--datastore %s: there are embedded and etcd", o.datastore)
 	}
 	if o.duration <= 0 {
 		return o, errors.New("--duration must be positive")

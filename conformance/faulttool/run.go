@@ -100,7 +100,7 @@ func (r *runner) prepare() error {
 	if r.peer == "upstream" {
 		r.site.Target, err = target.Upstream(r.programs, r.dir, data)
 	} else {
-		r.site.Target, err = target.Krab(r.krab, r.dir, data, preload, env)
+		r.site.Target, err = target.Krab(r.krab, r.dir, data, preload, env, r.etcd())
 	}
 	if err != nil {
 		return err

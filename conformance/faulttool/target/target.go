@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -77,8 +78,9 @@ func (t *Target) Stop() {
 }
 
 // Krab is a control plane of the program at a path, with data and logs in a folder.
-// Preload is a library that the program is started with.
-func Krab(program, dir, data, preload string, env []string) (*Target, error) {
+// Preload is a library that the program is started with. Where etcd names a program, three
+// members of it hold the data; otherwise the embedded store does.
+func Krab(program, dir, data, preload string, env []string, etcd string) (*Target, error) {
 	if _, err := os.Stat(program); err != nil {
 		return nil, fmt.Errorf("no krab at %s: build it with 'cargo build -p krab', or give --krab PATH", program)
 	}
@@ -100,10 +102,20 @@ func Krab(program, dir, data, preload string, env []string) (*Target, error) {
 	if preload != "" {
 		env = append(env, "LD_PRELOAD="+preload)
 	}
-	server := newProcess("krab", dir, argv, env, serves("https://"+address+"/readyz"))
-	lacks := map[string]string{"etcd-member": "krab has no etcd datastore yet"}
-	authority := filepath.Join(data, "krab", "pki", "ca.crt")
-	return &Target{Name: "krab", Address: address, authority: authority, Server: server, Lacks: lacks, Ours: true}, nil
+	krab := &Target{Name: "krab", Address: address, Ours: true}
+	if etcd == "" {
+		krab.Lacks = map[string]string{"etcd-member": "the embedded store has no members: --datastore etcd has"}
+	} else {
+		var endpoints []string
+		if krab.Members, endpoints, err = etcds(etcd, dir, data); err != nil {
+			return nil, err
+		}
+		argv = append(argv, "--etcd-servers="+strings.Join(endpoints, ","))
+		krab.Lacks = map[string]string{"fsync": "etcd writes the data, a Go program that does not go through libc"}
+	}
+	krab.Server = newProcess("krab", dir, argv, env, serves("https://"+address+"/readyz"))
+	krab.authority = filepath.Join(data, "krab", "pki", "ca.crt")
+	return krab, nil
 }
 
 // writeTokens writes the file that names the administrator.
