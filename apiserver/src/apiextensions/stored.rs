@@ -135,9 +135,12 @@ pub(crate) fn read_now(custom: &CustomResource, entry: &Entry) -> Option<Value> 
     Some(object)
 }
 
-/// Slot: what an entry can be selected by in versions that a webhook was asked for, by the definition's state and the version.
+/// A version of a definition in one of its states: uid, generation, position.
+type VersionKey = (String, i64, usize);
+
+/// Slot: what an entry can be selected by in versions that a webhook was asked for.
 #[derive(Default)]
-struct Learned(Mutex<HashMap<(String, i64, usize), Arc<[String]>>>);
+struct Learned(Mutex<HashMap<VersionKey, Arc<[String]>>>);
 
 /// Has a webhook say what entries can be selected by in the version of the request, before [`selectable`] is asked. Entries that
 /// it was asked about before, and those that need no webhook, cost a look.
@@ -175,7 +178,7 @@ fn learned(custom: &CustomResource, entry: &Entry) -> Option<Arc<[String]>> {
     learned.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key_of(custom)).cloned()
 }
 
-fn key_of(custom: &CustomResource) -> (String, i64, usize) {
+fn key_of(custom: &CustomResource) -> VersionKey {
     let (uid, generation) = custom.definition().identity.clone();
     (uid, generation, custom.position())
 }
