@@ -7,13 +7,13 @@
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
-use component::tls::{AnyCertificate, Signatures};
+use component::tls::{self, AnyCertificate};
 use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use x509_parser::extensions::GeneralName;
@@ -54,13 +54,13 @@ pub(crate) fn client_config(trust: Trust<'_>, identity: Option<&Identity>) -> Re
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = match trust {
         Trust::Anyone => AnyCertificate::verifier(Arc::clone(&provider)),
-        Trust::System => Arc::new(Verifier::new(SYSTEM.clone(), &provider)?),
+        Trust::System => tls::Verifier::new(Authorities::new(SYSTEM.clone(), &provider)?, Arc::clone(&provider)),
         Trust::Bundle(pem) => {
             let roots: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
             if roots.is_empty() {
                 return Err(Error::Roots);
             }
-            Arc::new(Verifier::new(roots, &provider)?)
+            tls::Verifier::new(Authorities::new(roots, &provider)?, Arc::clone(&provider))
         }
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -77,15 +77,14 @@ pub(crate) fn client_config(trust: Trust<'_>, identity: Option<&Identity>) -> Re
 
 /// Trusts what its roots signed, and its roots.
 #[derive(Debug)]
-struct Verifier {
+struct Authorities {
     roots: Vec<CertificateDer<'static>>,
     /// None when there are no roots at all: then nobody is trusted.
     chains: Option<Arc<WebPkiServerVerifier>>,
-    signatures: Signatures,
 }
 
-impl Verifier {
-    fn new(roots: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Verifier, Error> {
+impl Authorities {
+    fn new(roots: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Authorities, Error> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots.iter().cloned());
         let chains = if store.is_empty() {
@@ -94,30 +93,30 @@ impl Verifier {
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
             Some(builder.build().map_err(|error| rustls::Error::General(error.to_string()))?)
         };
-        Ok(Verifier { roots, chains, signatures: Signatures::new(Arc::clone(provider)) })
+        Ok(Authorities { roots, chains })
     }
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl tls::Trust for Authorities {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         let (_, leaf) = X509Certificate::from_der(end_entity)
             .map_err(|error| refused(&format!("malformed certificate: {error}")))?;
         in_its_time(&leaf, now)?;
         let parsed = ParsedCertificate::try_from(end_entity).map_err(|error| refused(&error.to_string()))?;
         rustls::client::verify_server_name(&parsed, name).map_err(|_| refused(&wrong_name(&leaf, name)))?;
         if self.roots.contains(end_entity) {
-            return Ok(ServerCertVerified::assertion());
+            return Ok(());
         }
         let unknown = || refused("certificate signed by unknown authority");
         let chains = self.chains.as_ref().ok_or_else(unknown)?;
-        chains.verify_server_cert(end_entity, intermediates, name, ocsp, now).map_err(|error| match error {
+        chains.verify_server_cert(end_entity, intermediates, name, ocsp, now).map(|_| ()).map_err(|error| match error {
             rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
                 unknown()
             }
@@ -128,28 +127,6 @@ impl ServerCertVerifier for Verifier {
             rustls::Error::InvalidCertificate(CertificateError::Other(_)) => unknown(),
             other => refused(&other.to_string()),
         })
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls12(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls13(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signatures.schemes()
     }
 }
 

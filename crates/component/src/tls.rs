@@ -48,14 +48,44 @@ impl Signatures {
     }
 }
 
+/// Whose certificate is accepted: the part in which verifiers of servers differ.
+pub trait Trust: std::fmt::Debug + Send + Sync {
+    /// Judges a chain shown under `name`; that its owner holds the key is proven elsewhere.
+    ///
+    /// # Errors
+    /// It is not trusted; the connection ends with this error.
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error>;
+}
+
+/// A verifier of servers that trusts as it is told to.
+#[derive(Debug)]
+pub struct Verifier<T> {
+    trust: T,
+    signatures: Signatures,
+}
+
+impl<T: Trust + 'static> Verifier<T> {
+    /// To be handed to a configuration built with the same provider.
+    pub fn new(trust: T, provider: Arc<CryptoProvider>) -> Arc<Verifier<T>> {
+        Arc::new(Verifier { trust, signatures: Signatures::new(provider) })
+    }
+}
+
 /// Accepts any server: the connection is private, the peer is taken at its word.
 #[derive(Debug)]
-pub struct AnyCertificate(Signatures);
+pub struct AnyCertificate;
 
 impl AnyCertificate {
     /// The verifier, to be handed to a configuration built with the same provider.
     pub fn verifier(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
-        Arc::new(AnyCertificate(Signatures::new(provider)))
+        Verifier::new(AnyCertificate, provider)
     }
 
     /// A client configuration without a certificate of its own that accepts any server.
@@ -70,16 +100,29 @@ impl AnyCertificate {
     }
 }
 
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
+impl Trust for AnyCertificate {
+    fn judge(
         &self,
         _end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp: &[u8],
         _now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        Ok(())
+    }
+}
+
+impl<T: Trust> ServerCertVerifier for Verifier<T> {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        self.trust.judge(end_entity, intermediates, name, ocsp, now).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -88,7 +131,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12(message, certificate, signature)
+        self.signatures.verify_tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -97,10 +140,10 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13(message, certificate, signature)
+        self.signatures.verify_tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.schemes()
+        self.signatures.schemes()
     }
 }
