@@ -1,34 +1,77 @@
 //! The rounds of mutating admission: a change by a plugin near the end makes all of them look once more.
-//! Upstream: k8s.io/apiserver/pkg/admission.ReinvocationContext.
+//!
+//! A plugin that asks others (webhooks, policies) asks in the second round only those that want it and have not seen every change;
+//! whom, is kept here, for both kinds of plugin alike.
+//! Upstream: k8s.io/apiserver/pkg/admission.ReinvocationContext, mutating.webhookReinvokeContext, mutating.policyReinvokeContext.
 
-use std::any::Any;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 
 /// What the mutating plugins of one request know of one another. There are two rounds at most.
 #[derive(Default)]
 pub struct Round {
     is_second: bool,
     is_asked_for: bool,
-    memories: Vec<Box<dyn Any + Send>>,
+    memories: Vec<(&'static str, Memory)>,
+}
+
+/// What a plugin that asks others keeps from one round to the next.
+#[derive(Default)]
+struct Memory {
+    /// The object as the last of them left it.
+    output: Option<Value>,
+    /// The reinvocable ones that were asked and have seen all changes since.
+    up_to_date: BTreeSet<String>,
+    /// Those that are to look again.
+    again: BTreeSet<String>,
+}
+
+impl Memory {
+    /// The object changed: who was asked before is to be asked again.
+    fn changed(&mut self) {
+        self.again.append(&mut self.up_to_date);
+    }
 }
 
 impl Round {
-    /// Did all plugins look at the object already?
-    pub fn is_second(&self) -> bool {
-        self.is_second
+    /// A plugin is about to ask others about the object.
+    pub(super) fn begin(&mut self, plugin: &'static str, object: &Value) {
+        let is_second = self.is_second;
+        let memory = self.memory(plugin);
+        if is_second && memory.output.as_ref() != Some(object) {
+            memory.changed();
+        }
     }
 
-    /// The object was changed in a way the plugins before should see.
-    pub fn ask_for_second(&mut self) {
-        self.is_asked_for = true;
+    /// Is one of those a plugin asks to be asked in this round?
+    pub(super) fn is_due(&mut self, plugin: &'static str, id: &str) -> bool {
+        !self.is_second || self.memory(plugin).again.contains(id)
     }
 
-    /// What a plugin keeps from one round to the next; its type tells whose it is.
-    pub fn memory<T: Any + Default + Send>(&mut self) -> &mut T {
-        let at = self.memories.iter().position(|memory| memory.is::<T>()).unwrap_or_else(|| {
-            self.memories.push(Box::<T>::default());
+    /// One of them was asked, and changed the object or did not.
+    pub(super) fn asked(&mut self, plugin: &'static str, id: &str, is_reinvocable: bool, changed: bool) {
+        self.is_asked_for |= changed;
+        let memory = self.memory(plugin);
+        if changed {
+            memory.changed();
+        }
+        if is_reinvocable {
+            memory.up_to_date.insert(id.to_owned());
+        }
+    }
+
+    /// A plugin has asked all of them; the object is as they left it.
+    pub(super) fn end(&mut self, plugin: &'static str, object: &Value) {
+        self.memory(plugin).output = Some(object.clone());
+    }
+
+    fn memory(&mut self, plugin: &'static str) -> &mut Memory {
+        let at = self.memories.iter().position(|(name, _)| *name == plugin).unwrap_or_else(|| {
+            self.memories.push((plugin, Memory::default()));
             self.memories.len() - 1
         });
-        self.memories[at].downcast_mut().expect("it was found by its type")
+        &mut self.memories[at].1
     }
 
     /// Begins the second round if it is asked for and has not been.

@@ -3,8 +3,6 @@
 //! When one changes the object, the policies before it that ask for it (reinvocationPolicy IfNeeded) look at it again, once.
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/policy/mutating.
 
-use std::collections::BTreeSet;
-
 use api::managed_fields;
 use api::patch::json::Patch;
 use api::status::{Cause, Reason, Status};
@@ -26,24 +24,11 @@ use crate::registry::resource::Resource;
 #[derive(Debug)]
 pub(crate) struct MutatingAdmissionPolicy(pub(crate) Policies);
 
-/// From one round to the next. Upstream: mutating.policyReinvokeContext.
-#[derive(Default)]
-struct Memory {
-    output: Option<Value>,
-    /// Reinvocable policies that were asked and have seen all changes since.
-    up_to_date: BTreeSet<String>,
-    again: BTreeSet<String>,
-}
-
-impl Memory {
-    fn changed(&mut self) {
-        self.again.append(&mut self.up_to_date);
-    }
-}
+const NAME: &str = "MutatingAdmissionPolicy";
 
 impl Mutating for MutatingAdmissionPolicy {
     fn name(&self) -> &'static str {
-        "MutatingAdmissionPolicy"
+        NAME
     }
 
     fn handles(&self, operation: Operation) -> bool {
@@ -109,11 +94,7 @@ impl About<'_> {
         round: &mut Round,
     ) -> Result<Vec<String>, Status> {
         let mut errors = Vec::new();
-        let is_second = round.is_second();
-        let memory = round.memory::<Memory>();
-        if is_second && memory.output.as_ref() != Some(&*object) {
-            memory.changed();
-        }
+        round.begin(NAME, object);
         for invocation in invocations {
             let policy = &invocation.policy;
             let key = key(invocation);
@@ -129,7 +110,7 @@ impl About<'_> {
                 }
                 Verdict::Fails(_) | Verdict::Errs(_) => continue,
             }
-            if is_second && !round.memory::<Memory>().again.contains(&key) {
+            if !round.is_due(NAME, &key) {
                 continue;
             }
             let mut current = shown;
@@ -149,19 +130,9 @@ impl About<'_> {
                     Err(_) => {}
                 }
             }
-            let memory = round.memory::<Memory>();
-            let changed = current != before;
-            if changed {
-                memory.changed();
-            }
-            if policy.own.is_reinvocable {
-                memory.up_to_date.insert(key);
-            }
-            if changed {
-                round.ask_for_second();
-            }
+            round.asked(NAME, &key, policy.own.is_reinvocable, current != before);
         }
-        round.memory::<Memory>().output = Some(object.clone());
+        round.end(NAME, object);
         Ok(errors)
     }
 

@@ -4,8 +4,6 @@
 //! at it again, once. What a patch makes is decoded against the schema and defaulted anew before anybody sees it.
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/mutating.
 
-use std::collections::BTreeSet;
-
 use api::decode::{FieldValidation, normalize};
 use api::go_text::quote;
 use api::managed_fields::{Owners, set_managed_fields};
@@ -16,10 +14,10 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use super::Source;
 use super::call::{Stop, ask};
 use super::request::{Asked, Invocation};
 use super::review::Answer;
-use super::{Source, hook::Hook};
 use crate::admission::{Attributes, Mutating, Operation, Round};
 use crate::apiextensions::stored;
 use crate::registry::resource::Resource;
@@ -30,24 +28,6 @@ const PREFIX: &str = "/registry/mutatingwebhookconfigurations/";
 /// See the module header.
 #[derive(Debug)]
 pub(crate) struct MutatingAdmissionWebhook(pub(crate) Source);
-
-/// From one round to the next. Upstream: mutating.webhookReinvokeContext.
-#[derive(Default)]
-struct Memory {
-    /// The object as the last webhook left it.
-    output: Option<Value>,
-    /// Reinvocable webhooks that were asked and have seen all changes since.
-    up_to_date: BTreeSet<String>,
-    /// Those that are to look again.
-    again: BTreeSet<String>,
-}
-
-impl Memory {
-    /// The object changed: who was asked before is to be asked again.
-    fn changed(&mut self) {
-        self.again.append(&mut self.up_to_date);
-    }
-}
 
 impl Mutating for MutatingAdmissionWebhook {
     fn name(&self) -> &'static str {
@@ -74,22 +54,17 @@ impl Mutating for MutatingAdmissionWebhook {
         }
         Box::pin(async move {
             let Some(asked) = self.0.asked(attributes) else { return Ok(()) };
-            let is_second = round.is_second();
-            let memory = round.memory::<Memory>();
-            if is_second && memory.output.as_ref() != Some(&*object) {
-                memory.changed();
-            }
+            round.begin(self.name(), object);
             let entries = object["metadata"].get("managedFields").cloned();
             let mut dirty = false;
             for hook in configurations.iter().flat_map(|configuration| &configuration.hooks) {
                 let Some(invocation) = asked.invocation(hook, object).await? else { continue };
-                let memory = round.memory::<Memory>();
-                if is_second && !memory.again.contains(&hook.id) {
+                if !round.is_due(self.name(), &hook.id) {
                     continue;
                 }
                 let asking = one(&asked, &invocation, object).await;
                 let changed = matches!(asking, Ok(true));
-                note(round, hook, changed);
+                round.asked(self.name(), &hook.id, hook.is_reinvocable, changed);
                 dirty |= changed;
                 if let Err(stop) = asking {
                     stop.decided(&invocation)?;
@@ -98,22 +73,9 @@ impl Mutating for MutatingAdmissionWebhook {
             if dirty {
                 keep_entries_readable(attributes, object, entries);
             }
-            round.memory::<Memory>().output = Some(object.clone());
+            round.end(self.name(), object);
             Ok(())
         })
-    }
-}
-
-fn note(round: &mut Round, hook: &Hook, changed: bool) {
-    let memory = round.memory::<Memory>();
-    if changed {
-        memory.changed();
-    }
-    if hook.is_reinvocable {
-        memory.up_to_date.insert(hook.id.clone());
-    }
-    if changed {
-        round.ask_for_second();
     }
 }
 
