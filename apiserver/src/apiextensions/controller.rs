@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::custom_resource::CustomResource;
 use super::definition::{Definition, is_condition_true};
-use super::names::{self, Taken, set_condition};
+use super::names::{self, set_condition};
 use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
 use crate::context::{RequestContext, Target};
 use crate::endpoints::options::{DeleteOptions, ListOptions, WriteOptions};
@@ -81,22 +81,19 @@ impl Controller {
     /// Serves what is there, and writes what is to be said of it.
     async fn reconcile(&mut self, snapshot: &Snapshot) {
         let definitions = self.serve(snapshot);
-        for definition in &definitions {
-            let group = definition["spec"]["group"].as_str().unwrap_or_default();
-            let now = crate::context::format_time(jiff::Timestamp::now());
-            let taken = Taken::of(definitions.iter().map(AsRef::as_ref), group);
-            if let Some(status) = names::plan(definition, &taken, &now) {
-                let seen = meta::resource_version(definition).to_owned();
-                let mut change = |definition: &mut Value| {
-                    // Planned from this state only; a newer one comes with an event of its own.
-                    if meta::resource_version(definition) == seen {
-                        definition["status"] = status.clone();
-                    }
-                };
-                if let Err(status) = update(&self.engine, meta::name(definition), &mut change).await {
-                    tracing::debug!(definition = meta::name(definition), error = %status.message, "its status was not written");
+        let now = crate::context::format_time(jiff::Timestamp::now());
+        for (index, status) in names::plan_all(&definitions, &now) {
+            let definition = &definitions[index];
+            let seen = meta::resource_version(definition);
+            let mut change = |definition: &mut Value| {
+                // Planned from this state only; a newer one comes with an event of its own.
+                if meta::resource_version(definition) == seen {
+                    definition["status"] = status.clone();
                 }
-                // Names are taken one after the other.
+            };
+            if let Err(status) = update(&self.engine, meta::name(definition), &mut change).await {
+                tracing::debug!(definition = meta::name(definition), error = %status.message, "its status was not written");
+                // Names behind it were planned as if it had been.
                 break;
             }
         }
@@ -106,7 +103,7 @@ impl Controller {
     }
 
     /// Swaps in the resources of a snapshot's definitions.
-    fn serve(&mut self, snapshot: &Snapshot) -> Vec<Arc<Value>> {
+    fn serve(&mut self, snapshot: &Snapshot) -> Vec<Value> {
         let mut objects = Vec::new();
         let mut known = HashMap::new();
         for entry in snapshot.range(PREFIX, None) {
@@ -118,7 +115,7 @@ impl Controller {
             if let Some(definition) = Definition::of(entry, &object, before) {
                 known.insert(definition.name.clone(), Arc::new(definition));
             }
-            objects.push(Arc::new(object));
+            objects.push(object);
         }
         let resources: Vec<Arc<Resource>> = known.values().flat_map(resources_of).collect();
         self.engine.resources.change(|set| set.with_custom(resources.iter().cloned()));

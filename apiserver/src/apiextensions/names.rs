@@ -1,7 +1,7 @@
 //! Which names a definition gets, and what is said about it: plans, as values.
 //! Upstream: apiextensions-apiserver/pkg/controller/{status,establish,apiapproval}.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use api::meta;
 use serde_json::{Map, Value, json};
@@ -13,38 +13,51 @@ pub(super) const APPROVAL: &str = "api-approved.kubernetes.io";
 
 /// Names that other definitions of a group hold.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+struct Taken {
     resources: HashSet<String>,
     kinds: HashSet<String>,
 }
 
 impl Taken {
     /// What the definitions of a group hold, by their status. One's own names are among them, and no obstacle.
-    pub(super) fn of<'a>(definitions: impl IntoIterator<Item = &'a Value>, group: &str) -> Taken {
+    fn of<'a>(definitions: impl IntoIterator<Item = &'a Value>, group: &str) -> Taken {
         let mut taken = Taken::default();
         for definition in definitions.into_iter().filter(|definition| definition["spec"]["group"] == group) {
-            let names = &definition["status"]["acceptedNames"];
-            let mut add = |field: &str, into_kinds: bool| {
-                let values = match &names[field] {
-                    Value::Array(names) => names.as_slice(),
-                    name => std::slice::from_ref(name),
-                };
-                let set = if into_kinds { &mut taken.kinds } else { &mut taken.resources };
-                set.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
-            };
-            for field in ["plural", "singular", "shortNames"] {
-                add(field, false);
-            }
-            for field in ["kind", "listKind"] {
-                add(field, true);
-            }
+            taken.add(&definition["status"]);
         }
         taken
     }
+
+    /// The names a status accepts are held from now on.
+    fn add(&mut self, status: &Value) {
+        for field in ["plural", "singular", "shortNames", "kind", "listKind"] {
+            let values = match &status["acceptedNames"][field] {
+                Value::Array(names) => names.as_slice(),
+                name => std::slice::from_ref(name),
+            };
+            let set = if matches!(field, "kind" | "listKind") { &mut self.kinds } else { &mut self.resources };
+            set.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
+        }
+    }
+}
+
+/// The statuses that definitions are to have, by their positions; those that have theirs are left out. Who comes first gets a name.
+pub(super) fn plan_all(definitions: &[Value], now: &str) -> Vec<(usize, Value)> {
+    let mut taken: HashMap<&str, Taken> = HashMap::new();
+    let mut plans = Vec::new();
+    for (index, definition) in definitions.iter().enumerate() {
+        let group = definition["spec"]["group"].as_str().unwrap_or_default();
+        let taken = taken.entry(group).or_insert_with(|| Taken::of(definitions, group));
+        if let Some(status) = plan(definition, taken, now) {
+            taken.add(&status);
+            plans.push((index, status));
+        }
+    }
+    plans
 }
 
 /// The status a definition is to have; None if it has it.
-pub(super) fn plan(definition: &Value, taken: &Taken, now: &str) -> Option<Value> {
+fn plan(definition: &Value, taken: &Taken, now: &str) -> Option<Value> {
     let mut status = definition["status"].clone();
     if !status.is_object() {
         status = json!({});
@@ -201,5 +214,37 @@ pub(super) fn set_condition(status: &mut Value, name: &str, holds: bool, reason:
     match known {
         Some(known) => *known = condition,
         None => conditions.push(condition),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(plural: &str, kind: &str) -> Value {
+        let names = json!({"plural": plural, "singular": plural, "kind": kind, "listKind": format!("{kind}List")});
+        json!({"metadata": {"name": format!("{plural}.example.com")}, "spec": {"group": "example.com", "names": names}})
+    }
+
+    #[test]
+    fn of_definitions_that_come_together_the_first_gets_a_name_and_the_others_are_planned_as_well() {
+        let definitions = [definition("as", "A"), definition("bs", "A"), definition("cs", "C")];
+        let plans = plan_all(&definitions, "2026-11-21T00:00:00Z");
+        assert_eq!(plans.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 2]);
+        let accepted: Vec<&Value> = plans.iter().map(|(_, status)| &status["acceptedNames"]["kind"]).collect();
+        assert_eq!(accepted, [&json!("A"), &Value::Null, &json!("C")]);
+        assert_eq!(plans[1].1["conditions"][0]["reason"], "ListKindConflict");
+    }
+
+    #[test]
+    fn a_definition_that_has_its_status_is_not_written_again() {
+        let mut definitions = [definition("as", "A")];
+        for _ in 0..2 {
+            let plans = plan_all(&definitions, "2026-11-21T00:00:00Z");
+            let (_, status) = plans.into_iter().next().unwrap();
+            definitions[0]["status"] = status;
+        }
+        assert_eq!(definitions[0]["status"]["conditions"][1]["reason"], "InitialNamesAccepted");
+        assert!(plan_all(&definitions, "2026-11-21T01:00:00Z").is_empty());
     }
 }

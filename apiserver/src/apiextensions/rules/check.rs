@@ -1,4 +1,5 @@
-//! What is wrong with the rules of a definition: texts, expressions that do not compile, and those that cost too much.
+//! What is wrong with the rules of a definition: expressions that do not compile, and those that cost too much. Their texts are in
+//! order: [`super::super::validation`] saw to it, and nothing is checked here behind an error of its.
 //!
 //! Costs are those of the worst object a request can hold, times how often the place can occur in it.
 //! Upstream: apiextensions validation.ValidateCustomResourceDefinitionOpenAPISchema, CELSchemaContext.
@@ -6,7 +7,7 @@
 use api::field::{BadValue, Error, ErrorList, Path};
 use serde_json::{Value, json};
 
-use super::compile::{Place, Rule, field_path};
+use super::compile::{Place, Rule};
 
 /// Most one rule may cost.
 const RULE_LIMIT: u64 = 10_000_000;
@@ -14,8 +15,6 @@ const RULE_LIMIT: u64 = 10_000_000;
 const SCHEMA_LIMIT: u64 = 100_000_000;
 /// So many of the most expensive rules are named.
 const NAMED: usize = 4;
-
-const REASONS: [&str; 4] = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 
 /// Checks the schema of a version (`openAPIV3Schema`); `path` is that of the schema.
 pub(crate) fn check(schema: &Value, path: &Path, stored: bool) -> ErrorList {
@@ -91,58 +90,11 @@ impl Check {
             self.place(inner, &path.child("items"), false, below, uncorrelated);
         }
         let Some(rules) = schema["x-kubernetes-validations"].as_array() else { return };
-        let known = self.errors.len();
-        for (index, rule) in rules.iter().enumerate() {
-            self.texts(rule, schema, &path.child("x-kubernetes-validations").index(index));
-        }
-        if self.errors.len() > known {
-            return;
-        }
         let Some(place) = Place::compile_alone(schema, is_root, self.stored) else { return };
         let count =
             cardinality.or_else(|| place.schema.as_ref().map(expressions::Schema::max_cardinality)).unwrap_or(1);
         for (index, (written, rule)) in rules.iter().zip(&place.rules).enumerate() {
             self.rule(written, rule, &path.child("x-kubernetes-validations").index(index), count, uncorrelated);
-        }
-    }
-
-    /// What can be said of a rule without compiling it.
-    fn texts(&mut self, rule: &Value, schema: &Value, path: &Path) {
-        let text = |key: &str| rule[key].as_str().unwrap_or_default();
-        let broken = |text: &str| text.contains(['\n', '\r']);
-        let (source, message) = (text("rule").trim(), text("message"));
-        if source.is_empty() {
-            self.errors.push(Error::required(&path.child("rule"), "rule is not specified"));
-        } else if !message.is_empty() && message.trim().is_empty() {
-            self.errors.push(Error::invalid(&path.child("message"), message, "must be non-empty if specified"));
-        } else if broken(message.trim()) {
-            self.errors.push(Error::invalid(&path.child("message"), message, "must not contain line breaks"));
-        } else if broken(source) && message.trim().is_empty() {
-            let detail = "message must be specified if rule contains line breaks";
-            self.errors.push(Error::required(&path.child("message"), detail));
-        }
-        let expression = text("messageExpression");
-        if !expression.is_empty() && expression.trim().is_empty() {
-            let detail = "messageExpression must be non-empty if specified";
-            self.errors.push(Error::required(&path.child("messageExpression"), detail));
-        }
-        let reason = text("reason");
-        if !reason.is_empty() && !REASONS.contains(&reason) {
-            self.errors.push(Error::not_supported(&path.child("reason"), reason, REASONS));
-        }
-        let field = text("fieldPath");
-        if field.is_empty() {
-            return;
-        }
-        let at = path.child("fieldPath");
-        if field.trim().is_empty() {
-            self.errors.push(Error::invalid(&at, field, "must be non-empty if specified"));
-        }
-        if broken(field) {
-            self.errors.push(Error::invalid(&at, field, "must not contain line breaks"));
-        }
-        if field_path(field, schema).is_none() {
-            self.errors.push(Error::invalid(&at, field, "must be a valid path"));
         }
     }
 
