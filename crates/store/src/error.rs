@@ -81,6 +81,11 @@ impl Error {
         self
     }
 
+    /// True if nobody answered.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Timeout)
+    }
+
     /// True if a compare failed: the caller may read again and try again.
     pub fn is_compare_failed(&self) -> bool {
         matches!(self.kind, ErrorKind::KeyNotFound | ErrorKind::KeyExists | ErrorKind::Conflict)

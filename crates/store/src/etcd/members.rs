@@ -4,7 +4,7 @@
 //! send every other request to a member that is gone, and could not be told so.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, GetResponse, Identity, KeyValue, TlsOptions};
 use futures::FutureExt;
@@ -19,6 +19,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one request may take; etcd itself gives up after seven seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a question is asked again when no member answers: a member that is started again is not seen by readers.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two rounds through all members.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// All members that were named.
 pub(super) struct Members {
@@ -72,23 +76,34 @@ impl Members {
         let _ = self.current.compare_exchange(member.index, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Asks a question that changes nothing: of every member in turn, until one answers.
+    /// Asks a question that changes nothing: of every member in turn, and again, until one answers or nobody did for five seconds.
+    ///
+    /// Upstream: the retry interceptor of etcd's client, which asks again what may be repeated.
     pub(super) async fn ask<T>(
         &self,
         question: impl Fn(Client) -> BoxFuture<'static, Result<T, etcd_client::Error>>,
     ) -> Result<T, Error> {
-        let mut last = Error::new(ErrorKind::Unreachable);
-        for _ in &self.all {
-            let member = self.current();
-            match member.ask(question(member.client.clone())).await {
-                Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) => {
-                    self.give_up(&member);
-                    last = error;
+        let end = Instant::now() + PATIENCE;
+        let mut rounds = 0;
+        loop {
+            let mut failure = None;
+            for _ in &self.all {
+                let member = self.current();
+                match member.ask(question(member.client.clone())).await {
+                    Err(error) if error.is_silence() => {
+                        self.give_up(&member);
+                        failure = Some(error);
+                    }
+                    answer => return answer,
                 }
-                answer => return answer,
             }
+            rounds += 1;
+            // The first failure may only say that a connection was lost long ago: everyone is asked twice at least.
+            if let Some(error) = failure.filter(|_| rounds > 1 && Instant::now() > end) {
+                return Err(error);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(last)
     }
 
     /// Reads keys, as they are when the request arrives or at a revision.
@@ -129,6 +144,8 @@ impl Member {
 
 fn kind(status: &tonic::Status) -> ErrorKind {
     match status.code() {
+        // The connection went away under the request.
+        tonic::Code::Cancelled if std::error::Error::source(status).is_some() => ErrorKind::Unreachable,
         tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => ErrorKind::Timeout,
         tonic::Code::Unavailable if status.message().contains("request timed out") => ErrorKind::Timeout,
         tonic::Code::ResourceExhausted if status.message().contains("space exceeded") => ErrorKind::NoSpace,

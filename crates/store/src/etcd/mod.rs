@@ -249,10 +249,11 @@ impl Etcd {
     }
 
     fn note_loss<T>(&self, member: &members::Member, answer: Result<T, Error>) -> Result<T, Error> {
-        if let Err(Error { kind: ErrorKind::Unreachable | ErrorKind::Timeout, .. }) = &answer {
-            self.members.give_up(member);
-        }
-        answer
+        answer.inspect_err(|error| {
+            if error.is_silence() {
+                self.members.give_up(member);
+            }
+        })
     }
 
     /// Adds to a refusal what the view shows of the key, once it shows what etcd found.
