@@ -4,7 +4,7 @@
 use api::field::{Error, ErrorList, Path};
 use api::meta;
 use api::names;
-use api::structural::Node;
+use api::structural::{Node, walk};
 use serde_json::{Map, Value};
 
 use crate::registry::metadata;
@@ -13,33 +13,13 @@ use crate::registry::metadata;
 pub(super) fn validate(object: &Value, node: Option<&Node>) -> ErrorList {
     let mut errors = ErrorList::new();
     if let Some(node) = node {
-        walk(object, node, &Path::nil(), &mut errors);
+        walk(object, node, &Path::nil(), &mut |value, node, path| {
+            if let (true, Value::Object(fields)) = (node.embedded, value) {
+                resource(value, fields, path, &mut errors);
+            }
+        });
     }
     errors
-}
-
-fn walk(value: &Value, node: &Node, path: &Path, errors: &mut ErrorList) {
-    match value {
-        Value::Object(fields) => {
-            if node.embedded {
-                resource(value, fields, path, errors);
-            }
-            for (name, value) in fields {
-                if let Some(property) = node.property(name) {
-                    walk(value, property, &path.child(name.clone()), errors);
-                } else if let Some(values) = node.additional.values() {
-                    walk(value, values, &path.key(name.clone()), errors);
-                }
-            }
-        }
-        Value::Array(items) => {
-            let Some(inner) = node.items.as_deref() else { return };
-            for (index, item) in items.iter().enumerate() {
-                walk(item, inner, &path.index(index), errors);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn resource(object: &Value, fields: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {

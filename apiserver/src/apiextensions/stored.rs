@@ -135,12 +135,12 @@ pub(crate) fn read_now(custom: &CustomResource, entry: &Entry) -> Option<Value> 
     Some(object)
 }
 
-/// A version of a definition in one of its states: uid, generation, position.
-type VersionKey = (String, i64, usize);
-
-/// Slot: what an entry can be selected by in versions that a webhook was asked for.
+/// Slot: what an entry can be selected by in the versions that were asked for, under one state of its definition.
 #[derive(Default)]
-struct Learned(Mutex<HashMap<VersionKey, Arc<[String]>>>);
+struct Selectable {
+    identity: (String, i64),
+    by_version: HashMap<usize, Arc<[String]>>,
+}
 
 /// Has a webhook say what entries can be selected by in the version of the request, before [`selectable`] is asked. Entries that
 /// it was asked about before, and those that need no webhook, cost a look.
@@ -155,48 +155,48 @@ pub(crate) async fn learn(
     if !asks(custom) || custom.version().selectable.is_empty() {
         return Ok(());
     }
-    let unknown = |entry: &&Arc<Entry>| learned(custom, entry).is_none() && !is_as_served(custom, entry);
+    let unknown = |entry: &&Arc<Entry>| known(custom, entry).is_none() && !is_as_served(custom, entry);
     let entries: Vec<Arc<Entry>> = entries.filter(unknown).cloned().collect();
     if entries.is_empty() {
         return Ok(());
     }
     let objects = entries.iter().map(|entry| decode(entry)).collect::<Result<_, _>>()?;
     let read = read_all(custom, objects, services).await?;
-    entries.iter().zip(&read).for_each(|(entry, object)| remember(custom, entry, object));
+    entries.iter().zip(&read).for_each(|(entry, object)| drop(remember(custom, entry, object)));
     Ok(())
 }
 
-/// Keeps what an entry can be selected by, given what a webhook made of it.
-pub(crate) fn remember(custom: &CustomResource, entry: &Entry, object: &Value) {
-    let values = custom.version().selectable.iter().map(|path| selected_by(object, path)).collect();
-    let learned = entry.slot(|_| Learned::default());
-    learned.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key_of(custom), values);
+/// Keeps what an entry can be selected by, given what it is in the version of the request.
+pub(crate) fn remember(custom: &CustomResource, entry: &Entry, object: &Value) -> Arc<[String]> {
+    let values: Arc<[String]> = custom.version().selectable.iter().map(|path| selected_by(object, path)).collect();
+    let slot = entry.slot(|_| Mutex::<Selectable>::default());
+    let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let identity = &custom.definition().identity;
+    if known.identity != *identity {
+        *known = Selectable { identity: identity.clone(), by_version: HashMap::new() };
+    }
+    known.by_version.insert(custom.position(), Arc::clone(&values));
+    values
 }
 
-fn learned(custom: &CustomResource, entry: &Entry) -> Option<Arc<[String]>> {
-    let learned = entry.slot(|_| Learned::default());
-    learned.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key_of(custom)).cloned()
+fn known(custom: &CustomResource, entry: &Entry) -> Option<Arc<[String]>> {
+    let slot = entry.slot(|_| Mutex::<Selectable>::default());
+    let known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    (known.identity == custom.definition().identity).then(|| known.by_version.get(&custom.position()).cloned())?
 }
 
-fn key_of(custom: &CustomResource) -> VersionKey {
-    let (uid, generation) = custom.definition().identity.clone();
-    (uid, generation, custom.position())
-}
-
-/// The values of all fields an entry can be selected by, in the version of the request. Where that takes a webhook, they are
-/// empty unless it was asked: [`learn`], [`remember`].
+/// The values of all fields an entry can be selected by, in the version of the request; read once for all who ask. Where that
+/// takes a webhook, they are empty unless it was asked: [`learn`], [`remember`].
 pub(crate) fn selectable<'a>(
     custom: &'a CustomResource,
     entry: &Entry,
     namespace: &'a str,
     name: &'a str,
 ) -> Vec<(&'a str, String)> {
-    let paths = &custom.version().selectable;
-    let values: Vec<String> = match read_now(custom, entry) {
-        Some(object) => paths.iter().map(|path| selected_by(&object, path)).collect(),
-        None => learned(custom, entry).map_or_else(|| vec![String::new(); paths.len()], |values| values.to_vec()),
-    };
-    let own = paths.iter().map(String::as_str).zip(values);
+    let read = || read_now(custom, entry).map(|object| remember(custom, entry, &object));
+    let values = known(custom, entry).or_else(read);
+    let value = |index: usize| values.as_ref().and_then(|values| values.get(index)).cloned().unwrap_or_default();
+    let own = custom.version().selectable.iter().enumerate().map(|(index, path)| (path.as_str(), value(index)));
     [("metadata.name", name.to_owned()), ("metadata.namespace", namespace.to_owned())].into_iter().chain(own).collect()
 }
 

@@ -340,7 +340,7 @@ impl Watcher {
         }
         match stored::read_all(custom, objects, self.state.engine.as_ref()).await {
             Ok(objects) => {
-                entries.iter().zip(&objects).for_each(|(entry, object)| stored::remember(custom, entry, object));
+                entries.iter().zip(&objects).for_each(|(entry, object)| drop(stored::remember(custom, entry, object)));
                 let keys = entries.iter().map(|entry| (entry.key.clone(), entry.mod_revision));
                 self.converted = keys.zip(objects).collect();
             }

@@ -192,7 +192,7 @@ impl Scope<'_> {
 }
 
 /// `.spec['a.b'].c` as errors show it, `spec[a.b].c`, where the schema has such a field. Upstream: ValidFieldPath.
-pub(super) fn field_path(path: &str, schema: &Value) -> Option<String> {
+pub(in crate::apiextensions) fn field_path(path: &str, schema: &Value) -> Option<String> {
     let mut rest = path;
     let mut place = schema;
     let mut shown = String::new();

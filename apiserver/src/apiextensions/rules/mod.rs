@@ -12,6 +12,7 @@ mod evaluate;
 mod tests;
 
 pub(crate) use check::check_definition;
+pub(super) use compile::field_path;
 
 use api::field::ErrorList;
 use api::structural::Node;

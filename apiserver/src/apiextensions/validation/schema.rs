@@ -10,6 +10,7 @@ use api::field::{BadValue, Error, ErrorList, Path};
 use api::structural::{Format, Kind, Node};
 use serde_json::{Map, Value};
 
+use super::super::rules::field_path;
 use super::{defaults, structural};
 use crate::registry::fields::At;
 
@@ -328,35 +329,11 @@ fn rules(schema: &At<'_>, errors: &mut ErrorList) {
             if breaks(path.str()) {
                 errors.push(path.invalid_str("must not contain line breaks"));
             }
-            if !Node::compile(schema.value).is_ok_and(|node| leads_somewhere(&node, path.str())) {
+            if field_path(path.str(), schema.value).is_none() {
                 errors.push(path.invalid_str("must be a valid path"));
             }
         }
     }
-}
-
-/// Does `.a.b['c']` name a field of the schema? Upstream: cel.ValidFieldPath.
-fn leads_somewhere(node: &Node, path: &str) -> bool {
-    let mut node = node;
-    let mut rest = path;
-    while !rest.is_empty() {
-        let name = if let Some(quoted) = rest.strip_prefix("['") {
-            let Some((name, after)) = quoted.split_once("']") else { return false };
-            rest = after;
-            name
-        } else if let Some(plain) = rest.strip_prefix('.') {
-            let end = plain.find(['.', '[']).unwrap_or(plain.len());
-            rest = &plain[end..];
-            &plain[..end]
-        } else {
-            return false;
-        };
-        match node.field(name) {
-            Some(inner) if !name.is_empty() => node = inner,
-            _ => return false,
-        }
-    }
-    true
 }
 
 /// Calls `look` for a schema and every one inside of it.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::Node;
+use super::{Node, walk};
 use crate::field::{Error, ErrorList, Path};
 use crate::schema::ListType;
 
@@ -12,38 +12,23 @@ use crate::schema::ListType;
 pub fn validate_lists(object: &Value, node: Option<&Node>) -> ErrorList {
     let mut errors = ErrorList::new();
     if let Some(node) = node {
-        walk(object, node, &Path::nil(), &mut errors);
+        walk(object, node, &Path::nil(), &mut |value, node, path| {
+            if let Value::Array(items) = value {
+                list(items, node, path, &mut errors);
+            }
+        });
     }
     errors
 }
 
-fn walk(value: &Value, node: &Node, path: &Path, errors: &mut ErrorList) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                if let Some(property) = node.property(name) {
-                    walk(value, property, &path.child(name.clone()), errors);
-                } else if let Some(values) = node.additional.values() {
-                    walk(value, values, &path.key(name.clone()), errors);
-                }
+fn list(items: &[Value], node: &Node, path: &Path, errors: &mut ErrorList) {
+    match node.list_type {
+        ListType::Set => {
+            for index in repeated(items.iter()) {
+                errors.push(Error::duplicate(&path.index(index), items[index].clone()));
             }
         }
-        Value::Array(items) => {
-            match node.list_type {
-                ListType::Set => {
-                    for index in repeated(items.iter()) {
-                        errors.push(Error::duplicate(&path.index(index), items[index].clone()));
-                    }
-                }
-                ListType::Map => keyed(items, node, path, errors),
-                _ => {}
-            }
-            if let Some(inner) = node.items.as_deref() {
-                for (index, item) in items.iter().enumerate() {
-                    walk(item, inner, &path.index(index), errors);
-                }
-            }
-        }
+        ListType::Map => keyed(items, node, path, errors),
         _ => {}
     }
 }

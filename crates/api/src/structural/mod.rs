@@ -19,6 +19,7 @@ mod prune;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod walk;
 
 use serde_json::Value;
 
@@ -32,6 +33,7 @@ pub use lists::validate_lists;
 pub use metadata::{Dropped, coerce, coerce_metadata};
 pub use prune::{Pruned, drop_nulls, prune};
 pub use validate::{validate, validate_update};
+pub use walk::walk;
 
 /// The `type` of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
