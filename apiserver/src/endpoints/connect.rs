@@ -17,7 +17,8 @@ use crate::filters::authorization;
 use crate::server::body::Body;
 use crate::streaming::links::{self, Origin};
 use crate::streaming::location::{self, Location, Scheme, split_name};
-use crate::streaming::{Upgrade, log_socket, no_body, translation};
+use crate::streaming::socket::Handshake;
+use crate::streaming::{Upgrade, no_body, translation};
 
 /// Tells a backend how the client named it.
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -91,12 +92,14 @@ async fn log(
     upgrade: Option<Upgrade>,
 ) -> Result<Response<Body>, Status> {
     let headers = request.parts.headers;
-    let handshake = log_socket::Handshake::of(&headers);
+    let handshake = Handshake::for_log(&headers);
     let shutdown = &call.state.shutdown;
     let answer = call.state.kubelets.forward(location, Method::GET, headers, no_body(), None, shutdown).await?;
     let answer = log_answer(answer, pod).await?;
     Ok(match (handshake, upgrade) {
-        (Some(handshake), Some(upgrade)) => handshake.answer(upgrade, answer.into_body(), shutdown),
+        (Some((handshake, framing)), Some(upgrade)) => {
+            handshake.answer(upgrade, framing.messages(answer.into_body()), shutdown)
+        }
         _ => answer,
     })
 }

@@ -5,8 +5,9 @@
 
 use api::protobuf;
 use api::status::Status;
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::negotiation::Format;
 use super::respond;
@@ -52,6 +53,29 @@ pub(super) fn put_protobuf(frames: &mut BytesMut, kind: &str, body: &[&[u8]]) {
     body.iter().for_each(|piece| frames.put_slice(piece));
 }
 
+/// The events of a chunk, each a message of a WebSocket.
+pub(super) fn messages(format: Format, chunk: Bytes) -> impl Iterator<Item = Message> {
+    let is_text = matches!(format, Format::Json | Format::Yaml);
+    cut(format, chunk).into_iter().map(move |event| match Utf8Bytes::try_from(event.clone()) {
+        Ok(text) if is_text => Message::Text(text),
+        _ => Message::Binary(event),
+    })
+}
+
+/// A line of each event, or its bytes without a length in front.
+fn cut(format: Format, mut chunk: Bytes) -> Vec<Bytes> {
+    let mut events = Vec::new();
+    while !chunk.is_empty() {
+        let length = match format {
+            Format::Json | Format::Yaml => chunk.iter().position(|byte| *byte == b'\n').map(|at| at + 1),
+            Format::Protobuf => chunk.try_get_u32().ok().and_then(|length| usize::try_from(length).ok()),
+            Format::Cbor => api::cbor::decode_first(&chunk).ok().map(|(_, length)| length),
+        };
+        events.push(chunk.split_to(length.unwrap_or(chunk.len()).min(chunk.len())));
+    }
+    events
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +85,26 @@ mod tests {
         let mut frames = BytesMut::new();
         put_protobuf(&mut frames, "ADDED", &[b"k8s\0", b"xy"]);
         assert_eq!(&frames[..], b"\0\0\0\x11\x0a\x05ADDED\x12\x08\x0a\x06k8s\0xy");
+    }
+
+    #[test]
+    fn what_was_put_together_is_cut_into_its_events() {
+        let objects = [json!({"kind": "A", "apiVersion": "v1", "s": "a\nb"}), json!({"kind": "B", "apiVersion": "v1"})];
+        for format in [Format::Json, Format::Cbor] {
+            let mut chunk = BytesMut::new();
+            let mut events = Vec::new();
+            for object in &objects {
+                let before = chunk.len();
+                put_value(&mut chunk, format, "ADDED", object).unwrap();
+                events.push(Bytes::copy_from_slice(&chunk[before..]));
+            }
+            assert_eq!(cut(format, chunk.freeze()), events, "{format:?}");
+        }
+        let mut chunk = BytesMut::new();
+        put_protobuf(&mut chunk, "ADDED", &[b"xy"]);
+        put_protobuf(&mut chunk, "DELETED", &[b"z"]);
+        let events = cut(Format::Protobuf, chunk.freeze());
+        assert_eq!(events, [&b"\x0a\x05ADDED\x12\x04\x0a\x02xy"[..], &b"\x0a\x07DELETED\x12\x03\x0a\x01z"[..]]);
+        assert_eq!(cut(Format::Protobuf, Bytes::new()), [] as [Bytes; 0]);
     }
 }

@@ -236,7 +236,7 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Response<Body
         }
         return if request.is(&Method::GET) && request.info.verb == "watch" {
             call.warn_if_deprecated();
-            boxed(watch::serve(call, &request, named)).await
+            boxed(watch::serve(call, request, named)).await
         } else {
             Err(respond::method_not_allowed())
         };
@@ -266,7 +266,7 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Response<Body
     call.warn_if_deprecated();
     match verb {
         "get" => boxed(get::serve(call, &request)).await,
-        "list" if request.info.verb == "watch" => boxed(watch::serve(call, &request, false)).await,
+        "list" if request.info.verb == "watch" => boxed(watch::serve(call, request, false)).await,
         "list" => boxed(list::serve(call, &request)).await,
         "create" => boxed(create::serve(call, request)).await,
         "update" => boxed(update::serve(call, request)).await,

@@ -29,6 +29,8 @@ use crate::registry::store::{Engine, parse_resource_version, storage_error};
 use crate::server::body::Body;
 use crate::server::metrics::EventCounter;
 use crate::server::state::State;
+use crate::streaming::Upgrade;
+use crate::streaming::socket::Handshake;
 
 /// Watches without a time of their own last this long, or up to twice that. Upstream: --min-request-timeout.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -40,7 +42,7 @@ const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 const PIECE: usize = 64 << 10;
 
 /// Serves a watch; `named` when the path names one object (`/watch/.../NAME`).
-pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -> Result<Response<Body>, Status> {
+pub(super) async fn serve(call: &mut Call<'_>, mut request: Request, named: bool) -> Result<Response<Body>, Status> {
     let output = request.output()?;
     let options = ListOptions::decode(&request.query, true)?;
     let name = if named { request.info.name.as_str() } else { "" };
@@ -58,31 +60,41 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request, named: bool) -
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds.min(u64::from(u32::MAX))),
         _ => MIN_TIMEOUT.mul_f64(1.0 + rand::rng().random::<f64>()),
     };
-    let watcher = match start {
-        Ok((watch, initial)) => Watcher {
-            state: Arc::clone(state),
-            resource: Arc::clone(call.resource),
-            selection,
-            output,
-            table,
-            watch,
-            sent: state.metrics.watches().of(call.resource),
-            skip: revision,
-            initial: initial.map(|snapshot| Initial { snapshot, prefix, last: None }),
-            ends_initial: begins_with_list,
-            bookmarks: options.allow_watch_bookmarks,
-            bookmark_at: bookmark_time(now, now + timeout),
-            deadline: now + timeout,
-            over: false,
-            converted: HashMap::new(),
-        },
+    let chunks = match start {
+        Ok((watch, initial)) => {
+            let watcher = Watcher {
+                state: Arc::clone(state),
+                resource: Arc::clone(call.resource),
+                selection,
+                output,
+                table,
+                watch,
+                sent: state.metrics.watches().of(call.resource),
+                skip: revision,
+                initial: initial.map(|snapshot| Initial { snapshot, prefix, last: None }),
+                ends_initial: begins_with_list,
+                bookmarks: options.allow_watch_bookmarks,
+                bookmark_at: bookmark_time(now, now + timeout),
+                deadline: now + timeout,
+                over: false,
+                converted: HashMap::new(),
+            };
+            stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) }).left_stream()
+        }
         Err(expired) => {
             let mut frame = BytesMut::new();
             frames::put_value(&mut frame, output.format, "ERROR", &expired.to_value())?;
-            return Ok(response(Body::from(frame.freeze()), media_type));
+            stream::once(std::future::ready(frame.freeze())).right_stream()
         }
     };
-    let chunks = stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) });
+    let handshake = match Handshake::for_watch(&request.parts.headers) {
+        Ok(handshake) => handshake,
+        Err(refused) => return Ok(refused.answer()),
+    };
+    if let (Some(handshake), Some(upgrade)) = (handshake, Upgrade::take(&mut request.parts.extensions)) {
+        let messages = chunks.flat_map(move |chunk| stream::iter(frames::messages(output.format, chunk)));
+        return Ok(handshake.answer(upgrade, messages, &state.shutdown));
+    }
     if !gzip {
         return Ok(response(Body::stream(chunks.map(Ok)), media_type));
     }

@@ -8,7 +8,7 @@
 
 pub(crate) mod links;
 pub mod location;
-pub(crate) mod log_socket;
+pub(crate) mod socket;
 pub(crate) mod translation;
 
 use std::sync::{Arc, LazyLock};

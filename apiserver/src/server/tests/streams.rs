@@ -244,6 +244,34 @@ async fn a_kubelet_that_speaks_spdy_only_is_translated_for() {
 }
 
 #[tokio::test]
+async fn a_watch_over_a_web_socket_is_a_message_an_event() {
+    let (cluster, address) = running().await;
+    let target = "/api/v1/namespaces/default/configmaps";
+    cluster.config_map("a", "x").await;
+    cluster.config_map("b", "x").await;
+    for (accept, first) in
+        [("application/json", "{\"type\":\"ADDED\""), ("application/vnd.kubernetes.protobuf", "\n\x05ADDED")]
+    {
+        let mut stream = connect(address).await;
+        let request = format!(
+            "GET {target}?watch=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAccept: {accept}\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nOrigin: http://x\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = read_head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        for _ in 0..2 {
+            let message = socket.next().await.unwrap().unwrap();
+            assert_eq!(message.is_text(), accept == "application/json");
+            let event = message.into_data();
+            assert!(event.starts_with(first.as_bytes()), "{event:?}");
+            assert_eq!(event.windows(5).filter(|word| *word == b"ADDED").count(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn exec_without_an_upgrade_is_refused() {
     let (cluster, _) = running().await;
     assert_eq!(cluster.get(EXEC).await.expect(400).message(), "Upgrade request required");

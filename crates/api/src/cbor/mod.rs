@@ -12,7 +12,7 @@ mod tests;
 
 use serde_json::{Number, Value};
 
-pub use read::{Error, decode};
+pub use read::{Error, decode, decode_first};
 
 /// Tag 55799, "what follows is CBOR": the first bytes of every body.
 pub const MAGIC: &[u8] = &[0xd9, 0xd9, 0xf7];

@@ -48,12 +48,18 @@ pub enum Error {
 
 /// The one value the bytes hold.
 pub fn decode(bytes: &[u8]) -> Result<Value, Error> {
+    let (value, length) = decode_first(bytes)?;
+    match bytes.len() - length {
+        0 => Ok(value),
+        more => Err(Error::Extraneous(more, length)),
+    }
+}
+
+/// The first value of a sequence, and how many bytes it takes.
+pub fn decode_first(bytes: &[u8]) -> Result<(Value, usize), Error> {
     let mut reader = Reader { bytes, at: 0 };
     let value = reader.value(0)?;
-    match bytes.len() - reader.at {
-        0 => Ok(value),
-        more => Err(Error::Extraneous(more, reader.at)),
-    }
+    Ok((value, reader.at))
 }
 
 struct Reader<'a> {
