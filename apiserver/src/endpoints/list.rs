@@ -122,7 +122,7 @@ async fn page(
         if !matches!(options.resource_version.as_str(), "" | "0") {
             return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
         }
-        let (revision, start) = decode_token(&options.continue_token)?;
+        let Token { revision, start, sent } = Token::decode(&options.continue_token)?;
         let snapshot = match revision {
             None => engine.consistent(resource).await?,
             Some(revision) => match engine.store.snapshot_at(revision) {
@@ -133,7 +133,8 @@ async fn page(
         };
         let revision = revision.unwrap_or(snapshot.revision());
         selection.prepare(resource, snapshot.range(&prefix, None), engine.as_ref()).await?;
-        return Ok(Ok(take(resource, &snapshot, revision, &prefix, Some(&start), limit, selection)));
+        let place = Place { prefix: &prefix, start: Some(&start), sent };
+        return Ok(Ok(take(resource, &snapshot, revision, &place, limit, selection)));
     }
     let revision = parse_resource_version(&options.resource_version)
         .map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))?;
@@ -156,7 +157,8 @@ async fn page(
         call.ctx.warn(unreadable(object));
     }
     selection.prepare(resource, snapshot.range(&prefix, None), engine.as_ref()).await?;
-    Ok(Ok(take(resource, &snapshot, shown, &prefix, None, limit, selection)))
+    let place = Place { prefix: &prefix, start: None, sent: Some(0) };
+    Ok(Ok(take(resource, &snapshot, shown, &place, limit, selection)))
 }
 
 /// The newest snapshot, once it has reached `revision`.
@@ -175,16 +177,25 @@ fn revision_error(engine: &Engine, resource: &Resource, revision: Revision, erro
     }
 }
 
-/// Walks a snapshot from `start` on until the page is full.
+/// Where a page begins.
+struct Place<'a> {
+    prefix: &'a str,
+    /// A key relative to the prefix; tokens end in a zero byte: the smallest key behind the last one sent.
+    start: Option<&'a str>,
+    /// How many objects came on the pages before, where that is known.
+    sent: Option<usize>,
+}
+
+/// Walks a snapshot from a place on until the page is full.
 fn take(
     resource: &Resource,
     snapshot: &Snapshot,
     revision: Revision,
-    prefix: &str,
-    start: Option<&str>,
+    place: &Place<'_>,
     limit: usize,
     selection: &Selection,
 ) -> Page {
+    let Place { prefix, start, sent } = *place;
     let mut page = Page { entries: Vec::new(), revision, continue_token: None, remaining: None };
     if let Some(name) = selection.name()
         && (!resource.info.namespaced || prefix.len() > resource.prefix.len())
@@ -195,7 +206,6 @@ fn take(
         return page;
     }
     let start = start.map(|start| format!("{prefix}{start}"));
-    // Tokens end in a zero byte: the smallest key behind the last one sent.
     let after = start.as_deref().map(|key| key.strip_suffix('\0').unwrap_or(key));
     let inclusive = start.as_deref().filter(|key| !key.ends_with('\0')).and_then(|key| snapshot.get(key));
     let mut entries = inclusive
@@ -211,9 +221,14 @@ fn take(
         // Whether one of those behind is selected is for the next page to find out.
         && snapshot.range(prefix, Some(&last.key)).next().is_some()
     {
-        let key = last.key.get(prefix.len()..).unwrap_or_default();
-        page.continue_token = Some(encode_token(revision.0.try_into().unwrap_or(i64::MAX), &format!("{key}\0")));
-        page.remaining = selection.is_everything().then(|| snapshot.range(prefix, Some(&last.key)).count());
+        let start = format!("{}\0", last.key.get(prefix.len()..).unwrap_or_default());
+        let sent = sent.filter(|_| selection.is_everything()).map(|sent| sent + page.entries.len());
+        page.remaining =
+            selection.is_everything().then(|| match sent.and_then(|sent| snapshot.count(prefix).checked_sub(sent)) {
+                Some(remaining) => remaining,
+                None => snapshot.range(prefix, Some(&last.key)).count(),
+            });
+        page.continue_token = Some(Token { revision: Some(revision), start, sent }.encode());
     }
     page
 }
@@ -354,44 +369,67 @@ fn render(
     Ok(respond::value(200, &list, output))
 }
 
-/// Revision (None: whatever is newest) and start key, relative to the list's prefix. Upstream: storage.DecodeContinue.
-fn decode_token(token: &str) -> Result<(Option<Revision>, String), Status> {
-    let bad = |why: String| Status::bad_request(format!("invalid continue token: {why}"));
-    let generic = |why: &dyn std::fmt::Display| bad(format!("continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| generic(&error))?;
-    let object =
-        api::decode::decode_untyped(&bytes, Syntax::Json, FieldValidation::Ignore).map_err(|why| generic(&why))?.object;
-    let version = object["v"].as_str().unwrap_or_default();
-    if version != "meta.k8s.io/v1" {
-        return Err(bad(format!(
-            "continue key is not valid: server does not recognize this encoded version {version}"
-        )));
-    }
-    let revision = object["rv"].as_i64().unwrap_or(0);
-    if revision == 0 {
-        return Err(bad(
-            "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_string()
-        ));
-    }
-    let start = object["start"].as_str().unwrap_or_default();
-    if start.is_empty() {
-        return Err(bad("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)".to_string()));
-    }
-    let relative = start.strip_prefix('/').unwrap_or(start);
-    if relative.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
-        return Err(generic(&start));
-    }
-    Ok((u64::try_from(revision).ok().map(Revision), relative.to_string()))
+/// Where the next page begins, as clients carry it. Upstream: storage.DecodeContinue, storage.EncodeContinue.
+#[derive(Debug, PartialEq, Eq)]
+struct Token {
+    /// None is whatever is newest.
+    revision: Option<Revision>,
+    /// Relative to the list's prefix.
+    start: String,
+    /// How many objects came before. Ours alone, so that nobody has to count what remains; upstream reads past it.
+    sent: Option<usize>,
 }
 
-fn encode_token(revision: i64, start: &str) -> String {
-    URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": revision, "start": start}).to_string())
+impl Token {
+    fn decode(token: &str) -> Result<Token, Status> {
+        let bad = |why: String| Status::bad_request(format!("invalid continue token: {why}"));
+        let generic = |why: &dyn std::fmt::Display| bad(format!("continue key is not valid: {why}"));
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| generic(&error))?;
+        let object = api::decode::decode_untyped(&bytes, Syntax::Json, FieldValidation::Ignore);
+        let object = object.map_err(|why| generic(&why))?.object;
+        let version = object["v"].as_str().unwrap_or_default();
+        if version != "meta.k8s.io/v1" {
+            return Err(bad(format!(
+                "continue key is not valid: server does not recognize this encoded version {version}"
+            )));
+        }
+        let revision = object["rv"].as_i64().unwrap_or(0);
+        if revision == 0 {
+            return Err(bad(
+                "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
+                    .to_string(),
+            ));
+        }
+        let start = object["start"].as_str().unwrap_or_default();
+        if start.is_empty() {
+            return Err(bad("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)".to_string()));
+        }
+        let relative = start.strip_prefix('/').unwrap_or(start);
+        if relative.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(generic(&start));
+        }
+        Ok(Token {
+            revision: u64::try_from(revision).ok().map(Revision),
+            start: relative.to_string(),
+            sent: object["sent"].as_u64().and_then(|sent| usize::try_from(sent).ok()),
+        })
+    }
+
+    fn encode(&self) -> String {
+        let revision = self.revision.map_or(-1, |revision| revision.0.try_into().unwrap_or(i64::MAX));
+        let mut object = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": self.start});
+        if let Some(sent) = self.sent {
+            object["sent"] = sent.into();
+        }
+        URL_SAFE_NO_PAD.encode(object.to_string())
+    }
 }
 
 /// 410 with a token that goes on from the same key at whatever is newest.
 fn expired(start: &str) -> Response<Body> {
     let message = if start.is_empty() { TOO_OLD } else { TOO_OLD_WITH_TOKEN };
     let mut status = Status::resource_expired(message).to_value();
-    status["metadata"] = json!({"continue": encode_token(-1, start)});
+    let token = Token { revision: None, start: start.to_owned(), sent: None };
+    status["metadata"] = json!({"continue": token.encode()});
     respond::value(410, &status, &Output::plain())
 }

@@ -1,6 +1,6 @@
-//! All objects of one revision: by key, and the keys by what can be looked for in their values.
+//! All objects of one revision: by key, the keys by what can be looked for in their values, and how many there are where.
 //!
-//! Both are immutable trees that share what has not changed, so a copy costs two pointers.
+//! All are immutable trees that share what has not changed, so a copy costs a few pointers.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -14,7 +14,9 @@ pub(super) struct Map {
     by_key: OrdMap<Arc<str>, Arc<Entry>>,
     /// Sorted by term, then key.
     by_term: OrdSet<(Term, Arc<str>)>,
-    /// By key. None of them is in the other two.
+    /// How many keys lie under each folder of [`folders`]; none is there with nothing in it.
+    counts: OrdMap<Arc<str>, usize>,
+    /// By key. None of them is in the others.
     unreadable: OrdMap<Arc<str>, Arc<Unreadable>>,
 }
 
@@ -30,6 +32,14 @@ impl Map {
     /// Puts an entry under its key; returns the one it takes the place of.
     pub(super) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let old = self.by_key.insert(entry.key.clone(), entry.clone());
+        if old.is_none() {
+            for folder in folders(&entry.key) {
+                match self.counts.get_mut(folder) {
+                    Some(count) => *count += 1,
+                    None => drop(self.counts.insert(folder.into(), 1)),
+                }
+            }
+        }
         let before = old.as_ref().map_or(&[][..], |old| &old.terms);
         // Most changes of an object leave its terms as they are.
         if *before != *entry.terms {
@@ -44,12 +54,26 @@ impl Map {
     pub(super) fn remove(&mut self, key: &str) -> Option<Arc<Entry>> {
         let old = self.by_key.remove(key)?;
         self.forget(&old.key, old.terms.iter());
+        for folder in folders(key) {
+            match self.counts.get_mut(folder) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(self.counts.remove(folder)),
+            }
+        }
         Some(old)
     }
 
     fn forget<'a>(&mut self, key: &Arc<str>, terms: impl Iterator<Item = &'a Term>) {
         for term in terms {
             self.by_term.remove(&(*term, key.clone()));
+        }
+    }
+
+    /// See [`super::Snapshot::count`].
+    pub(super) fn count(&self, prefix: &str) -> usize {
+        match folders(prefix).last() {
+            Some(folder) if folder == prefix => self.counts.get(folder).copied().unwrap_or_default(),
+            _ => self.range(prefix, None).count(),
         }
     }
 
@@ -99,6 +123,12 @@ impl Map {
             .take_while(move |(found, key)| *found == term && key.starts_with(prefix))
             .filter_map(|(_, key)| self.by_key.get(key))
     }
+}
+
+/// The folders a key lies in, from the one of its resource on: `/registry/pods/` and `/registry/pods/default/`.
+fn folders(key: &str) -> impl Iterator<Item = &str> {
+    const ABOVE: usize = 2;
+    key.match_indices('/').skip(ABOVE).map(|(at, slash)| &key[..at + slash.len()])
 }
 
 /// The least string greater than every string that starts with `prefix`; none if there is no such string.

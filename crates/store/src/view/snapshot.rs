@@ -48,9 +48,10 @@ impl Snapshot {
         self.map.unreadable(prefix)
     }
 
-    /// How many keys start with `prefix`. Walks over them; does not look at them.
+    /// How many keys start with `prefix`. Is known for the folder of a resource, and for those in it (`/registry/pods/default/`);
+    /// walks over the keys of any other prefix.
     pub fn count(&self, prefix: &str) -> usize {
-        self.range(prefix, None).count()
+        self.map.count(prefix)
     }
 
     /// How many keys there are.

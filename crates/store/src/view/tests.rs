@@ -261,3 +261,25 @@ fn watchers_of_an_unreadable_object_see_its_next_change() {
     assert_eq!(values(&mut view.watch("/r/", Revision::ZERO).unwrap()), ["a#1", "c#3", "c#7"]);
     assert_eq!(unreadable(&view), []);
 }
+
+#[test]
+fn keys_are_counted_where_they_lie_at_every_revision() {
+    let (view, mut feed) = view();
+    let key = |n: u64| match n % 4 {
+        0 => format!("/registry/nodes/{}", n % 7),
+        _ => format!("/registry/pods/ns{}/{}", n % 3, n % 11),
+    };
+    for revision in 1..=200 {
+        let value = (revision % 3 > 0).then_some("v");
+        drop(feed.apply([change(revision, &key(revision * revision), value)]));
+    }
+    let prefixes =
+        ["", "/registry/", "/registry/p", "/registry/pods/", "/registry/pods/ns1/", "/registry/nodes/", "/x/y/z/"];
+    for revision in (0..=200).step_by(10) {
+        let snapshot = view.snapshot_at(Revision(revision)).unwrap();
+        for prefix in prefixes {
+            assert_eq!(snapshot.count(prefix), snapshot.range(prefix, None).count(), "{prefix} at {revision}");
+        }
+    }
+    assert!(view.snapshot().count("/registry/pods/") > 5);
+}
