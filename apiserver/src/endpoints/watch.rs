@@ -22,6 +22,7 @@ use super::negotiation::{Format, Output, Shape};
 use super::options::ListOptions;
 use super::{Call, Request, frames, list, respond, shape};
 use crate::apiextensions::stored;
+use crate::flowcontrol::Watching;
 use crate::registry;
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
@@ -60,9 +61,11 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request, named: bool
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds.min(u64::from(u32::MAX))),
         _ => MIN_TIMEOUT.mul_f64(1.0 + rand::rng().random::<f64>()),
     };
+    let counted = state.limiter.flow_control().and_then(|control| control.watching(&request.info));
     let chunks = match start {
         Ok((watch, initial)) => {
             let watcher = Watcher {
+                _counted: counted,
                 state: Arc::clone(state),
                 resource: Arc::clone(call.resource),
                 selection,
@@ -164,6 +167,8 @@ fn bookmark_time(now: Instant, deadline: Instant) -> Instant {
 
 /// The state of one watch connection.
 struct Watcher {
+    /// Those who write are told how many we are.
+    _counted: Option<Watching>,
     state: Arc<State>,
     resource: Arc<Resource>,
     selection: Selection,

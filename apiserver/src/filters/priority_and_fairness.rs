@@ -1,6 +1,6 @@
-//! A seat for every request that is served now: by priority and fairness, or counted by kind where that is switched off.
+//! Seats for every request that is served now: by priority and fairness, or counted by kind where that is switched off.
 //!
-//! Watches take a seat until they have begun; other streams and masters need none.
+//! Watches take their seats until they have begun; other streams and masters need none.
 //! Upstream: k8s.io/apiserver/pkg/server/filters.{WithPriorityAndFairness,WithMaxInFlightLimit}.
 
 use std::sync::Arc;
@@ -11,8 +11,10 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::request_info::RequestInfo;
 use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
+use crate::endpoints::query::Query;
 use crate::endpoints::respond;
-use crate::flowcontrol::{Flow, FlowControl, Seat, header_value};
+use crate::flowcontrol::{Flow, FlowControl, Seat, Stock, Work, header_value};
+use crate::registry::store::Engine;
 use crate::server::body::Body;
 use crate::server::metrics::{Executing, FlowMetrics};
 
@@ -66,18 +68,24 @@ impl Limiter {
         }
     }
 
-    /// Waits for the right to be served; or the 429 that says to come again.
+    /// Waits for the right to be served; or the 429 that says to come again. `stock` is asked of lists, see [`stock`].
     pub(crate) async fn admit<'a>(
         &'a self,
         user: &UserInfo,
         info: &RequestInfo,
+        query: &Query,
+        stock: impl FnOnce() -> Option<Stock>,
         metrics: &FlowMetrics,
     ) -> Result<Admitted<'a>, Response<Body>> {
         if info.is_long_running() && info.verb != "watch" {
             return Ok(Admitted::default());
         }
         match self {
-            Limiter::Fair(control) => fair(control, user, info, metrics).await,
+            Limiter::Fair(control) => {
+                let flow = control.classify(user, info);
+                let work = control.estimate(&flow, info, query, stock);
+                fair(control, flow, work, metrics).await
+            }
             Limiter::Counted { reads, writes } => {
                 let reading = matches!(info.verb.as_str(), "get" | "list" | "watch");
                 let semaphore = if reading { reads } else { writes };
@@ -93,23 +101,38 @@ impl Limiter {
     }
 }
 
+/// What a list would have to do with. Asked of the newest view; takes the first objects for all.
+pub(crate) fn stock(engine: &Engine, info: &RequestInfo) -> Option<Stock> {
+    const LOOKED_AT: usize = 16;
+    let resource = engine.resources.get(&info.api_group, &info.api_version, &info.resource)?;
+    let snapshot = engine.store.snapshot();
+    let namespace = if resource.info.namespaced { info.namespace.as_str() } else { "" };
+    let prefix = resource.list_prefix(namespace);
+    let (mut seen, mut bytes) = (0, 0);
+    for entry in snapshot.range(&prefix, None).take(LOOKED_AT) {
+        seen += 1;
+        bytes += entry.value.len();
+    }
+    resource.is_stored().then(|| Stock { objects: snapshot.count(&prefix), bytes: bytes / seen.max(1) })
+}
+
 async fn fair(
     control: &Arc<FlowControl>,
-    user: &UserInfo,
-    info: &RequestInfo,
+    flow: Flow,
+    work: Work,
     metrics: &FlowMetrics,
 ) -> Result<Admitted<'static>, Response<Body>> {
-    let flow = control.classify(user, info);
     let counters = metrics.of(&flow);
     let began = Instant::now();
     let seat = {
         let _waiting = counters.waiting();
-        control.seat(&flow).await
+        control.seat(&flow, work).await
     };
     match seat {
         Ok(seat) => {
             counters.dispatched(began.elapsed());
-            Ok(Admitted { flow: Some(flow), _seat: Some(seat), _executing: Some(counters.executing()), _permit: None })
+            let executing = Some(counters.executing(work.seats));
+            Ok(Admitted { flow: Some(flow), _seat: Some(seat), _executing: executing, _permit: None })
         }
         Err(why) => {
             metrics.rejected(&flow, why.as_str(), began.elapsed());
@@ -159,14 +182,17 @@ mod tests {
         let limits =
             Limits { max_requests_inflight: 1, max_mutating_requests_inflight: 0, priority_and_fairness: false };
         let (limiter, metrics) = (Limiter::new(limits), Metrics::new().unwrap());
-        let info = |verb: &str| RequestInfo { verb: verb.to_owned(), ..RequestInfo::default() };
+        let admit = async |user: &UserInfo, verb: &str| {
+            let info = RequestInfo { verb: verb.to_owned(), ..RequestInfo::default() };
+            limiter.admit(user, &info, &Query::default(), || None, metrics.flow()).await
+        };
         let (jane, master) = (UserInfo::new("jane", &[]), UserInfo::new("root", &[SYSTEM_PRIVILEGED_GROUP]));
-        let first = limiter.admit(&jane, &info("get"), metrics.flow()).await.unwrap();
-        let refusal = limiter.admit(&jane, &info("list"), metrics.flow()).await.unwrap_err();
+        let first = admit(&jane, "get").await.unwrap();
+        let refusal = admit(&jane, "list").await.unwrap_err();
         assert_eq!((refusal.status().as_u16(), &refusal.headers()["retry-after"]), (429, &RETRY_AFTER));
-        assert!(limiter.admit(&master, &info("list"), metrics.flow()).await.is_ok(), "masters are not counted");
-        assert!(limiter.admit(&jane, &info("create"), metrics.flow()).await.is_ok(), "0 is no limit");
+        assert!(admit(&master, "list").await.is_ok(), "masters are not counted");
+        assert!(admit(&jane, "create").await.is_ok(), "0 is no limit");
         drop(first);
-        assert!(limiter.admit(&jane, &info("list"), metrics.flow()).await.is_ok());
+        assert!(admit(&jane, "list").await.is_ok());
     }
 }

@@ -8,6 +8,10 @@
 //! A level may always use the seats it keeps. What levels lend is one pool: a level takes from it up to its own highest
 //! number, and a seat given back goes first to who has least of what is nominally theirs. Upstream reckons the same
 //! borrowing anew every ten seconds; here it holds at each arrival.
+//!
+//! A request may take several seats. It gets all of them at once or waits; once it is its turn its level waits with it, or
+//! it would wait for ever. One that is wider than there are seats is served alone. Queues are served by what they were given:
+//! one with wide requests has its turn as much more seldom.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -38,8 +42,8 @@ pub(super) struct Place {
     ticket: u64,
 }
 
-/// Those whose turn it is now, with their level.
-pub(super) type Called<W> = Vec<(Arc<str>, W)>;
+/// Those whose turn it is now, with their level and the seats they have.
+pub(super) type Called<W> = Vec<(Arc<str>, u32, W)>;
 
 /// What a level has and uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,18 +73,32 @@ impl<W> Default for Dispatcher<W> {
 struct Level<W> {
     limits: Limits,
     queueing: Option<Queueing>,
-    queues: Vec<VecDeque<(u64, W)>>,
+    queues: Vec<Queue<W>>,
     seated: u32,
     waiting: usize,
-    /// The queue that is served next: each gets its turn.
-    turn: usize,
+    /// What the queue served last had been given by then.
+    given: u64,
     /// Still configured? One that is not lasts until the last of its requests has gone.
     wanted: bool,
 }
 
+#[derive(Debug)]
+struct Queue<W> {
+    waiting: VecDeque<Waiter<W>>,
+    /// The seats it was given, ever. One that was empty for a while has saved up nothing.
+    given: u64,
+}
+
+#[derive(Debug)]
+struct Waiter<W> {
+    ticket: u64,
+    seats: u32,
+    call: W,
+}
+
 impl<W> Level<W> {
     fn new(limits: Limits, queueing: Option<Queueing>) -> Self {
-        let mut level = Self { limits, queueing, queues: Vec::new(), seated: 0, waiting: 0, turn: 0, wanted: true };
+        let mut level = Self { limits, queueing, queues: Vec::new(), seated: 0, waiting: 0, given: 0, wanted: true };
         level.make_queues();
         level
     }
@@ -92,26 +110,39 @@ impl<W> Level<W> {
             self.queues.truncate(wanted);
         }
         while self.queues.len() < wanted {
-            self.queues.push(VecDeque::new());
+            self.queues.push(Queue { waiting: VecDeque::new(), given: 0 });
         }
     }
 
-    fn borrowed(&self) -> u32 {
-        self.seated.saturating_sub(self.limits.kept)
+    /// What it has of others when it has so many seats.
+    fn borrowed(&self, seated: u32) -> u32 {
+        seated.saturating_sub(self.limits.kept)
     }
 
-    /// The first of the queue whose turn it is.
-    fn next(&mut self) -> Option<W> {
-        let count = self.queues.len();
-        for step in 0..count {
-            let queue = (self.turn + step) % count;
-            if let Some((_, waiter)) = self.queues[queue].pop_front() {
-                self.turn = queue + 1;
-                self.waiting -= 1;
-                return Some(waiter);
-            }
+    /// The queue whose turn it is, and the seats that its first needs.
+    fn next(&self) -> Option<(usize, u32)> {
+        let first = |(index, queue): (usize, &Queue<W>)| Some((queue.given, index, queue.waiting.front()?.seats));
+        self.queues.iter().enumerate().filter_map(first).min().map(|(_, index, seats)| (index, seats))
+    }
+
+    fn push(&mut self, queue: usize, waiter: Waiter<W>) {
+        let queue = &mut self.queues[queue];
+        if queue.waiting.is_empty() {
+            queue.given = queue.given.max(self.given);
         }
-        None
+        queue.waiting.push_back(waiter);
+        self.waiting += 1;
+    }
+
+    /// Seats the first of a queue.
+    fn pop(&mut self, queue: usize) -> Option<Waiter<W>> {
+        let queue = &mut self.queues[queue];
+        let waiter = queue.waiting.pop_front()?;
+        self.given = queue.given;
+        queue.given += u64::from(waiter.seats);
+        self.seated += waiter.seats;
+        self.waiting -= 1;
+        Some(waiter)
     }
 }
 
@@ -135,51 +166,52 @@ impl<W> Dispatcher<W> {
     pub(super) fn arrive<R>(
         &mut self,
         name: &Arc<str>,
+        seats: u32,
         hash: impl FnOnce() -> u64,
         ticket: impl FnOnce() -> (W, R),
     ) -> (Arrival<R>, Called<W>) {
-        let free = self.has_free_seat(name);
+        let free = self.has_free(name, seats);
         let Some(level) = self.levels.get_mut(name) else { return (Arrival::Seated, Vec::new()) };
         if free && level.waiting == 0 {
-            level.seated += 1;
+            level.seated += seats;
             return (Arrival::Seated, Vec::new());
         }
         let Some(queueing) = level.queueing else {
             return (Arrival::Rejected(Rejection::ConcurrencyLimit), Vec::new());
         };
         let hand = deal(hash(), queueing.queues, queueing.hand_size);
-        let shortest = hand.into_iter().min_by_key(|queue| level.queues[*queue].len()).unwrap_or_default();
-        if level.queues[shortest].len() >= queueing.queue_length_limit as usize {
+        let shortest = hand.into_iter().min_by_key(|queue| level.queues[*queue].waiting.len()).unwrap_or_default();
+        if level.queues[shortest].waiting.len() >= queueing.queue_length_limit as usize {
             return (Arrival::Rejected(Rejection::QueueFull), Vec::new());
         }
         self.tickets += 1;
         let place = Place { queue: shortest, ticket: self.tickets };
-        let (waiter, called) = ticket();
-        level.queues[shortest].push_back((place.ticket, waiter));
-        level.waiting += 1;
+        let (call, called) = ticket();
+        level.push(shortest, Waiter { ticket: place.ticket, seats, call });
         self.waiting += 1;
         (Arrival::Waiting(place, called), self.call())
     }
 
-    /// A seat is given back.
-    pub(super) fn leave(&mut self, name: &str) -> Called<W> {
+    /// Seats are given back.
+    pub(super) fn leave(&mut self, name: &str, seats: u32) -> Called<W> {
         let Some(level) = self.levels.get_mut(name) else { return Vec::new() };
-        level.seated = level.seated.saturating_sub(1);
+        level.seated = level.seated.saturating_sub(seats);
         if !level.wanted && level.seated == 0 && level.waiting == 0 {
             self.levels.remove(name);
         }
         self.call()
     }
 
-    /// Somebody waits no longer. False when they were called already: then they have a seat.
-    pub(super) fn give_up(&mut self, name: &str, place: Place) -> bool {
-        let Some(level) = self.levels.get_mut(name) else { return false };
-        let Some(queue) = level.queues.get_mut(place.queue) else { return false };
-        let Some(at) = queue.iter().position(|(ticket, _)| *ticket == place.ticket) else { return false };
+    /// Somebody waits no longer, who may have stood in the way of others. None when they were called already: then they have
+    /// seats.
+    pub(super) fn give_up(&mut self, name: &str, place: Place) -> Option<Called<W>> {
+        let level = self.levels.get_mut(name)?;
+        let queue = &mut level.queues.get_mut(place.queue)?.waiting;
+        let at = queue.iter().position(|waiter| waiter.ticket == place.ticket)?;
         queue.remove(at);
         level.waiting -= 1;
         self.waiting -= 1;
-        true
+        Some(self.call())
     }
 
     pub(super) fn usage(&self) -> Vec<(Arc<str>, Usage)> {
@@ -187,29 +219,32 @@ impl<W> Dispatcher<W> {
         self.levels.iter().map(|(name, level)| (name.clone(), usage(level))).collect()
     }
 
-    fn has_free_seat(&self, name: &str) -> bool {
+    fn has_free(&self, name: &str, seats: u32) -> bool {
         let Some(level) = self.levels.get(name) else { return true };
-        if level.seated < level.limits.kept {
+        let seated = level.seated.saturating_add(seats);
+        if level.seated == 0 || seated <= level.limits.kept {
             return true;
         }
-        let borrowed: u32 = self.levels.values().map(Level::borrowed).sum();
-        level.seated < level.limits.highest && borrowed < self.lendable
+        let others = self.levels.iter().filter(|(other, _)| other.as_ref() != name);
+        let borrowed =
+            others.fold(level.borrowed(seated), |sum, (_, other)| sum.saturating_add(other.borrowed(other.seated)));
+        seated <= level.limits.highest && borrowed <= self.lendable
     }
 
     /// Gives free seats to those who wait, as long as there are both.
     fn call(&mut self) -> Called<W> {
         let mut called = Vec::new();
         while self.waiting > 0 {
-            let needs = |(name, level): &(&Arc<str>, &Level<W>)| level.waiting > 0 && self.has_free_seat(name);
             // Who has least of their own is first.
             let least = |level: &Level<W>| u64::from(level.seated) * 1000 / u64::from(level.limits.nominal.max(1));
-            let first = self.levels.iter().filter(needs).min_by_key(|(name, level)| (least(level), (*name).clone()));
-            let Some(name) = first.map(|(name, _)| name.clone()) else { break };
-            let Some(level) = self.levels.get_mut(&name) else { break };
-            let Some(waiter) = level.next() else { break };
-            level.seated += 1;
+            let ready = self.levels.iter().filter_map(|(name, level)| {
+                let (queue, seats) = level.next()?;
+                self.has_free(name, seats).then(|| (least(level), name.clone(), queue))
+            });
+            let Some((_, name, queue)) = ready.min() else { break };
+            let Some(waiter) = self.levels.get_mut(&name).and_then(|level| level.pop(queue)) else { break };
             self.waiting -= 1;
-            called.push((name, waiter));
+            called.push((name, waiter.seats, waiter.call));
         }
         called
     }

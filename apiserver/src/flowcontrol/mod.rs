@@ -5,7 +5,7 @@
 //! ([`dispatch`]). Who is alone costs one lock of a few dozen instructions; nothing is held across an await.
 //! The configuration follows the FlowSchemas and PriorityLevelConfigurations in the store ([`keep`]).
 //!
-//! Every request takes one seat: what makes lists dear upstream (decoding and encoding each object) is not done here.
+//! How many seats a request takes is estimated from what it lists, or from who watches what it writes ([`work`], [`watchers`]).
 //! Upstream: k8s.io/apiserver/pkg/util/flowcontrol.
 
 mod dispatch;
@@ -14,6 +14,8 @@ mod schema;
 mod shares;
 #[cfg(test)]
 mod tests;
+mod watchers;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +29,11 @@ use tokio::sync::oneshot;
 use self::dispatch::{Arrival, Dispatcher, Place, Queueing};
 pub(crate) use self::schema::Flow;
 use self::schema::Schema;
+use self::watchers::Watchers;
+pub(crate) use self::watchers::Watching;
+pub(crate) use self::work::{Stock, Work};
 use crate::authentication::UserInfo;
+use crate::endpoints::query::Query;
 use crate::filters::request_info::RequestInfo;
 
 /// Requests wait for a seat this long. Upstream: a quarter of --request-timeout.
@@ -61,6 +67,7 @@ pub(crate) struct FlowControl {
     total: u32,
     schemas: ArcSwap<Vec<Schema>>,
     dispatcher: Mutex<Dispatcher<oneshot::Sender<()>>>,
+    watchers: Arc<Watchers>,
 }
 
 /// One priority level as configured.
@@ -73,21 +80,31 @@ struct Level {
     share: shares::Share,
     /// None: who finds no seat is sent away.
     queueing: Option<Queueing>,
+    /// How many seats one request may take; 0 is no limit of the level's own.
+    widest: u32,
 }
 
 impl FlowControl {
     /// With so many seats, and the two levels and flows that are always there.
     pub(crate) fn new(total: u32) -> Arc<FlowControl> {
-        let control = FlowControl { total, schemas: ArcSwap::default(), dispatcher: Mutex::new(Dispatcher::default()) };
+        let control = FlowControl {
+            total,
+            schemas: ArcSwap::default(),
+            dispatcher: Mutex::new(Dispatcher::default()),
+            watchers: Arc::default(),
+        };
         control.configure(&[], &[]);
         Arc::new(control)
     }
 
     /// Takes another configuration, from the objects as they are stored. Requests under way finish where they began.
     pub(crate) fn configure(&self, schemas: &[Arc<serde_json::Value>], levels: &[Arc<serde_json::Value>]) {
-        let levels = Level::all(levels);
+        let mut levels = Level::all(levels);
         let shares: Vec<_> = levels.iter().map(|level| level.share).collect();
         let limits = shares::limits(&shares, self.total);
+        for (level, limits) in levels.iter_mut().zip(&limits) {
+            level.widest = level.queueing.map_or(0, |queueing| limits.widest_request(queueing.hand_size));
+        }
         let by_name: HashMap<&str, &Level> = levels.iter().map(|level| (level.name.as_ref(), level)).collect();
         self.schemas.store(Arc::new(Schema::all(schemas, &by_name)));
         let limited = levels.iter().zip(limits).filter(|(level, _)| !level.exempt);
@@ -104,23 +121,44 @@ impl FlowControl {
         own.map(|schema| schema.flow(user, info)).unwrap_or_default()
     }
 
-    /// A seat for a request of this flow, waited for as long as it takes and not longer than patience lasts.
-    pub(crate) async fn seat(self: &Arc<Self>, flow: &Flow) -> Result<Seat, Rejection> {
+    /// What a request of this flow will take. See [`work::estimate`].
+    pub(crate) fn estimate(
+        &self,
+        flow: &Flow,
+        info: &RequestInfo,
+        query: &Query,
+        stock: impl FnOnce() -> Option<Stock>,
+    ) -> Work {
+        match flow.exempt {
+            true => Work::ONE,
+            false => work::estimate(info, query, flow.widest, stock, || self.watchers.interested(info)),
+        }
+    }
+
+    /// Counts a watch among those that writes are wide for, until what is returned is dropped.
+    pub(crate) fn watching(&self, info: &RequestInfo) -> Option<Watching> {
+        self.watchers.count(info)
+    }
+
+    /// Seats for a request of this flow, waited for as long as it takes and not longer than patience lasts.
+    pub(crate) async fn seat(self: &Arc<Self>, flow: &Flow, work: Work) -> Result<Seat, Rejection> {
         if flow.exempt {
             return Ok(Seat { taken: None });
         }
-        let level = flow.level.clone();
-        let (arrival, woken) = self.locked(|dispatcher| dispatcher.arrive(&level, || hash(flow), oneshot::channel));
+        let seated = || Seat { taken: Some((Arc::clone(self), flow.level.clone(), work)) };
+        let (arrival, woken) =
+            self.locked(|dispatcher| dispatcher.arrive(&flow.level, work.seats, || hash(flow), oneshot::channel));
         wake(self, woken);
         match arrival {
-            Arrival::Seated => Ok(Seat { taken: Some((Arc::clone(self), level)) }),
+            Arrival::Seated => Ok(seated()),
             Arrival::Rejected(why) => Err(why),
             Arrival::Waiting(place, called) => {
-                let mut waiting = Waiting { control: self, level: &level, place: Some(place), called };
+                let (level, seats) = (&flow.level, work.seats);
+                let mut waiting = Waiting { control: self, level, seats, place: Some(place), called };
                 match tokio::time::timeout(PATIENCE, &mut waiting.called).await {
                     Ok(Ok(())) => {
                         waiting.place = None;
-                        Ok(Seat { taken: Some((Arc::clone(self), level.clone())) })
+                        Ok(seated())
                     }
                     _ => Err(Rejection::TimeOut),
                 }
@@ -137,33 +175,38 @@ impl FlowControl {
         work(&mut self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn leave(&self, level: &str) {
-        let woken = self.locked(|dispatcher| dispatcher.leave(level));
+    fn leave(&self, level: &str, seats: u32) {
+        let woken = self.locked(|dispatcher| dispatcher.leave(level, seats));
         wake(self, woken);
     }
 }
 
-/// Calls those whose turn it is. Who has gone meanwhile gives the seat on.
-fn wake(control: &FlowControl, called: Vec<(Arc<str>, oneshot::Sender<()>)>) {
-    for (level, caller) in called {
+/// Calls those whose turn it is. Who has gone meanwhile gives the seats on.
+fn wake(control: &FlowControl, called: dispatch::Called<oneshot::Sender<()>>) {
+    for (level, seats, caller) in called {
         if caller.send(()).is_err() {
-            control.leave(&level);
+            control.leave(&level, seats);
         }
     }
 }
 
-/// The right to be served. Given back when dropped.
+/// The right to be served. Given back when dropped, or as much later as the work lingers.
 #[derive(Debug)]
 pub(crate) struct Seat {
     /// None of an exempt request.
-    taken: Option<(Arc<FlowControl>, Arc<str>)>,
+    taken: Option<(Arc<FlowControl>, Arc<str>, Work)>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some((control, level)) = self.taken.take() {
-            control.leave(&level);
+        let Some((control, level, work)) = self.taken.take() else { return };
+        if work.lingers.is_zero() {
+            return control.leave(&level, work.seats);
         }
+        component::spawn("apiserver lingering seats", async move {
+            tokio::time::sleep(work.lingers).await;
+            control.leave(&level, work.seats);
+        });
     }
 }
 
@@ -171,6 +214,7 @@ impl Drop for Seat {
 struct Waiting<'a> {
     control: &'a FlowControl,
     level: &'a str,
+    seats: u32,
     /// None once the seat is taken.
     place: Option<Place>,
     called: oneshot::Receiver<()>,
@@ -181,9 +225,10 @@ impl Drop for Waiting<'_> {
         let Some(place) = self.place.take() else { return };
         // From here on a call comes back to the caller, who gives the seat on. One that came before is ours to give back.
         self.called.close();
-        let there = self.control.locked(|dispatcher| dispatcher.give_up(self.level, place));
-        if !there && self.called.try_recv().is_ok() {
-            self.control.leave(self.level);
+        match self.control.locked(|dispatcher| dispatcher.give_up(self.level, place)) {
+            Some(woken) => wake(self.control, woken),
+            None if self.called.try_recv().is_ok() => self.control.leave(self.level, self.seats),
+            None => {}
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Flow {
     pub(crate) level: Arc<str>,
     pub(crate) level_uid: Arc<str>,
     pub(crate) exempt: bool,
+    /// How many seats one request may take; 0 is no limit of the level's own.
+    pub(crate) widest: u32,
     /// Tells flows of one schema apart: user, namespace, or nothing.
     pub(crate) distinguisher: String,
 }
@@ -82,7 +84,7 @@ impl Level {
         for (name, exempt, shares) in [(EXEMPT, true, 0), (CATCH_ALL, false, 5)] {
             if !levels.iter().any(|level| level.name.as_ref() == name) {
                 let share = Share { shares, lendable_percent: 0, borrowing_limit_percent: None };
-                levels.push(Level { name: name.into(), uid: String::new(), exempt, share, queueing: None });
+                levels.push(Level { name: name.into(), uid: String::new(), exempt, share, queueing: None, widest: 0 });
             }
         }
         levels
@@ -110,6 +112,7 @@ impl Level {
                 borrowing_limit_percent: own["borrowingLimitPercent"].as_u64().and_then(|n| u32::try_from(n).ok()),
             },
             queueing,
+            widest: 0,
         }
     }
 }
@@ -180,6 +183,7 @@ impl Level {
             level: self.name.clone(),
             level_uid: self.uid.as_str().into(),
             exempt: self.exempt,
+            widest: self.widest,
             distinguisher: String::new(),
         }
     }

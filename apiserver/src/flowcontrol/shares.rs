@@ -23,6 +23,15 @@ pub(crate) struct Limits {
     pub(crate) highest: u32,
 }
 
+impl Limits {
+    /// How many seats one request may take of a level that deals its flows so many queues: 15 in 100 of what is nominally
+    /// its own, and never so many that a flow's queues could be full of such. Upstream: priorityLevelMaxSeatsPercent.
+    pub(super) fn widest_request(&self, hand_size: u32) -> u32 {
+        let part = (u64::from(self.nominal) * 15).div_ceil(100);
+        u32::try_from(part).unwrap_or(u32::MAX).min(self.nominal / hand_size.max(1)).max(1)
+    }
+}
+
 /// The limits of each level when there are `total` seats.
 pub(super) fn limits(levels: &[Share], total: u32) -> Vec<Limits> {
     let sum: u64 = levels.iter().map(|level| u64::from(level.shares)).sum::<u64>().max(1);

@@ -27,7 +27,11 @@ fn dispatcher(levels: &[(&str, Limits, Option<Queueing>)]) -> Dispatcher<u32> {
 
 /// Arrives as number `who`; what becomes of them in a letter.
 fn arrive(dispatcher: &mut Dispatcher<u32>, level: &str, who: u32) -> char {
-    match dispatcher.arrive(&Arc::from(level), || u64::from(who), || (who, ())).0 {
+    arrive_wide(dispatcher, level, who, 1)
+}
+
+fn arrive_wide(dispatcher: &mut Dispatcher<u32>, level: &str, who: u32, seats: u32) -> char {
+    match dispatcher.arrive(&Arc::from(level), seats, || u64::from(who), || (who, ())).0 {
         Arrival::Seated => 's',
         Arrival::Waiting(..) => 'w',
         Arrival::Rejected(Rejection::QueueFull) => 'f',
@@ -36,7 +40,7 @@ fn arrive(dispatcher: &mut Dispatcher<u32>, level: &str, who: u32) -> char {
 }
 
 fn called(called: dispatch::Called<u32>) -> Vec<(String, u32)> {
-    called.into_iter().map(|(level, who)| (level.to_string(), who)).collect()
+    called.into_iter().map(|(level, _, who)| (level.to_string(), who)).collect()
 }
 
 #[test]
@@ -64,9 +68,9 @@ fn who_finds_no_seat_waits_and_is_called_in_turn() {
     let mut dispatcher = dispatcher(&[("a", two, queueing())]);
     let all: String = (0..4).map(|who| arrive(&mut dispatcher, "a", who)).collect();
     assert_eq!(all, "ssww");
-    assert_eq!(called(dispatcher.leave("a")), [("a".to_owned(), 2)]);
-    assert_eq!(called(dispatcher.leave("a")), [("a".to_owned(), 3)]);
-    assert_eq!(called(dispatcher.leave("a")), []);
+    assert_eq!(called(dispatcher.leave("a", 1)), [("a".to_owned(), 2)]);
+    assert_eq!(called(dispatcher.leave("a", 1)), [("a".to_owned(), 3)]);
+    assert_eq!(called(dispatcher.leave("a", 1)), []);
 }
 
 #[test]
@@ -75,7 +79,8 @@ fn a_flow_that_floods_fills_its_own_queues_only() {
     let mut dispatcher = dispatcher(&[("a", one, queueing())]);
     // The hash 0 has the queues 0 and 1, the hash 11 others.
     assert!(deal(0, 4, 2).iter().all(|queue| !deal(11, 4, 2).contains(queue)));
-    let flood = |dispatcher: &mut Dispatcher<u32>, hash: u64| dispatcher.arrive(&Arc::from("a"), || hash, || (0, ())).0;
+    let flood =
+        |dispatcher: &mut Dispatcher<u32>, hash: u64| dispatcher.arrive(&Arc::from("a"), 1, || hash, || (0, ())).0;
     assert_eq!(flood(&mut dispatcher, 0), Arrival::Seated);
     for _ in 0..4 {
         assert!(matches!(flood(&mut dispatcher, 0), Arrival::Waiting(..)));
@@ -100,7 +105,7 @@ fn what_a_level_lends_is_used_by_others_and_comes_back() {
     assert_eq!(borrowed, "ssw");
     assert_eq!([arrive(&mut dispatcher, "lender", 10), arrive(&mut dispatcher, "lender", 11)], ['s', 'w']);
     // The lender has less of its own than the borrower.
-    assert_eq!(called(dispatcher.leave("borrower")), [("lender".to_owned(), 11)]);
+    assert_eq!(called(dispatcher.leave("borrower", 1)), [("lender".to_owned(), 11)]);
 }
 
 #[test]
@@ -108,12 +113,76 @@ fn who_gives_up_is_not_called() {
     let one = Limits { nominal: 1, kept: 1, highest: 1 };
     let mut dispatcher = dispatcher(&[("a", one, queueing())]);
     arrive(&mut dispatcher, "a", 0);
-    let (Arrival::Waiting(place, ()), _) = dispatcher.arrive(&Arc::from("a"), || 0, || (1, ())) else {
+    let (Arrival::Waiting(place, ()), _) = dispatcher.arrive(&Arc::from("a"), 1, || 0, || (1, ())) else {
         panic!("there is no seat");
     };
-    assert!(dispatcher.give_up("a", place));
-    assert_eq!(called(dispatcher.leave("a")), []);
-    assert!(!dispatcher.give_up("a", place), "once is enough");
+    assert_eq!(dispatcher.give_up("a", place), Some(Vec::new()));
+    assert_eq!(called(dispatcher.leave("a", 1)), []);
+    assert_eq!(dispatcher.give_up("a", place), None, "once is enough");
+}
+
+#[test]
+fn who_is_wide_waits_for_all_seats_and_is_not_overtaken_in_its_queue() {
+    let four = Limits { nominal: 4, kept: 4, highest: 4 };
+    let one_queue = Some(Queueing { queues: 1, hand_size: 1, queue_length_limit: 9 });
+    let mut dispatcher = dispatcher(&[("a", four, one_queue)]);
+    let arrivals = [(1, 2), (2, 1), (3, 3), (4, 1)];
+    let all: String = arrivals.into_iter().map(|(who, seats)| arrive_wide(&mut dispatcher, "a", who, seats)).collect();
+    assert_eq!(all, "ssww", "the last one would fit, and lets the wide one go first");
+    assert_eq!(called(dispatcher.leave("a", 1)), []);
+    assert_eq!(called(dispatcher.leave("a", 2)), [("a".to_owned(), 3), ("a".to_owned(), 4)]);
+    assert_eq!(dispatcher.usage()[0].1.seated, 4);
+}
+
+#[test]
+fn who_is_wider_than_its_level_is_served_alone() {
+    let two = Limits { nominal: 2, kept: 2, highest: 2 };
+    let mut dispatcher = dispatcher(&[("a", two, queueing())]);
+    assert_eq!(arrive_wide(&mut dispatcher, "a", 1, 9), 's');
+    assert_eq!(arrive(&mut dispatcher, "a", 2), 'w');
+    assert_eq!(called(dispatcher.leave("a", 9)), [("a".to_owned(), 2)]);
+}
+
+#[test]
+fn who_gives_up_makes_way_for_those_behind() {
+    let two = Limits { nominal: 2, kept: 2, highest: 2 };
+    let one_queue = Some(Queueing { queues: 1, hand_size: 1, queue_length_limit: 9 });
+    let mut dispatcher = dispatcher(&[("a", two, one_queue)]);
+    assert_eq!(arrive(&mut dispatcher, "a", 1), 's');
+    let (Arrival::Waiting(place, ()), _) = dispatcher.arrive(&Arc::from("a"), 2, || 0, || (2, ())) else {
+        panic!("there is one seat");
+    };
+    assert_eq!(arrive(&mut dispatcher, "a", 3), 'w');
+    assert_eq!(dispatcher.give_up("a", place).map(called), Some(vec![("a".to_owned(), 3)]));
+}
+
+#[test]
+fn a_flow_with_wide_requests_has_its_turn_more_seldom() {
+    let three = Limits { nominal: 3, kept: 3, highest: 3 };
+    let two_queues = Some(Queueing { queues: 2, hand_size: 1, queue_length_limit: 9 });
+    let mut dispatcher = dispatcher(&[("a", three, two_queues)]);
+    assert_eq!(arrive_wide(&mut dispatcher, "a", 0, 3), 's');
+    // Even numbers are of the first flow, three seats wide; odd ones of the second.
+    for who in [2, 4, 1, 3, 5, 7] {
+        assert_eq!(arrive_wide(&mut dispatcher, "a", who, if who % 2 == 0 { 3 } else { 1 }), 'w');
+    }
+    let mut order = Vec::new();
+    let mut seated = vec![(0, 3)];
+    while let Some((_, seats)) = seated.pop() {
+        for (_, seats, who) in dispatcher.leave("a", seats) {
+            order.push(who);
+            seated.insert(0, (who, seats));
+        }
+    }
+    assert_eq!(order, [2, 1, 3, 5, 4, 7]);
+}
+
+#[test]
+fn one_request_takes_a_part_of_its_level_at_most() {
+    for (nominal, hand_size, widest) in [(98, 6, 15), (245, 6, 37), (13, 4, 2), (5, 8, 1), (0, 1, 1)] {
+        let limits = Limits { nominal, kept: nominal, highest: nominal };
+        assert_eq!(limits.widest_request(hand_size), widest, "{nominal} seats, hands of {hand_size}");
+    }
 }
 
 #[test]
@@ -199,17 +268,17 @@ async fn a_seat_given_back_is_taken_by_who_waits_and_by_none_who_left() {
     let info = RequestInfo { verb: "get".into(), path: "/x".into(), ..RequestInfo::default() };
     let flow = control.classify(&UserInfo::new("jane", &[]), &info);
     assert_eq!(flow.level.as_ref(), "one");
-    let first = control.seat(&flow).await.unwrap();
+    let first = control.seat(&flow, Work::ONE).await.unwrap();
     // One that waits and goes, before and after it is called.
     {
-        let mut gone = Box::pin(control.seat(&flow));
+        let mut gone = Box::pin(control.seat(&flow, Work::ONE));
         assert!(futures::poll!(&mut gone).is_pending());
     }
-    let mut called = Box::pin(control.seat(&flow));
+    let mut called = Box::pin(control.seat(&flow, Work::ONE));
     assert!(futures::poll!(&mut called).is_pending());
     drop(first);
     drop(called);
-    let second = control.seat(&flow).await.unwrap();
+    let second = control.seat(&flow, Work::ONE).await.unwrap();
     assert_eq!(control.usage().iter().map(|(_, usage)| usage.seated).sum::<u32>(), 1);
     drop(second);
     assert_eq!(control.usage().iter().map(|(_, usage)| usage.seated).sum::<u32>(), 0);

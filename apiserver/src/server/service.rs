@@ -22,6 +22,7 @@ use crate::authorization::{Attributes, Decision};
 use crate::endpoints::negotiation::{self, Output, Route};
 use crate::endpoints::query::Query;
 use crate::endpoints::{self, respond};
+use crate::filters::priority_and_fairness::stock;
 use crate::filters::request_info::RequestInfo;
 use crate::filters::{audit_id, authorization, deadline, impersonation};
 
@@ -181,7 +182,9 @@ async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) ->
         Ok(None) => (user, attributes),
         Err(status) => return Ok(respond::refusal(&status, &of_error)),
     };
-    let admitted = match state.limiter.admit(&user, &info, state.metrics.flow()).await {
+    let in_store = || stock(&state.engine, &info);
+    let admitting = state.limiter.admit(&user, &info, &query, in_store, state.metrics.flow());
+    let admitted = match admitting.await {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(refusal),
     };

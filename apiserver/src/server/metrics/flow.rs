@@ -34,7 +34,7 @@ impl FlowMetrics {
         let of_flow = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS);
         let of_level = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS[..1]);
         Ok(FlowMetrics {
-            dispatched: make.counters(&name("dispatched_requests_total"), "Requests that got a seat.", &LABELS)?,
+            dispatched: make.counters(&name("dispatched_requests_total"), "Requests that got their seats.", &LABELS)?,
             rejected: make.counters(
                 &name("rejected_requests_total"),
                 "Requests that were sent away.",
@@ -109,7 +109,7 @@ pub(crate) struct FlowCounters {
 impl FlowCounters {
     /// The request waits until this is dropped.
     pub(crate) fn waiting(&self) -> Counted {
-        Counted::of(self.waiting.clone())
+        Counted::of(self.waiting.clone(), 1)
     }
 
     /// It got its seat after so long.
@@ -120,35 +120,35 @@ impl FlowCounters {
         }
     }
 
-    /// It has the seat until this is dropped.
-    pub(crate) fn executing(self) -> Executing {
+    /// It has so many seats until this is dropped.
+    pub(crate) fn executing(self, seats: u32) -> Executing {
         Executing {
-            _requests: Counted::of(self.executing),
-            _seats: Counted::of(self.seats),
+            _requests: Counted::of(self.executing, 1),
+            _seats: Counted::of(self.seats, seats),
             began: std::time::Instant::now(),
             times: self.execution,
         }
     }
 }
 
-/// One in a gauge, until dropped.
+/// A part of a gauge, until dropped.
 #[derive(Debug)]
-pub(crate) struct Counted(IntGauge);
+pub(crate) struct Counted(IntGauge, i64);
 
 impl Counted {
-    fn of(gauge: IntGauge) -> Counted {
-        gauge.inc();
-        Counted(gauge)
+    fn of(gauge: IntGauge, part: u32) -> Counted {
+        gauge.add(part.into());
+        Counted(gauge, part.into())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.dec();
+        self.0.sub(self.1);
     }
 }
 
-/// A request in its seat.
+/// A request in its seats.
 #[derive(Debug)]
 pub(crate) struct Executing {
     _requests: Counted,
