@@ -6,13 +6,13 @@
 
 mod computed;
 mod credentials;
+mod hooks;
 mod options;
 mod runtime_config;
 mod store_health;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::scheme::Scheme;
 use component::metrics::Registries;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::credentials::{Credentials, RequestHeader, ServiceAccounts};
 use self::credentials::{identity, roots};
+use self::hooks::{Hooks, Stage};
 pub use self::options::{AuthorizationMode, Options};
 pub use self::runtime_config::{Error as RuntimeConfigError, RuntimeConfig};
 use self::store_health::StoreHealth;
@@ -123,7 +124,7 @@ impl ControlPlane {
         let engine = Arc::new(Engine { store: store.clone(), resources, admission });
         let custom_resources = apiextensions::controller::Controller::new(Arc::clone(&engine), shutdown.clone());
         component::spawn_until("custom resources", &shutdown, custom_resources.run());
-        let ready = Arc::new(AtomicBool::new(false));
+        let hooks = Hooks::default();
         let external = match &options.external_hostname {
             Some(name) => format!("{name}:{}", address.port()),
             None => SocketAddr::new(options.advertise, address.port()).to_string(),
@@ -133,11 +134,11 @@ impl ControlPlane {
         let metrics = Registries::default();
         let mut health = Health::default();
         health.add("etcd", store_health.check());
-        let bootstrapped = ready.clone();
-        health.add_ready(
-            "poststarthook/bootstrap-controller",
-            Arc::new(move || (!bootstrapped.load(Ordering::Acquire)).then(|| "not finished".to_owned())),
-        );
+        health.add_ready("etcd-readiness", store_health.check());
+        // The view was filled before anybody could ask.
+        health.add_ready("informer-sync", Arc::new(|| None));
+        hooks.join(&mut health);
+        hooks.reached(Stage::Serving);
         let shared = Shared { objects, authorizer, health, metrics: metrics.clone(), components: components.clone() };
         let config = config(&options, scheme, shared, external)?;
         let server = ApiServer::new(config, engine.clone(), shutdown.clone());
@@ -151,10 +152,11 @@ impl ControlPlane {
 
         let started = Self { server, address, metrics, components, serving };
         started.bootstrap(&options, engine.as_ref()).await?;
+        hooks.reached(Stage::Objects);
         let keeping = started.server.clone().keep_flow_control(started.own_client());
         component::spawn_until("flow control", &shutdown, keeping);
         started.server.start_aggregation();
-        ready.store(true, Ordering::Release);
+        hooks.reached(Stage::Aggregation);
         Ok(started)
     }
 
