@@ -28,6 +28,8 @@ Which tests (each narrows; without any, all 462):
   --focus RE        those whose name matches
   --skip RE         those whose name does not match
   --failed          those that did not pass in their last run, or were never run
+  --beyond          not the 462, but what e2e.test runs by default beside them (no [Feature:...], [Serial], [Disruptive], [Slow],
+                    [Flaky], [Alpha], no cloud); the account is in results/beyond-*.tsv, without scoreboard and gate
 
 What to do:
   --list            print them with class and last outcome, and run nothing
@@ -56,7 +58,7 @@ type options struct {
 	home                                            string
 	focus, skip, sig, class                         string
 	onlyFailed                                      bool
-	list, gate, render, keep                        bool
+	list, gate, render, keep, beyond                bool
 	under                                           float64
 	peer, kubeconfig, cluster, krab, bin, out, read string
 	nodes, parallel, port                           int
@@ -92,6 +94,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.sig, "sig", "", "")
 	flags.StringVar(&o.class, "class", "", "")
 	flags.BoolVar(&o.onlyFailed, "failed", false, "")
+	flags.BoolVar(&o.beyond, "beyond", false, "")
 	flags.BoolVar(&o.list, "list", false, "")
 	flags.BoolVar(&o.gate, "gate", false, "")
 	flags.BoolVar(&o.render, "scoreboard", false, "")
@@ -122,6 +125,9 @@ func parse(args []string) (options, error) {
 	}
 	if o.gate && (o.peer != "" || o.onlyFailed) {
 		return o, errors.New("--gate is about what passed on krab: it goes with neither --peer nor --failed")
+	}
+	if o.beyond && (o.gate || o.render || o.class != "") {
+		return o, errors.New("--beyond goes with neither --gate, --scoreboard nor --class: only conformance tests have them")
 	}
 	if o.parallel < 1 {
 		return o, errors.New("--parallel wants at least 1")
@@ -158,6 +164,14 @@ func load(home string) (a *account, err error) {
 	return a, err
 }
 
+// load reads the account of the tests that are meant.
+func (o options) load() (*account, error) {
+	if o.beyond {
+		return loadBeyondAccount(o.home, o.bin)
+	}
+	return load(o.home)
+}
+
 func (a *account) writeScoreboard() error {
 	return replaceFile(a.path("scoreboard.md"), scoreboard(a.tests, a.krab, a.upstream, a.causes))
 }
@@ -185,8 +199,8 @@ func (a *account) take(run results, peer string) error {
 	return a.writeScoreboard()
 }
 
-// keep adds a run's outcomes to the account as it is now: other runs may have added theirs since this one began.
-func keep(home string, run results, peer string) error {
+// keepAccount adds a run's outcomes to the account as it is now: other runs may have added theirs since this one began.
+func (o options) keepAccount(run results) error {
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "krab-conformance-account.lock"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return err
@@ -195,15 +209,18 @@ func keep(home string, run results, peer string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("cannot lock the account of what passes: %w", err)
 	}
-	a, err := load(home)
+	a, err := o.load()
 	if err != nil {
 		return err
 	}
-	return a.take(run, peer)
+	if o.beyond {
+		return a.takeBeyond(run, o.peer)
+	}
+	return a.take(run, o.peer)
 }
 
 func (o options) run() error {
-	a, err := load(o.home)
+	a, err := o.load()
 	if err != nil {
 		return err
 	}
@@ -235,9 +252,9 @@ func (o options) run() error {
 	if o.gate {
 		return gateVerdict(chosen, run)
 	}
-	// A report may hold more than was asked for, but only a conformance test is counted.
+	// A report may hold more than was asked for, but only what was chosen is counted.
 	run = run.only(chosen)
-	if err := keep(o.home, run, o.peer); err != nil {
+	if err := o.keepAccount(run); err != nil {
 		return err
 	}
 	if sum := run.count(chosen, nil); sum.passed < sum.total {

@@ -152,7 +152,7 @@ func TestRunsBesideEachOtherLoseNothing(t *testing.T) {
 	}
 	done := make(chan error)
 	for _, name := range []string{updated, runs, hangs, twoUp} {
-		go func() { done <- keep(home, results{name: {verdict: passed, date: "2026-11-21"}}, "") }()
+		go func() { done <- options{home: home}.keepAccount(results{name: {verdict: passed, date: "2026-11-21"}}) }()
 	}
 	for range 4 {
 		if err := <-done; err != nil {
@@ -261,5 +261,28 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	o, err := parse(strings.Fields("--class ab --focus Pods -- --kube-api-content-type=application/json"))
 	if err != nil || o.class != "AB" || !slices.Equal(o.extra, []string{"--kube-api-content-type=application/json"}) {
 		t.Errorf("%+v %v", o, err)
+	}
+}
+
+func TestBeyondAreTheTestsThatRunByDefaultAndAreNoConformanceTests(t *testing.T) {
+	const at = "    k8s.io/kubernetes@v1.37.0/test/e2e/apps/job.go:12: "
+	text := "The following spec names can be used with 'ginkgo run --focus/skip':\n" +
+		at + "[sig-apps] Job should fail\n" +
+		at + "[sig-apps] Job should pass [Conformance]\n" +
+		at + "[sig-api-machinery] Watch [FeatureGate:WatchList] streams [Beta]\n" +
+		at + "[sig-apps] Job is odd [Feature:Odd]\n" +
+		at + "[sig-apps] Job is alone [Serial]\n" +
+		at + "[sig-apps] Job in a cloud [Provider:gce]\n"
+	tests := parseBeyond(text)
+	var names []string
+	for _, one := range tests {
+		names = append(names, one.name)
+	}
+	want := []string{"[sig-api-machinery] Watch [FeatureGate:WatchList] streams [Beta]", "[sig-apps] Job should fail"}
+	if !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
+	}
+	if tests[1].file != "test/e2e/apps/job.go" || nodesFor(tests) != 2 {
+		t.Errorf("got %+v on %d nodes", tests[1], nodesFor(tests))
 	}
 }
