@@ -6,11 +6,15 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use api::status::Status;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::audit::Record;
 use crate::authentication::UserInfo;
+use crate::authorization::{Attributes, Authorizer, Decision};
+use crate::filters::authorization;
+use crate::registry::resource::Resource;
 
 /// Read access to the newest committed objects, decoded in their storage version. Cheap: no I/O, no lock held.
 pub trait Objects: Send + Sync {
@@ -27,6 +31,11 @@ pub trait Objects: Send + Sync {
     /// An object of the storage version, as the store wants it: for what is written with another one.
     fn draft(&self, object: &Value) -> store::Draft {
         crate::registry::encode::encode(object).into()
+    }
+    /// The resources whose objects are of this kind, in this version of its group.
+    fn resources_of(&self, api_version: &str, kind: &str) -> Vec<Arc<Resource>> {
+        let _ = (api_version, kind);
+        Vec::new()
     }
     /// When a raw key of the store was last written; zero if it is not there. For allocations, which are keys and no objects.
     fn key_revision(&self, key: &str) -> store::Revision {
@@ -52,6 +61,14 @@ pub struct RequestContext {
     warnings: Mutex<Vec<String>>,
     /// Where the audit log has a record of the request.
     pub(crate) audit: Option<Arc<Record>>,
+    rights: Option<Rights>,
+}
+
+/// What a request was allowed, and who is asked for more.
+#[derive(Clone)]
+struct Rights {
+    verb: String,
+    authorizer: Arc<dyn Authorizer>,
 }
 
 /// What a resource request addresses.
@@ -83,7 +100,14 @@ impl RequestContext {
             objects,
             warnings: Mutex::default(),
             audit: None,
+            rights: None,
         }
+    }
+
+    /// The same request, which was allowed this verb; `authorizer` tells what else its user may. Without one, nothing.
+    pub(crate) fn allowed(mut self, verb: &str, authorizer: &Arc<dyn Authorizer>) -> RequestContext {
+        self.rights = Some(Rights { verb: verb.to_owned(), authorizer: Arc::clone(authorizer) });
+        self
     }
 
     /// The same request about one object of a collection; warnings are its own.
@@ -92,10 +116,51 @@ impl RequestContext {
         RequestContext {
             now: self.now,
             audit: self.audit.clone(),
+            rights: self.rights.clone(),
             dry_run: self.dry_run,
             field_manager: self.field_manager.clone(),
             ..RequestContext::new(self.user.clone(), target, Arc::clone(&self.objects))
         }
+    }
+
+    /// The verb the request itself was allowed: `update`, `patch`, ...
+    pub fn verb(&self) -> &str {
+        self.rights.as_ref().map_or("", |rights| &rights.verb)
+    }
+
+    /// The question whether the user may do something to a resource of this group, for [`Self::authorize`]; to be narrowed.
+    pub fn question(&self, verb: &str, group: &str, resource: &str) -> Attributes {
+        Attributes {
+            user: self.user.clone(),
+            verb: verb.to_owned(),
+            api_group: group.to_owned(),
+            api_version: "*".to_owned(),
+            resource: resource.to_owned(),
+            is_resource_request: true,
+            ..Attributes::default()
+        }
+    }
+
+    /// May this be done? What strategies and admission ask beyond the right to the request itself.
+    /// Upstream: authorizer.UnconditionalAuthorizer, as strategies and plugins hold it.
+    pub fn authorize(&self, question: &Attributes) -> Decision {
+        match &self.rights {
+            Some(rights) => rights.authorizer.authorize(question),
+            None => Decision::NoOpinion(String::new()),
+        }
+    }
+
+    /// As [`Self::authorize`], with upstream's words for a no.
+    pub(crate) fn require(&self, question: &Attributes) -> Result<(), Status> {
+        match self.authorize(question) {
+            Decision::Allow => Ok(()),
+            Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(authorization::forbidden(question, &reason)),
+        }
+    }
+
+    /// As [`Self::authorize`], where the reason of a no is not told.
+    pub fn may(&self, question: &Attributes) -> bool {
+        self.authorize(question) == Decision::Allow
     }
 
     /// Adds a line sent back as a `Warning: 299` header. Repeats are dropped.

@@ -1,7 +1,5 @@
-//! CertificateApproval, CertificateSigning and CertificateSubjectRestriction: who may approve and sign which requests.
+//! CertificateApproval, CertificateSigning, CertificateSubjectRestriction and ClusterTrustBundleAttest: who may speak for which signer.
 //! Upstream: plugin/pkg/admission/certificates.
-
-use std::sync::Arc;
 
 use api::go_text::quote;
 use api::status::Status;
@@ -10,27 +8,30 @@ use serde_json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Operation, Validating};
-use crate::authorization::{self, Authorizer, Decision};
-use crate::registry::certificates;
+use crate::authorization::rbac::escalation::only_collectable_fields_change;
+use crate::registry::certificates::{self, GROUP, signer};
 use crate::registry::fields::{at, text};
 use crate::registry::validation::same;
 
-const GROUP: &str = "certificates.k8s.io";
 const REQUESTS: &str = "certificatesigningrequests";
+const BUNDLES: &str = "clustertrustbundles";
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 
 /// Approving needs `approve` on the signer.
-pub(super) struct Approval {
-    pub(super) authorizer: Arc<dyn Authorizer>,
-}
+#[derive(Debug)]
+pub(super) struct Approval;
 
 /// Writing a certificate needs `sign` on the signer.
-pub(super) struct Signing {
-    pub(super) authorizer: Arc<dyn Authorizer>,
-}
+#[derive(Debug)]
+pub(super) struct Signing;
 
 /// Nobody asks for membership of system:masters.
+#[derive(Debug)]
 pub(super) struct SubjectRestriction;
+
+/// Anchors of a signer need `attest` on it.
+#[derive(Debug)]
+pub(super) struct Attest;
 
 impl Validating for Approval {
     fn name(&self) -> &'static str {
@@ -43,7 +44,7 @@ impl Validating for Approval {
 
     fn validate<'a>(&'a self, attributes: Attributes<'a>, new: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
         let concerned = attributes.is_subresource(GROUP, REQUESTS, "approval");
-        let answer = if concerned { may(&*self.authorizer, attributes, new, "approve") } else { Ok(()) };
+        let answer = if concerned { may(attributes, new, "approve") } else { Ok(()) };
         Box::pin(ready(answer))
     }
 }
@@ -63,7 +64,7 @@ impl Validating for Signing {
         };
         let concerned =
             attributes.is_subresource(GROUP, REQUESTS, "status") && (changes("certificate") || changes("conditions"));
-        let answer = if concerned { may(&*self.authorizer, attributes, new, "sign") } else { Ok(()) };
+        let answer = if concerned { may(attributes, new, "sign") } else { Ok(()) };
         Box::pin(ready(answer))
     }
 }
@@ -84,27 +85,39 @@ impl Validating for SubjectRestriction {
     }
 }
 
-/// Asks about the signer itself, then about all of its domain. Upstream: certauthorization.IsAuthorizedForSignerName.
-fn may(authorizer: &dyn Authorizer, attributes: Attributes<'_>, new: &Value, verb: &str) -> Result<(), Status> {
+impl Validating for Attest {
+    fn name(&self) -> &'static str {
+        "ClusterTrustBundleAttest"
+    }
+
+    fn handles(&self, operation: Operation) -> bool {
+        matches!(operation, Operation::Create | Operation::Update)
+    }
+
+    fn validate<'a>(&'a self, attributes: Attributes<'a>, new: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(ready(check_attest(attributes, new)))
+    }
+}
+
+fn may(attributes: Attributes<'_>, new: &Value, verb: &str) -> Result<(), Status> {
     let signer = attributes.old.map_or("", |old| text(&old["spec"], "signerName"));
-    let domain = signer.split_once('/').map_or(signer, |(domain, _)| domain);
-    let allowed = |name: String| {
-        let asked = authorization::Attributes {
-            user: attributes.ctx.user.clone(),
-            verb: verb.to_owned(),
-            api_group: GROUP.to_owned(),
-            api_version: "*".to_owned(),
-            resource: "signers".to_owned(),
-            name,
-            is_resource_request: true,
-            ..authorization::Attributes::default()
-        };
-        authorizer.authorize(&asked) == Decision::Allow
-    };
-    if allowed(signer.to_owned()) || allowed(format!("{domain}/*")) {
+    if signer::may(attributes.ctx, verb, signer) {
         return Ok(());
     }
     Err(forbidden(attributes, new, format!("user not permitted to {verb} requests with signerName {}", quote(signer))))
+}
+
+fn check_attest(attributes: Attributes<'_>, new: &Value) -> Result<(), Status> {
+    let target = &attributes.ctx.target;
+    let signer = text(&new["spec"], "signerName");
+    if (target.group.as_str(), target.resource.as_str()) != (GROUP, BUNDLES) || signer.is_empty() {
+        return Ok(());
+    }
+    let is_collection_only = attributes.old.is_some_and(|old| only_collectable_fields_change(old, new));
+    if is_collection_only || signer::may(attributes.ctx, "attest", signer) {
+        return Ok(());
+    }
+    Err(forbidden(attributes, new, format!("user not permitted to attest for signerName {}", quote(signer))))
 }
 
 fn check_subject(attributes: Attributes<'_>, new: &Value) -> Result<(), Status> {

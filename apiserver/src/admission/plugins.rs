@@ -17,27 +17,20 @@ use super::{
     certificates, default_toleration_seconds, limit_ranger, node_restriction, pod_security, priority, resource_quota,
     runtime_class, service_account, storage, taint_nodes_by_condition,
 };
-use crate::authorization::Authorizer;
 use crate::authorization::rbac::Rbac;
 use crate::authorization::rbac::escalation::EscalationCheck;
 use crate::registry::resource::Resources;
 
 /// The chain of a default API server. `rbac` is the authorizer whose rules may not be exceeded; none without RBAC. Webhooks and
 /// policies are configured in `store`, for what `resources` serve.
-pub fn default_chain(
-    authorizer: &Arc<dyn Authorizer>,
-    rbac: Option<Rbac>,
-    store: &Arc<Store>,
-    resources: &Resources,
-) -> Chain {
-    let webhooks =
-        Source { store: Arc::clone(store), resources: resources.clone(), authorizer: Arc::clone(authorizer) };
+pub fn default_chain(rbac: Option<Rbac>, store: &Arc<Store>, resources: &Resources) -> Chain {
+    let webhooks = Source { store: Arc::clone(store), resources: resources.clone() };
     let policies = Policies(webhooks.clone());
     let mut mutating: Vec<Arc<dyn Mutating>> = vec![
         Arc::new(super::namespace_lifecycle::NamespaceLifecycle),
         Arc::new(limit_ranger::LimitRanger),
         Arc::new(service_account::ServiceAccount),
-        Arc::new(node_restriction::NodeRestriction { authorizer: authorizer.clone() }),
+        Arc::new(node_restriction::NodeRestriction),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
         Arc::new(priority::Priority),
         Arc::new(default_toleration_seconds::DefaultTolerationSeconds),
@@ -49,7 +42,7 @@ pub fn default_chain(
         Arc::new(MutatingAdmissionWebhook(webhooks.clone())),
     ];
     if let Some(rbac) = rbac {
-        mutating.push(Arc::new(EscalationCheck { rbac, authorizer: authorizer.clone() }));
+        mutating.push(Arc::new(EscalationCheck { rbac }));
     }
     let validating: Vec<Arc<dyn Validating>> = vec![
         Arc::new(limit_ranger::LimitRanger),
@@ -58,8 +51,9 @@ pub fn default_chain(
         Arc::new(priority::Priority),
         Arc::new(storage::PersistentVolumeClaimResize),
         Arc::new(runtime_class::RuntimeClass),
-        Arc::new(certificates::Approval { authorizer: authorizer.clone() }),
-        Arc::new(certificates::Signing { authorizer: authorizer.clone() }),
+        Arc::new(certificates::Approval),
+        Arc::new(certificates::Signing),
+        Arc::new(certificates::Attest),
         Arc::new(certificates::SubjectRestriction),
         Arc::new(ValidatingAdmissionPolicy(policies)),
         Arc::new(ValidatingAdmissionWebhook(webhooks)),

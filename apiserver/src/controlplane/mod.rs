@@ -33,9 +33,9 @@ use crate::audit::{self, AuditLog};
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, TokenIssuer};
 use crate::authentication::tokens::{BootstrapTokens, TokenAuthenticator, TokenFile};
 use crate::authentication::{self, Union, UserInfo};
+use crate::authorization::Authorization;
 use crate::authorization::node::NodeAuthorizer;
 use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
-use crate::authorization::{Authorization, Authorizer};
 use crate::context::Objects;
 pub use crate::filters::priority_and_fairness::Limits;
 use crate::registry::bootstrap;
@@ -119,8 +119,7 @@ impl ControlPlane {
                 .then(|| NodeAuthorizer::new(objects.clone(), cluster_role_rules("system:node"))),
             rbac: rbac.clone(),
         });
-        let asked: Arc<dyn Authorizer> = authorizer.clone();
-        let admission = options.admission.applied_to(default_chain(&asked, rbac, &store, &resources))?;
+        let admission = options.admission.applied_to(default_chain(rbac, &store, &resources))?;
         let engine = Arc::new(Engine { store: store.clone(), resources, admission });
         let custom_resources = apiextensions::controller::Controller::new(Arc::clone(&engine), shutdown.clone());
         component::spawn_until("custom resources", &shutdown, custom_resources.run());

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::query::Query;
 use super::{Call, Request};
-use crate::admission::{Attributes, Operation};
-use crate::filters::authorization;
+use crate::admission::{self, Operation};
+use crate::authorization::{Attributes, Decision};
 use crate::server::body::Body;
 use crate::streaming::links::{self, Origin};
 use crate::streaming::location::{self, Location, Scheme, split_name};
@@ -36,19 +36,15 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
     if subresource == "proxy" {
         return proxy(call, request).await;
     }
+    if subresource != "log" {
+        admit(call, &request).await?;
+        may_create(call, &request)?;
+    }
     let target = &call.ctx.target;
     let entry = call.engine().get(call.resource, &target.namespace, &target.name).await?;
     let pod = crate::registry::store::decode(&entry)?;
     let upgrade = Upgrade::take(&mut request.parts.extensions);
-    if subresource != "log" {
-        // A WebSocket is opened by GET: reading must not be enough to run commands.
-        if request.parts.method == Method::GET {
-            let mut create = request.info.attributes(&request.user);
-            create.verb = "create".to_string();
-            authorization::check(call.state.authorizer.as_ref(), &create)?;
-        }
-        admit(call, &request).await?;
-    } else {
+    if subresource == "log" {
         log_options(&request.query, &target.name)?;
     }
     let path = location::stream_path(&pod, &subresource, &request.query)?;
@@ -80,6 +76,20 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
             kubelets.translate(&location, translated, &parts.headers, upgrade, shutdown).await
         }
         (_, upgrade) => kubelets.forward(&location, parts.method, parts.headers, body, upgrade, shutdown).await,
+    }
+}
+
+/// A WebSocket is opened by GET: reading must not be enough to run commands. Upstream: ensureAuthorizedForVerb.
+fn may_create(call: &Call<'_>, request: &Request) -> Result<(), Status> {
+    if request.parts.method != Method::GET {
+        return Ok(());
+    }
+    let create = Attributes { verb: "create".to_owned(), ..request.info.attributes(&request.user) };
+    match call.ctx.authorize(&create) {
+        Decision::Allow => Ok(()),
+        Decision::Deny(why) | Decision::NoOpinion(why) => {
+            Err(Status::forbidden(&call.resource.group_resource(), &call.ctx.target.name, &why))
+        }
     }
 }
 
@@ -169,8 +179,13 @@ async fn admit(call: &Call<'_>, request: &Request) -> Result<(), Status> {
             _ => options[key] = value.into(),
         }
     }
-    let attributes =
-        Attributes { ctx: &call.ctx, operation: Operation::Connect, kind: &own.kind, options: &Value::Null, old: None };
+    let attributes = admission::Attributes {
+        ctx: &call.ctx,
+        operation: Operation::Connect,
+        kind: &own.kind,
+        options: &Value::Null,
+        old: None,
+    };
     let admission = &call.engine().admission;
     admission.admit(attributes, &mut options).await?;
     admission.validate(attributes, &options).await

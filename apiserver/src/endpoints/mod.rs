@@ -154,7 +154,8 @@ pub(crate) async fn serve(state: &Arc<State>, mut request: Request) -> Result<Re
         namespace: if resource.info.namespaced { info.namespace.clone() } else { String::new() },
         name: info.name.clone(),
     };
-    let mut ctx = RequestContext::new(request.user.clone(), target, state.engine.clone());
+    let mut ctx =
+        RequestContext::new(request.user.clone(), target, state.engine.clone()).allowed(&info.verb, &state.authorizer);
     ctx.audit = request.parts.extensions.get().cloned();
     if !connect::is_stream(&info.subresource) {
         let collection = request.is(&Method::GET) && (info.parts.len() == 1 || info.verb_in_path);

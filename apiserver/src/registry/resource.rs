@@ -280,6 +280,14 @@ impl Set {
         all.filter(|resource| resource.is_stored() && resource.is_storage_version())
     }
 
+    /// The resources of a group-version whose objects are of this kind.
+    pub fn of_kind<'a>(&'a self, api_version: &str, kind: &'a str) -> impl Iterator<Item = &'a Arc<Resource>> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let of = |groups: &'a Groups| groups.get(group).and_then(|versions| versions.get(version));
+        let served = of(&self.builtin).or_else(|| of(&self.custom)).into_iter().flat_map(HashMap::values);
+        served.filter(move |resource| *resource.info.kind == *kind)
+    }
+
     /// The same objects as other groups and versions serve them. Upstream: runtime.EquivalentResourceMapper.
     pub fn equivalents(&self, resource: &Resource) -> Vec<Arc<Resource>> {
         let all = [self.builtin.as_ref(), &self.custom].into_iter().flat_map(HashMap::values);

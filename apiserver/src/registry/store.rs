@@ -307,6 +307,10 @@ impl Objects for Engine {
         self.drafted(object)
     }
 
+    fn resources_of(&self, api_version: &str, kind: &str) -> Vec<Arc<Resource>> {
+        self.resources.current().of_kind(api_version, kind).cloned().collect()
+    }
+
     fn key_revision(&self, key: &str) -> Revision {
         self.store.snapshot().get(key).map_or(Revision::ZERO, |entry| entry.mod_revision)
     }

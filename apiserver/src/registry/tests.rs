@@ -16,9 +16,9 @@ use super::computed::{Computations, Computed};
 use super::resource::Resources;
 use crate::admission::{Chain, default_chain};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
+use crate::authorization::Authorization;
 use crate::authorization::node::NodeAuthorizer;
 use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
-use crate::authorization::{Authorization, Authorizer};
 use crate::server::body::Body;
 use crate::server::service::Caller;
 use crate::{ApiServer, Config, Engine};
@@ -200,9 +200,8 @@ async fn server_with(range: &str) -> ApiServer {
         node: Some(NodeAuthorizer::new(objects, cluster_role_rules("system:node"))),
         rbac: Some(rbac.clone()),
     });
-    let asked: Arc<dyn Authorizer> = authorizer.clone();
     let resources = Resources::builtin(api::scheme::Scheme::builtin());
-    let admission = default_chain(&asked, Some(rbac), &store, &resources);
+    let admission = default_chain(Some(rbac), &store, &resources);
     let engine = Arc::new(Engine { store, resources, admission });
     let mut computed = Computations::default();
     computed.add("", "serviceaccounts", "token", Arc::new(NoTokens));
@@ -372,6 +371,11 @@ async fn what_is_deleted_is_answered_and_watched_as_upstreams() {
 #[tokio::test]
 async fn rights_are_as_upstreams() {
     check("rights", include_str!("../../testdata/answers/rights.jsonl")).await;
+}
+
+#[tokio::test]
+async fn who_needs_more_rights_than_to_the_request_is_refused_as_upstream_does() {
+    check("asking", include_str!("../../testdata/answers/asking.jsonl")).await;
 }
 
 #[tokio::test]

@@ -2,8 +2,6 @@
 //! [`expressions::admission`].
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/cel.
 
-use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::meta::{self, GroupVersionKind};
@@ -13,10 +11,10 @@ use expressions::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::admission::Attributes;
 use crate::admission::webhook::Asked;
 use crate::authentication::UserInfo;
-use crate::authorization::{Attributes as AuthorizerAttributes, Authorizer, Decision};
+use crate::authorization::{Attributes as AuthorizerAttributes, Decision};
+use crate::context::RequestContext;
 use crate::registry::resource::Resource;
 
 /// An expression and what became of it.
@@ -57,7 +55,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) old: &'a Json,
     pub(crate) namespace: &'a Json,
     pub(crate) request: &'a Json,
-    pub(crate) authorizer: Option<&'a RequestAuthorizer>,
+    pub(crate) authorizer: Option<&'a RequestAuthorizer<'a>>,
     pub(crate) params: Option<&'a Json>,
 }
 
@@ -66,7 +64,7 @@ impl<'a> Inputs<'a> {
     fn values(&self, scope: &'a Scope<'a>) -> Vec<Value<'a>> {
         let authorizer = self.authorizer;
         let resource =
-            |authorizer: &'a RequestAuthorizer| Authorization::resource(authorizer, authorizer.resource.clone());
+            |authorizer: &'a RequestAuthorizer<'a>| Authorization::resource(authorizer, authorizer.resource.clone());
         vec![
             Value::untyped(self.object),
             Value::untyped(self.old),
@@ -250,16 +248,16 @@ pub(crate) fn namespace_object(namespace: &Json) -> Json {
 }
 
 /// The authorizer as expressions ask it: for the user of the request.
-pub(crate) struct RequestAuthorizer {
-    authorizer: Arc<dyn Authorizer>,
-    user: UserInfo,
+#[derive(Debug)]
+pub(crate) struct RequestAuthorizer<'a> {
+    ctx: &'a RequestContext,
     resource: AuthorizationRequest,
 }
 
-impl RequestAuthorizer {
+impl<'a> RequestAuthorizer<'a> {
     /// For the user and the resource of a request.
-    pub(crate) fn new(authorizer: &Arc<dyn Authorizer>, attributes: Attributes<'_>) -> RequestAuthorizer {
-        let target = &attributes.ctx.target;
+    pub(crate) fn new(ctx: &'a RequestContext) -> RequestAuthorizer<'a> {
+        let target = &ctx.target;
         let resource = AuthorizationRequest {
             group: target.group.clone(),
             resource: target.resource.clone(),
@@ -268,26 +266,20 @@ impl RequestAuthorizer {
             name: target.name.clone(),
             ..AuthorizationRequest::default()
         };
-        RequestAuthorizer { authorizer: Arc::clone(authorizer), user: attributes.ctx.user.clone(), resource }
+        RequestAuthorizer { ctx, resource }
     }
 }
 
-impl fmt::Debug for RequestAuthorizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestAuthorizer").field("user", &self.user.name).finish_non_exhaustive()
-    }
-}
-
-impl Authorize for RequestAuthorizer {
+impl Authorize for RequestAuthorizer<'_> {
     fn authorize(&self, request: &AuthorizationRequest) -> AuthorizeDecision {
         let user = match &request.service_account {
             Some((namespace, name)) => UserInfo::new(
                 format!("system:serviceaccount:{namespace}:{name}"),
                 &["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")],
             ),
-            None => self.user.clone(),
+            None => self.ctx.user.clone(),
         };
-        let decision = self.authorizer.authorize(&AuthorizerAttributes {
+        let decision = self.ctx.authorize(&AuthorizerAttributes {
             user,
             verb: request.verb.clone(),
             api_group: request.group.clone(),

@@ -29,7 +29,6 @@ use store::Store;
 
 use self::hook::Configuration;
 use super::Attributes;
-use crate::authorization::Authorizer;
 use crate::registry::resource::Resources;
 
 /// Reviews that decide who may do what: a webhook in their way could lock everybody out.
@@ -54,18 +53,11 @@ const EXEMPT: [&str; 6] = [
     "MutatingAdmissionPolicyBinding",
 ];
 
-/// Where configurations come from, what is known of resources, and who tells what users may.
-#[derive(Clone)]
+/// Where configurations come from, and what is known of resources.
+#[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) store: Arc<Store>,
     pub(crate) resources: Resources,
-    pub(crate) authorizer: Arc<dyn Authorizer>,
-}
-
-impl std::fmt::Debug for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("store", &self.store).field("resources", &self.resources).finish_non_exhaustive()
-    }
 }
 
 impl Source {
@@ -87,7 +79,7 @@ impl Source {
     }
 
     pub(in crate::admission) fn asked<'a>(&self, attributes: Attributes<'a>) -> Option<Asked<'a>> {
-        Asked::new(attributes, self.resources.current(), &self.authorizer)
+        Asked::new(attributes, self.resources.current())
     }
 }
 

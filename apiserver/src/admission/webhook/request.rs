@@ -15,7 +15,6 @@ use crate::admission::plugins::forbidden;
 use crate::admission::policy::{RequestAuthorizer, Verdict};
 use crate::admission::{Attributes, Operation};
 use crate::apiextensions::stored;
-use crate::authorization::Authorizer;
 use crate::registry::resource::{Resource, Set};
 use crate::registry::store::Engine;
 
@@ -27,7 +26,7 @@ pub(in crate::admission) struct Asked<'a> {
     /// What the object is; options, for a connect.
     pub(in crate::admission) kind: GroupVersionKind,
     /// Who tells what the user may, for those who ask in expressions.
-    pub(in crate::admission) authorizer: RequestAuthorizer,
+    pub(in crate::admission) authorizer: RequestAuthorizer<'a>,
     served: Arc<Set>,
     /// The same objects in other groups and versions.
     equivalents: OnceLock<Vec<Arc<Resource>>>,
@@ -42,15 +41,11 @@ pub(super) struct Invocation<'h> {
 
 impl<'a> Asked<'a> {
     /// None for what is not served.
-    pub(super) fn new(
-        attributes: Attributes<'a>,
-        served: Arc<Set>,
-        authorizer: &Arc<dyn Authorizer>,
-    ) -> Option<Asked<'a>> {
+    pub(super) fn new(attributes: Attributes<'a>, served: Arc<Set>) -> Option<Asked<'a>> {
         let target = &attributes.ctx.target;
         let resource = Arc::clone(served.get(&target.group, &target.version, &target.resource)?);
         let kind = kind_of(&resource, &target.subresource, attributes.kind);
-        let authorizer = RequestAuthorizer::new(authorizer, attributes);
+        let authorizer = RequestAuthorizer::new(attributes.ctx);
         Some(Asked { attributes, resource, kind, authorizer, served, equivalents: OnceLock::new() })
     }
 

@@ -5,7 +5,6 @@
 //! Upstream: pkg/registry/rbac/{escalation_check.go,*/policybased}, component-helpers auth/rbac/validation.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use api::meta::{self, GroupResource};
 use api::status::Status;
@@ -16,7 +15,6 @@ use super::rule::{Rule, quoted, url_matches};
 use super::{Rbac, aggregate};
 use crate::admission::{self, Mutating, Operation};
 use crate::authentication::SYSTEM_PRIVILEGED_GROUP;
-use crate::authorization::{Attributes, Authorizer, Decision};
 use crate::context::RequestContext;
 use crate::registry::fields::{items, text};
 
@@ -24,9 +22,8 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// The check, in the place of a last mutating admission plugin: upstream does it between admission and validation.
 pub struct EscalationCheck {
+    /// The rules that may not be exceeded.
     pub rbac: Rbac,
-    /// Asked for `escalate` and `bind`.
-    pub authorizer: Arc<dyn Authorizer>,
 }
 
 impl std::fmt::Debug for EscalationCheck {
@@ -67,7 +64,7 @@ impl EscalationCheck {
         let namespace = &target.namespace;
         match target.resource.as_str() {
             "roles" | "clusterroles" => {
-                if self.may(ctx, "escalate", &target.resource, namespace, &target.name) {
+                if may(ctx, "escalate", &target.resource, namespace, &target.name) {
                     return Ok(());
                 }
                 if let Err(why) = self.confirm(ctx, &Rule::read_all(new)) {
@@ -87,7 +84,7 @@ impl EscalationCheck {
                     // Validation refuses it.
                     _ => return Ok(()),
                 };
-                if self.may(ctx, "bind", resource, namespace, name) {
+                if may(ctx, "bind", resource, namespace, name) {
                     return Ok(());
                 }
                 let Ok(role) = self.rbac.referenced(kind, name, namespace) else {
@@ -98,21 +95,6 @@ impl EscalationCheck {
             }
             _ => Ok(()),
         }
-    }
-
-    fn may(&self, ctx: &RequestContext, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
-        let attributes = Attributes {
-            user: ctx.user.clone(),
-            verb: verb.to_owned(),
-            api_group: GROUP.to_owned(),
-            api_version: "*".to_owned(),
-            resource: resource.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            is_resource_request: true,
-            ..Attributes::default()
-        };
-        self.authorizer.authorize(&attributes) == Decision::Allow
     }
 
     /// Has the user all these rights already? Upstream: validation.ConfirmNoEscalation.
@@ -136,6 +118,14 @@ impl EscalationCheck {
     }
 }
 
+/// Is the user exempt by name: may they `escalate` or `bind` this role?
+fn may(ctx: &RequestContext, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
+    let mut question = ctx.question(verb, GROUP, resource);
+    namespace.clone_into(&mut question.namespace);
+    name.clone_into(&mut question.name);
+    ctx.may(&question)
+}
+
 fn full_authority() -> [Rule; 2] {
     let all = || vec!["*".to_owned()];
     [
@@ -144,8 +134,8 @@ fn full_authority() -> [Rule; 2] {
     ]
 }
 
-/// Upstream: rbacregistry.IsOnlyMutatingGCFields.
-fn only_collectable_fields_change(old: &Value, new: &Value) -> bool {
+/// Is nothing changed but what the garbage collector needs? Upstream: rbacregistry.IsOnlyMutatingGCFields.
+pub(crate) fn only_collectable_fields_change(old: &Value, new: &Value) -> bool {
     let stripped = |object: &Value| {
         let mut object = object.clone();
         if let Some(metadata) = meta::metadata_mut(&mut object) {

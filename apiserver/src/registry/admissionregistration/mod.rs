@@ -3,4 +3,6 @@
 mod matching;
 pub mod policy;
 pub mod policy_binding;
+mod rights;
+mod static_names;
 pub mod webhook_configuration;

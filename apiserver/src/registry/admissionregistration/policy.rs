@@ -15,6 +15,7 @@ use super::super::strategy::Strategy;
 use super::super::validation::one_of;
 use super::matching::{match_resources, param_kind};
 use super::webhook_configuration::conditions;
+use super::{rights, static_names};
 use crate::admission::policy::Compiled;
 use crate::context::RequestContext;
 
@@ -30,12 +31,19 @@ pub struct AdmissionPolicy {
 }
 
 impl Strategy for AdmissionPolicy {
-    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
-        self.faults(new, None)
+    fn validate(&self, ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = self.faults(new, None);
+        errors.extend(static_names::refused(new));
+        if errors.is_empty() { rights::param_kind(ctx, new, None) } else { errors }
     }
 
-    fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
-        self.faults(new, Some(old))
+    fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
+        let errors = self.faults(new, Some(old));
+        if errors.is_empty() { rights::param_kind(ctx, new, Some(old)) } else { errors }
+    }
+
+    fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, _old: &Value) -> Vec<String> {
+        static_names::warning(new).into_iter().collect()
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::fields::At;
 use super::super::strategy::Strategy;
 use super::super::validation::one_of;
 use super::matching::{match_resources, param_ref};
+use super::{rights, static_names};
 use crate::context::RequestContext;
 
 /// The semantics of both kinds.
@@ -21,7 +22,24 @@ pub struct AdmissionPolicyBinding {
 }
 
 impl Strategy for AdmissionPolicyBinding {
-    fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
+    fn validate(&self, ctx: &RequestContext, new: &Value) -> ErrorList {
+        let mut errors = self.faults(new);
+        errors.extend(static_names::refused(new));
+        if errors.is_empty() { rights::param_ref(ctx, new, self.mutating) } else { errors }
+    }
+
+    fn validate_update(&self, ctx: &RequestContext, new: &Value, _old: &Value) -> ErrorList {
+        let errors = self.faults(new);
+        if errors.is_empty() { rights::param_ref(ctx, new, self.mutating) } else { errors }
+    }
+
+    fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, _old: &Value) -> Vec<String> {
+        static_names::warning(new).into_iter().collect()
+    }
+}
+
+impl AdmissionPolicyBinding {
+    fn faults(self, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         let root = At::root(new);
         let spec = root.field("spec");
@@ -43,10 +61,6 @@ impl Strategy for AdmissionPolicyBinding {
             actions(&spec.field("validationActions"), &mut errors);
         }
         errors
-    }
-
-    fn validate_update(&self, ctx: &RequestContext, new: &Value, _old: &Value) -> ErrorList {
-        self.validate(ctx, new)
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 
 use api::field::{Error, ErrorList};
-use api::meta;
 use api::names;
 use api::selector::label::{self, ValidateOptions};
 use serde_json::Value;
@@ -14,6 +13,7 @@ use serde_json::Value;
 use super::super::fields::{At, items};
 use super::super::strategy::Strategy;
 use super::super::validation::{one_of, qualified_name, webhook};
+use super::static_names;
 use crate::admission::policy::{MatchConditions, report};
 use crate::admission::webhook::EXCLUDED;
 use crate::context::RequestContext;
@@ -23,8 +23,6 @@ const NO_SIDE_EFFECTS: [&str; 2] = ["None", "NoneOnDryRun"];
 const SIDE_EFFECTS: [&str; 4] = ["None", "NoneOnDryRun", "Some", "Unknown"];
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
-/// Names that end so are those of files the API server reads at its start.
-const STATIC_SUFFIX: &str = ".static.k8s.io";
 const MOST_CONDITIONS: usize = 64;
 
 /// The semantics of both kinds.
@@ -83,10 +81,7 @@ fn is_known_review_version(version: &Value) -> bool {
 impl Strategy for WebhookConfiguration {
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = self.faults(new, Rules::ALL);
-        let name = At::root(new).field("metadata").field("name");
-        if name.str().ends_with(STATIC_SUFFIX) {
-            errors.push(name.invalid_str(reserved()));
-        }
+        errors.extend(static_names::refused(new));
         errors
     }
 
@@ -100,20 +95,8 @@ impl Strategy for WebhookConfiguration {
     }
 
     fn warnings_on_update(&self, ctx: &RequestContext, new: &Value, _old: &Value) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if meta::name(new).ends_with(STATIC_SUFFIX) {
-            warnings.push(format!("metadata.name: {}", reserved()));
-        }
-        warnings.extend(self.warnings_on_create(ctx, new));
-        warnings
+        static_names::warning(new).into_iter().chain(self.warnings_on_create(ctx, new)).collect()
     }
-}
-
-fn reserved() -> String {
-    format!(
-        "names ending with \"{STATIC_SUFFIX}\" are reserved for static manifest-based configurations and cannot be managed \
-         via the API"
-    )
 }
 
 /// The reviews a rule names that no webhook is asked about. Upstream: warningsForExcludedRules.

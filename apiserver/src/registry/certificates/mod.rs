@@ -3,6 +3,7 @@
 
 mod cluster_trust_bundle;
 mod pod_certificate_request;
+pub(crate) mod signer;
 
 use api::field::{BadValue, Error, ErrorList, Path};
 use api::names::{self, NameRule};
@@ -16,6 +17,7 @@ use crate::context::RequestContext;
 pub use cluster_trust_bundle::ClusterTrustBundle;
 pub use pod_certificate_request::PodCertificateRequest;
 
+pub(crate) const GROUP: &str = "certificates.k8s.io";
 const USAGES: [&str; 23] = [
     "any",
     "cert sign",

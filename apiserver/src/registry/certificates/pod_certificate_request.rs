@@ -1,10 +1,11 @@
 //! PodCertificateRequests: a kubelet asks a signer for a certificate of one of its pods.
 //!
-//! A request is decided once: issued, denied or failed. Whether the caller may `sign` for the signer is not asked here.
+//! A request is decided once: issued, denied or failed, by somebody who may `sign` for its signer.
 //! Curve P-521 cannot be verified and is refused as a bad signature.
 //! Upstream: ValidatePodCertificateRequestCreate, ValidatePodCertificateRequestStatusUpdate.
 
 use api::field::{BadValue, Error, ErrorList, ErrorType, Path};
+use api::go_text::quote;
 use api::names;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +16,7 @@ use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificat
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::{is_kubernetes_signer, signer_name};
+use super::{is_kubernetes_signer, signer, signer_name};
 use crate::context::RequestContext;
 use crate::registry::fields::{At, items, set, text};
 use crate::registry::strategy::Strategy;
@@ -96,31 +97,44 @@ impl Strategy for PodCertificateRequest {
         new: &Value,
         old: &Value,
     ) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let status = At::root(new).field("status");
-        decisions(&status.field("conditions"), &mut errors);
-        if !errors.is_empty() {
+        let errors = transition(ctx.now, new, old);
+        let signer = text(&old["spec"], "signerName");
+        if !errors.is_empty() || same(&new["status"], &old["status"]) || signer::may(ctx, "sign", signer) {
             return errors;
         }
-        let unchanged = same(status.value, &old["status"]);
-        let mut only_conditions = json!({});
-        set(&mut only_conditions, "conditions", status.get("conditions").clone());
-        let (fine, detail) = match (decision(old), decision(new)) {
-            (Some(_), _) => (unchanged, "immutable after PodCertificateRequest is issued, denied, or failed"),
-            (None, Some("Issued")) => return issued(ctx.now, new, &old["spec"]),
-            (None, Some(_)) => (
-                same(status.value, &only_conditions),
-                "non-condition status fields must be empty when denying or failing the PodCertificateRequest",
-            ),
-            (None, None) => {
-                (unchanged, "status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\"")
-            }
-        };
-        if !fine {
-            errors.push(unshown(&status.path, detail));
-        }
-        errors
+        let path = Path::new("spec").child("signerName");
+        let user = quote(&ctx.user.name);
+        let detail = format!("User {user} is not permitted to \"sign\" for signer {}", quote(signer));
+        Error::forbidden(&path, detail).into()
     }
+}
+
+/// What a request may become. Upstream: ValidatePodCertificateRequestStatusUpdate.
+fn transition(now: Timestamp, new: &Value, old: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let status = At::root(new).field("status");
+    decisions(&status.field("conditions"), &mut errors);
+    if !errors.is_empty() {
+        return errors;
+    }
+    let unchanged = same(status.value, &old["status"]);
+    let mut only_conditions = json!({});
+    set(&mut only_conditions, "conditions", status.get("conditions").clone());
+    let (fine, detail) = match (decision(old), decision(new)) {
+        (Some(_), _) => (unchanged, "immutable after PodCertificateRequest is issued, denied, or failed"),
+        (None, Some("Issued")) => return issued(now, new, &old["spec"]),
+        (None, Some(_)) => (
+            same(status.value, &only_conditions),
+            "non-condition status fields must be empty when denying or failing the PodCertificateRequest",
+        ),
+        (None, None) => {
+            (unchanged, "status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\"")
+        }
+    };
+    if !fine {
+        errors.push(unshown(&status.path, detail));
+    }
+    errors
 }
 
 fn unshown(path: &Path, detail: &str) -> Error {

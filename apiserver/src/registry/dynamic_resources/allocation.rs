@@ -24,7 +24,7 @@ fn results(claim: &Value) -> &[Value] {
 }
 
 /// What tells a device from others.
-fn identity(device: &Value) -> Value {
+pub(super) fn identity(device: &Value) -> Value {
     json!([text(device, "driver"), text(device, "pool"), text(device, "device"), text(device, "shareID")])
 }
 

@@ -12,7 +12,7 @@ use super::class::MAX_CONFIGURATIONS;
 use super::configuration::configuration;
 use super::selector::selectors;
 use super::taint::tolerations;
-use super::{allocation, by_name, itself, list, names, set as set_of};
+use super::{allocation, by_name, itself, list, names, rights, set as set_of};
 use crate::context::RequestContext;
 
 const MAX_REQUESTS: usize = 32;
@@ -71,6 +71,7 @@ impl Strategy for ResourceClaim {
         {
             errors.push(refused_admin_access(&path.index(index).child("adminAccess")));
         }
+        rights::status(ctx, new, old, &mut errors);
         allocation::status(new, old, &mut errors);
         errors
     }

@@ -1,8 +1,7 @@
 //! The group resource.k8s.io, dynamic resource allocation: devices that drivers offer, and claims to them.
 //!
 //! Fields of features that are off (derived attributes, list attributes, compatibility groups, node allocatable resources,
-//! partition types, optional node operations) are dropped; so nothing here validates them. Who may bind claims and write
-//! device statuses is not asked yet beyond `resourceclaims/status` (DRAResourceClaimGranularStatusAuthorization).
+//! partition types, optional node operations) are dropped; so nothing here validates them.
 //! Where upstream declares a rule on a field and has it in Go as well, the declared one's words count.
 //! Upstream: pkg/apis/resource/validation, pkg/registry/resource.
 
@@ -13,6 +12,7 @@ mod class;
 mod configuration;
 mod device;
 mod names;
+mod rights;
 mod selection;
 mod selector;
 mod slice;

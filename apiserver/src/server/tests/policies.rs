@@ -14,8 +14,7 @@ const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn cluster() -> Cluster {
     Cluster::admitting(Default::default(), Arc::new(super::Nobody), |store, resources| {
-        let authorizer = Arc::new(super::Masters);
-        let policies = Policies(Source { store: Arc::clone(store), resources: resources.clone(), authorizer });
+        let policies = Policies(Source { store: Arc::clone(store), resources: resources.clone() });
         Chain {
             mutating: vec![Arc::new(MutatingAdmissionPolicy(policies.clone()))],
             validating: vec![Arc::new(ValidatingAdmissionPolicy(policies))],

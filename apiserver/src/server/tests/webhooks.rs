@@ -14,8 +14,7 @@ const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn cluster() -> Cluster {
     Cluster::admitting(Default::default(), Arc::new(super::Nobody), |store, resources| {
-        let authorizer = Arc::new(super::Masters);
-        let source = Source { store: Arc::clone(store), resources: resources.clone(), authorizer };
+        let source = Source { store: Arc::clone(store), resources: resources.clone() };
         Chain {
             mutating: vec![Arc::new(MutatingAdmissionWebhook(source.clone()))],
             validating: vec![Arc::new(ValidatingAdmissionWebhook(source))],

@@ -1,8 +1,8 @@
 //! NodeRestriction: what a kubelet writes concerns its own node and its own pods. Upstream: plugin/pkg/admission/noderestriction.
 
+mod certificates;
+
 use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
 
 use api::go_text::quote;
 use api::meta::{self, GroupResource};
@@ -13,8 +13,7 @@ use serde_json::{Map, Value};
 use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation};
 use crate::authorization::node::node_of;
-use crate::authorization::{self, Authorizer, Decision};
-use crate::registry::certificates;
+use crate::registry::certificates::GROUP;
 use crate::registry::core::pod::MIRROR_ANNOTATION;
 use crate::registry::fields::{at, items, remove, text};
 use crate::registry::validation::same;
@@ -34,16 +33,8 @@ const OWN_LABELS: [&str; 11] = [
     "beta.kubernetes.io/arch",
 ];
 
-pub(super) struct NodeRestriction {
-    /// Asked for audiences that no volume of the pod names.
-    pub(super) authorizer: Arc<dyn Authorizer>,
-}
-
-impl fmt::Debug for NodeRestriction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NodeRestriction")
-    }
-}
+#[derive(Debug)]
+pub(super) struct NodeRestriction;
 
 impl Mutating for NodeRestriction {
     fn name(&self) -> &'static str {
@@ -63,6 +54,7 @@ impl Mutating for NodeRestriction {
 enum Refusal {
     Forbidden(String),
     Missing(&'static str, String),
+    Other(Status),
 }
 
 type Answer = Result<(), Refusal>;
@@ -82,6 +74,7 @@ impl NodeRestriction {
         answer.map_err(|refusal| match refusal {
             Refusal::Forbidden(why) => forbidden(attributes, object, why),
             Refusal::Missing(resource, name) => Status::not_found(&GroupResource::new("", resource), &name),
+            Refusal::Other(status) => status,
         })
     }
 
@@ -104,7 +97,8 @@ impl NodeRestriction {
             ("coordination.k8s.io", "leases", _) => same_name(node, attributes, object, "node lease"),
             ("storage.k8s.io", "csinodes", _) => same_name(node, attributes, object, "CSINode"),
             ("resource.k8s.io", "resourceslices", _) => slice(node, attributes, object),
-            ("certificates.k8s.io", "certificatesigningrequests", _) => signing_request(node, attributes, object),
+            (GROUP, "certificatesigningrequests", _) => certificates::signing_request(node, attributes, object),
+            (GROUP, "podcertificaterequests", _) => certificates::pod_request(node, attributes, object),
             _ => Ok(()),
         }
     }
@@ -170,20 +164,16 @@ impl NodeRestriction {
             tokens.filter(|token| !token.is_null()).any(|token| text(token, "audience") == audience)
                 || driver.is_some_and(|driver| wants(&driver))
         });
-        let user = &attributes.ctx.user;
-        let question = authorization::Attributes {
-            user: user.clone(),
-            verb: "request-serviceaccounts-token-audience".to_owned(),
-            api_version: attributes.ctx.target.version.clone(),
-            resource: audience.to_owned(),
-            namespace: namespace.clone(),
-            name: attributes.ctx.target.name.clone(),
-            is_resource_request: true,
-            ..authorization::Attributes::default()
-        };
-        if needed || self.authorizer.authorize(&question) == Decision::Allow {
+        // What no volume of the pod names must be allowed by name.
+        let ctx = attributes.ctx;
+        let mut question = ctx.question("request-serviceaccounts-token-audience", "", audience);
+        question.api_version.clone_from(&ctx.target.version);
+        question.namespace.clone_from(namespace);
+        question.name.clone_from(&ctx.target.name);
+        if needed || ctx.may(&question) {
             return Ok(());
         }
+        let user = &ctx.user;
         refuse(format!("{} is not authorized to request tokens for audience {}", user.name, quote(audience)))
     }
 }
@@ -322,24 +312,6 @@ fn node_object(node: &str, attributes: Attributes<'_>, object: &Value) -> Answer
             if bad.is_empty() { Ok(()) } else { refuse(format!("is not allowed to modify labels: {bad}")) }
         }
         _ => Ok(()),
-    }
-}
-
-/// A certificate for a node is for this node.
-fn signing_request(node: &str, attributes: Attributes<'_>, object: &Value) -> Answer {
-    const SIGNERS: [&str; 2] = ["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
-    if attributes.operation != Operation::Create || !SIGNERS.contains(&text(&object["spec"], "signerName")) {
-        return Ok(());
-    }
-    let own = format!("system:node:{node}");
-    let named_so = certificates::parse(&object["spec"], |request| {
-        let mut names = request.certification_request_info.subject.iter_common_name();
-        names.next().and_then(|name| name.as_str().ok()) == Some(own.as_str())
-    });
-    match named_so {
-        Ok(true) => Ok(()),
-        Ok(false) => refuse(format!("can only create a node CSR with CN={own}")),
-        Err(why) => refuse(format!("unable to parse csr: {why}")),
     }
 }
 
