@@ -1,7 +1,8 @@
-//! The durable file: a redb database with one table of records.
+//! The durable file: a journal, and behind it a redb database with one table of records.
 //!
-//! One transaction and one fsync per group. redb never writes over what the last commit needs, and takes the newest commit whose checksum
-//! holds when it opens after a crash. Reads happen only when the store is opened: the cache is kept small.
+//! One write and one fsync per group, into the journal; from there, or at once if they are large, steps go into the table some hundred
+//! together. redb never writes over what the last commit needs, and takes the newest commit whose checksum holds when it opens after a
+//! crash. Reads happen only when the store is opened, when the table has everything: the cache is kept small.
 //!
 //! After a failed write redb wants to be opened anew; that happens before the next write, under the same lock of the directory. After a
 //! failed fsync nothing that is read back can be trusted any more, so the file is not used again by this process.
@@ -12,12 +13,17 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition};
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition, TableError,
+};
 
+use super::journal::{self, Journal};
 use super::record::{Damage, Head, Place, Record};
 use crate::{Error, ErrorKind, Revision};
 
 const RECORDS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("records");
+/// One row: the epoch of the journal whose frames the other table does not have.
+const EPOCH: TableDefinition<'_, (), u64> = TableDefinition::new("epoch");
 
 /// What redb may keep in memory.
 const CACHE_BYTES: usize = 4 << 20;
@@ -33,7 +39,7 @@ pub(super) trait Medium: Send + fmt::Debug {
 }
 
 /// One durable step.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Step<'a> {
     pub(super) records: &'a [(Place, Vec<u8>)],
     pub(super) remove: &'a [Place],
@@ -44,21 +50,27 @@ pub(super) struct Step<'a> {
 pub(super) struct Disk {
     medium: Box<dyn Medium>,
     /// None after a failed write.
-    database: Option<Database>,
+    file: Option<OpenFile>,
     sync_failed: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    journal: Journal,
+    database: Database,
 }
 
 impl Disk {
     /// Opens what is on the medium; an empty one becomes a new store.
     pub(super) fn open(medium: Box<dyn Medium>) -> Result<Disk, Error> {
-        let mut disk = Disk { medium, database: None, sync_failed: Arc::default() };
+        let mut disk = Disk { medium, file: None, sync_failed: Arc::default() };
         disk.reopen()?;
         Ok(disk)
     }
 
     /// True if the next thing to do is [`Disk::reopen`].
     pub(super) fn is_broken(&self) -> bool {
-        self.database.is_none()
+        self.file.is_none()
     }
 
     /// Opens the file again after a failed write.
@@ -66,42 +78,31 @@ impl Disk {
         if self.sync_failed.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::SyncFailed).on(self.medium.name()));
         }
-        self.database = None;
+        self.file = None;
         let open = || {
-            let inner = self.medium.open()?;
-            let backend = Watched { inner, sync_failed: self.sync_failed.clone() };
-            Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
+            let (mut journal, tree) = journal::open(self.medium.open()?, &self.sync_failed)?;
+            let database = redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(tree)?;
+            let steps = journal.read(epoch(&database)?)?;
+            let mut file = OpenFile { journal, database };
+            if !steps.is_empty() {
+                file.merge(steps.iter().map(journal::Owned::borrowed))?;
+            }
+            Ok(file)
         };
         let opened = guarded(open);
-        self.database = Some(opened.map_err(|failure| self.error(failure))?);
+        self.file = Some(opened.map_err(|failure| self.error(failure))?);
         Ok(())
     }
 
     /// Writes a step durably. If it fails, nothing of it happened, or (an fsync failed) the disk is not used again.
     pub(super) fn write(&mut self, step: &Step<'_>) -> Result<(), Error> {
-        let Some(database) = &self.database else {
+        let Some(file) = &mut self.file else {
             return Err(Error::new(ErrorKind::Unreachable).on(self.medium.name()));
         };
-        let write = || {
-            let txn = database.begin_write()?;
-            {
-                let mut table = txn.open_table(RECORDS)?;
-                for (place, bytes) in step.records {
-                    table.insert(key(*place), bytes.as_slice())?;
-                }
-                for place in step.remove {
-                    table.remove(key(*place))?;
-                }
-                if let Some(head) = &step.head {
-                    table.insert(key(Place::ZERO), head.encode().as_slice())?;
-                }
-            }
-            txn.commit()?;
-            Ok(())
-        };
-        let written = guarded(write);
+        let written = guarded(|| file.write(step));
         written.map_err(|failure| {
-            self.database = None;
+            // What it may still do when it is closed would be done on a file in an unknown state.
+            self.file = None;
             self.error(failure)
         })
     }
@@ -170,12 +171,12 @@ impl Disk {
         &self,
         body: impl FnOnce(&ReadOnlyTable<(u64, u32), &'static [u8]>) -> Result<T, Failure>,
     ) -> Result<Option<T>, Error> {
-        let Some(database) = &self.database else {
+        let Some(OpenFile { database, .. }) = &self.file else {
             return Err(Error::new(ErrorKind::Unreachable).on(self.medium.name()));
         };
         let read = || match database.begin_read()?.open_table(RECORDS) {
             Ok(table) => body(&table).map(Some),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
         };
         guarded(read).map_err(|failure| self.error(failure))
@@ -188,6 +189,65 @@ impl Disk {
 
     fn error(&self, failure: Failure) -> Error {
         Error::new(failure.kind()).on(self.medium.name()).because(failure)
+    }
+}
+
+impl Drop for Disk {
+    /// A store that was closed in order has everything in its table. Where that fails, the journal still has it.
+    fn drop(&mut self) {
+        let Some(mut file) = self.file.take() else { return };
+        if let Err(failure) = guarded(|| file.empty_journal(None)) {
+            tracing::warn!(error = %self.error(failure), "store: closed with its journal");
+        }
+    }
+}
+
+impl OpenFile {
+    fn write(&mut self, step: &Step<'_>) -> Result<(), Failure> {
+        if self.journal.append(step)? {
+            return Ok(());
+        }
+        self.empty_journal(Some(step))
+    }
+
+    /// Puts what the journal holds into the table, and a step that does not fit into it.
+    fn empty_journal(&mut self, step: Option<&Step<'_>>) -> Result<(), Failure> {
+        if self.journal.is_empty() && step.is_none() {
+            return Ok(());
+        }
+        let held = self.journal.read(self.journal.epoch())?;
+        self.merge(held.iter().map(journal::Owned::borrowed).chain(step.copied()))
+    }
+
+    /// Puts steps into the table that are all there is in the journal.
+    fn merge<'a>(&mut self, steps: impl Iterator<Item = Step<'a>>) -> Result<(), Failure> {
+        let txn = self.database.begin_write()?;
+        {
+            let mut table = txn.open_table(RECORDS)?;
+            for step in steps {
+                for (place, bytes) in step.records {
+                    table.insert(key(*place), bytes.as_slice())?;
+                }
+                for place in step.remove {
+                    table.remove(key(*place))?;
+                }
+                if let Some(head) = &step.head {
+                    table.insert(key(Place::ZERO), head.encode().as_slice())?;
+                }
+            }
+            txn.open_table(EPOCH)?.insert((), self.journal.epoch() + 1)?;
+        }
+        txn.commit()?;
+        self.journal.begin_anew();
+        Ok(())
+    }
+}
+
+fn epoch(database: &Database) -> Result<u64, Failure> {
+    match database.begin_read()?.open_table(EPOCH) {
+        Ok(table) => Ok(table.get(())?.map_or(0, |epoch| epoch.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -204,6 +264,8 @@ enum Failure {
     Damage(#[from] Damage),
     #[error("{found} records where there should be {expected}")]
     Missing { found: u64, expected: u64 },
+    #[error("{0}")]
+    Journal(journal::Error),
     #[error("its structure makes no sense ({0})")]
     Senseless(String),
 }
@@ -220,6 +282,15 @@ macro_rules! from_redb {
 
 from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
 
+impl From<journal::Error> for Failure {
+    fn from(error: journal::Error) -> Failure {
+        match error {
+            journal::Error::Io(error) => error.into(),
+            other => Failure::Journal(other),
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         Failure::Redb(redb::Error::Io(error))
@@ -229,7 +300,9 @@ impl From<io::Error> for Failure {
 impl Failure {
     fn kind(&self) -> ErrorKind {
         match self {
-            Failure::Damage(_) | Failure::Missing { .. } | Failure::Senseless(_) => ErrorKind::Corrupt,
+            Failure::Damage(_) | Failure::Missing { .. } | Failure::Senseless(_) | Failure::Journal(_) => {
+                ErrorKind::Corrupt
+            }
             Failure::Redb(error) => match error {
                 redb::Error::Io(error) => match error.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -254,37 +327,4 @@ fn guarded<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         Err(Failure::Senseless(text.unwrap_or("panic").to_owned()))
     })
-}
-
-/// A backend that remembers a failed fsync.
-#[derive(Debug)]
-struct Watched {
-    inner: Box<dyn StorageBackend>,
-    sync_failed: Arc<AtomicBool>,
-}
-
-impl StorageBackend for Watched {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.inner.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::Relaxed))
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.inner.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.inner.close()
-    }
 }

@@ -1,6 +1,7 @@
 //! The embedded log: one writer thread, group commit, one durable file.
 //!
-//! - `writer`: the thread; `plan`: what a group of transactions does, pure; `disk`: the file (redb), one table of records;
+//! - `writer`: the thread; `plan`: what a group of transactions does, pure; `disk`: the file, one table of records (redb) behind a
+//!   `journal`;
 //!   `record`: their form; `load`: from the file to the view; `directory`: lock and file of a data directory;
 //!   `backup`: copies, and putting them back.
 //!
@@ -9,6 +10,7 @@
 mod backup;
 mod directory;
 mod disk;
+mod journal;
 mod load;
 mod plan;
 mod record;

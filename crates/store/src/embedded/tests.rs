@@ -3,7 +3,7 @@
 mod backup;
 mod crash;
 mod disk;
-mod platter;
+pub(super) mod platter;
 
 use tempfile::TempDir;
 

@@ -73,7 +73,8 @@ async fn damaged_or_missing_backup_changes_nothing() {
     let file = dir.join("backup");
     backup(dir, &file).unwrap();
     let mut bytes = fs::read(&file).unwrap();
-    let middle = bytes.windows(4).position(|window| window == b"/r/1").unwrap();
+    // The first that is seen from the end: the journal at the beginning has been emptied.
+    let middle = bytes.windows(4).rposition(|window| window == b"/r/1").unwrap();
     bytes[middle] ^= 1;
     fs::write(&file, bytes).unwrap();
     let error = restore(&file, dir).unwrap_err();

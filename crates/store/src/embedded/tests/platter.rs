@@ -13,7 +13,7 @@ const BLOCK: u64 = 4096;
 
 /// Clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Platter(Arc<Mutex<Surface>>);
+pub(in crate::embedded) struct Platter(Arc<Mutex<Surface>>);
 
 #[derive(Debug, Default)]
 struct Surface {
@@ -70,7 +70,7 @@ enum Write {
 }
 
 impl Platter {
-    pub(super) fn new() -> Platter {
+    pub(in crate::embedded) fn new() -> Platter {
         Platter::default()
     }
 
@@ -84,12 +84,12 @@ impl Platter {
         self.0.lock().unwrap().sync_fails = true;
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(in crate::embedded) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().live.clone()
     }
 
     /// A disk with these contents, synced.
-    pub(super) fn with(bytes: Vec<u8>) -> Platter {
+    pub(in crate::embedded) fn with(bytes: Vec<u8>) -> Platter {
         let surface = Surface { live: bytes.clone(), synced: bytes, ..Surface::default() };
         Platter(Arc::new(Mutex::new(surface)))
     }
