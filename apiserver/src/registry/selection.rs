@@ -1,7 +1,7 @@
 //! Which objects of a resource a list, watch or deletecollection is about.
 //!
 //! Where a selection insists on one value of a label or of an indexed field, only the objects that have it are looked at
-//! (`terms.rs`). Labels and selectable fields are read from an entry's bytes once and kept in its slots, so the cost of the
+//! (`terms.rs`), and where it asks for nothing else not even they. Labels and selectable fields are read from an entry's bytes once and kept in its slots, so the cost of the
 //! rest is a comparison per object, not a decode.
 //! Upstream: storage.SelectionPredicate.
 
@@ -32,6 +32,8 @@ pub struct Selection {
     looks_inside: bool,
     /// What every selected object has.
     term: Option<Term>,
+    /// Whatever has the term is selected.
+    term_says_all: bool,
 }
 
 /// Slot: the labels of an entry.
@@ -62,6 +64,7 @@ impl Selection {
         } else {
             return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
         };
+        let term = terms::wanted(resource, &options.label_selector, &fields);
         Ok(Selection {
             name: fields.requires_exact_match("metadata.name").map(str::to_string),
             namespace: fields
@@ -72,7 +75,8 @@ impl Selection {
                 .terms()
                 .iter()
                 .any(|term| !matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")),
-            term: terms::wanted(resource, &options.label_selector, &fields),
+            term,
+            term_says_all: term.is_some() && options.label_selector.requirements().len() + fields.terms().len() == 1,
             labels: options.label_selector.clone(),
             fields,
         })
@@ -104,6 +108,7 @@ impl Selection {
         start_after: Option<&'a str>,
     ) -> Box<dyn Iterator<Item = &'a Arc<Entry>> + Send + 'a> {
         match self.term {
+            Some(term) if self.term_says_all => Box::new(snapshot.find(term, prefix, start_after)),
             Some(term) => {
                 Box::new(snapshot.find(term, prefix, start_after).filter(move |entry| self.matches(resource, entry)))
             }
@@ -131,8 +136,7 @@ impl Selection {
     /// Is this entry selected? Not to be asked of the last value of what was deleted.
     pub fn matches(&self, resource: &Resource, entry: &Entry) -> bool {
         self.term.is_none_or(|term| entry.has(term))
-            && self.matches_fields(resource, entry)
-            && self.matches_labels(entry)
+            && (self.term_says_all || self.matches_fields(resource, entry) && self.matches_labels(entry))
     }
 
     fn matches_labels(&self, entry: &Entry) -> bool {

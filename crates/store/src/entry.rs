@@ -50,7 +50,7 @@ impl Entry {
         }
     }
 
-    /// Is this what it can be found by? Maybe so if it is true, see [`Term`]. The last value of what was deleted is found by nothing.
+    /// Is this what it can be found by? The last value of what was deleted is found by nothing.
     pub fn has(&self, term: Term) -> bool {
         self.terms.contains(&term)
     }

@@ -37,7 +37,7 @@ impl Snapshot {
         self.map.range(prefix, start_after)
     }
 
-    /// Those of [`Snapshot::range`] that have a term, and maybe a few more: see [`Term`]. Costs what is found, not what is there.
+    /// Those of [`Snapshot::range`] that have a term. Costs what is found, not what is there.
     pub fn find(&self, term: Term, prefix: &str, start_after: Option<&str>) -> impl Iterator<Item = &Arc<Entry>> {
         self.map.find(term, prefix, start_after)
     }
