@@ -45,6 +45,9 @@ var works = map[string]work{
 	"list-by-label": listByLabel,
 	"list-by-node":  listByNode,
 	"watch":         watchUpdates,
+	"secrets":       createSecrets,
+	"list-secrets":  listSecrets,
+	"hold-secrets":  holdSecrets,
 	"nodes":         createNodes,
 	"schedule":      schedulePods,
 }

@@ -228,6 +228,16 @@ impl ControlPlane {
         self.servers.iter().map(Server::resident).sum()
     }
 
+    /// The most resident memory of each process since [`ControlPlane::forget_peak`], in MB.
+    pub(crate) fn peak(&self) -> Result<f64> {
+        self.servers.iter().map(Server::peak).sum()
+    }
+
+    /// Peaks are what is resident now.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        self.servers.iter().try_for_each(Server::forget_peak)
+    }
+
     /// The administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

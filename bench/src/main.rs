@@ -7,6 +7,7 @@
 
 mod api;
 mod control_plane;
+mod informers;
 mod loadgen;
 mod node;
 mod process;
@@ -22,7 +23,7 @@ use report::Report;
 const FLAGS: &[Flag] = &[
     Flag::text("krab", "target/release/krab", "the binary to measure"),
     Flag::text("upstream", "", "folder with upstream's programs; empty measures krab alone"),
-    Flag::text("loadgen", "", "api, scheduler: the load generator, as bench/run builds it"),
+    Flag::text("loadgen", "", "api, informers, scheduler: the load generator, as bench/run builds it"),
     Flag::text("runs", "5", "start: runs of each control plane"),
     Flag::list("content-type", "json,protobuf", "api: encodings of the bodies, a table each"),
     Flag::text("objects", "10000", "api, scheduler: pods"),
@@ -38,9 +39,10 @@ const FLAGS: &[Flag] = &[
     Flag::switch("help", "this text"),
 ];
 
-const USAGE: &str = "usage: bench MEASUREMENT... [FLAGS]; measurements: start, node, api, scheduler";
+const USAGE: &str = "usage: bench MEASUREMENT... [FLAGS]; measurements: start, node, api, informers, scheduler";
 
 /// What a measurement needs to know.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) krab: String,
     pub(crate) upstream: Option<String>,
@@ -101,6 +103,7 @@ async fn main() -> Result<()> {
         let tables = match measurement.as_str() {
             "start" => vec![start::measure(&settings).await?],
             "node" => vec![node::measure(&settings).await?],
+            "informers" => vec![informers::measure(&settings).await?],
             "scheduler" => vec![scheduler::measure(&settings).await?],
             "api" => {
                 let mut tables = Vec::new();
