@@ -257,9 +257,9 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
         match encode::without_type(&entry.value) {
             Some(rest) if !whole => {
                 out.extend_from_slice(b"{");
-                out.extend_from_slice(rest);
+                entry.value.slice_ref(rest)
             }
-            _ => out.extend_from_slice(&entry.value),
+            _ => entry.value.clone(),
         }
     };
     assemble(Pieces { head, items: page.entries, length, tail: b"]}\n" }, write, output)
@@ -288,7 +288,7 @@ async fn in_protobuf(resource: &Resource, page: Page, output: &Output) -> Result
     let write = |out: &mut BytesMut, message: &Bytes, _: bool| {
         out.put_u8(ITEM);
         protobuf::put_varint(out, message.len());
-        out.extend_from_slice(message);
+        message.clone()
     };
     Ok(assemble(Pieces { head, items: messages, length, tail: protobuf::ENVELOPE_END }, write, output))
 }
@@ -302,10 +302,11 @@ struct Pieces<T> {
     tail: &'static [u8],
 }
 
-/// Writes the pieces one behind the other: at once when they are few bytes, otherwise as the client reads.
+/// Puts the pieces one behind the other: at once when they are few bytes, otherwise as the client reads. `write` appends what stands
+/// before an item and returns the item; large ones are sent as they lie in the store, however many clients do not read on.
 fn assemble<T: Send + 'static>(
     pieces: Pieces<T>,
-    write: impl Fn(&mut BytesMut, &T, bool) + Send + 'static,
+    write: impl Fn(&mut BytesMut, &T, bool) -> Bytes + Send + 'static,
     output: &Output,
 ) -> Response<Body> {
     let Pieces { mut head, items, length, tail } = pieces;
@@ -314,30 +315,38 @@ fn assemble<T: Send + 'static>(
     if total <= ONE_PIECE {
         head.reserve(length + tail.len());
         for (index, item) in items.iter().enumerate() {
-            write(&mut head, item, index == 0);
+            let item = write(&mut head, item, index == 0);
+            head.extend_from_slice(&item);
         }
         head.extend_from_slice(tail);
         return respond::bytes_with_type(200, head.freeze(), media_type, false);
     }
-    let state = (Some(head), 0usize, items, write);
-    let pieces = stream::unfold(state, move |(head, mut next, items, write)| async move {
-        if next > items.len() {
-            return None;
+    let mut begun = Some(head);
+    let mut items = items.into_iter().enumerate();
+    let mut large = None;
+    let next = move || {
+        if let Some(item) = large.take() {
+            return Some(item);
         }
-        let mut piece = BytesMut::with_capacity(PIECE + (PIECE >> 3));
-        if let Some(head) = head {
-            piece.extend_from_slice(&head);
+        let mut piece = begun.take()?;
+        for (index, item) in items.by_ref() {
+            let item = write(&mut piece, &item, index == 0);
+            if item.len() >= PIECE {
+                large = Some(item);
+            } else {
+                // Once a piece, and not for one that only leads to a large item.
+                piece.reserve(if piece.capacity() < PIECE { PIECE + (PIECE >> 3) } else { item.len() });
+                piece.extend_from_slice(&item);
+            }
+            if large.is_some() || piece.len() >= PIECE {
+                begun = Some(BytesMut::new());
+                return Some(piece.freeze());
+            }
         }
-        while next < items.len() && piece.len() < PIECE {
-            write(&mut piece, &items[next], next == 0);
-            next += 1;
-        }
-        if next == items.len() && piece.len() < PIECE {
-            piece.extend_from_slice(tail);
-            next += 1;
-        }
-        Some((piece.freeze(), (None, next, items, write)))
-    });
+        piece.extend_from_slice(tail);
+        Some(piece.freeze())
+    };
+    let pieces = stream::iter(std::iter::from_fn(next));
     if output.gzip && total > respond::GZIP_THRESHOLD {
         return respond::gzipped(pieces, media_type);
     }
