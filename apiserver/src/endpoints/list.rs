@@ -442,3 +442,47 @@ fn expired(start: &str) -> Response<Body> {
     status["metadata"] = json!({"continue": token.encode()});
     respond::value(410, &status, &Output::plain())
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// The chunks of a list of items of these lengths, each a letter; and what they should be together.
+    async fn assembled(lengths: &[usize]) -> (Vec<Bytes>, Vec<u8>) {
+        let items: Vec<Bytes> = lengths.iter().zip((b'a'..=b'z').cycle()).map(|(length, byte)| vec![byte; *length].into()).collect();
+        let whole = [b"[", items.join(&b","[..]).as_slice(), b"]"].concat();
+        let write = |out: &mut BytesMut, item: &Bytes, first: bool| {
+            out.extend_from_slice(if first { b"" } else { b"," });
+            item.clone()
+        };
+        let length = lengths.iter().sum::<usize>() + lengths.len();
+        let pieces = Pieces { head: BytesMut::from(&b"["[..]), items, length, tail: b"]" };
+        let mut body = assemble(pieces, write, &Output::plain()).into_body();
+        let mut chunks = Vec::new();
+        while let Some(frame) = body.frame().await {
+            chunks.push(frame.unwrap().into_data().unwrap());
+        }
+        (chunks, whole)
+    }
+
+    #[tokio::test]
+    async fn a_list_is_the_same_in_however_many_pieces() {
+        let lengths: [&[usize]; 6] =
+            [&[], &[3, 0, 2], &[PIECE, PIECE], &[10, PIECE, 20], &[PIECE / 2; 7], &[PIECE - 1, 3 * PIECE, 1, 2]];
+        for lengths in lengths {
+            let (chunks, whole) = assembled(lengths).await;
+            assert_eq!(chunks.concat(), whole, "{lengths:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn large_items_are_chunks_of_their_own_and_small_ones_go_together() {
+        let (chunks, _) = assembled(&[1, PIECE, 1]).await;
+        let lengths: Vec<usize> = chunks.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, ["[a,".len(), PIECE, ",c]".len()]);
+        let (chunks, _) = assembled(&vec![100; 26 * 100]).await;
+        assert!(chunks.iter().rev().skip(1).all(|chunk| (PIECE..PIECE + 101).contains(&chunk.len())));
+    }
+}
