@@ -259,6 +259,7 @@ pub fn storage_error(resource: &Resource, name: &str, operation: &str, error: &s
         ErrorKind::Invalid
         | ErrorKind::Corrupt
         | ErrorKind::Diverged
+        | ErrorKind::Unsupported
         | ErrorKind::Locked
         | ErrorKind::NoSpace
         | ErrorKind::SyncFailed => {

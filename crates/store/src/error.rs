@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The log is not the one the view was made from: another cluster, or one put back to an earlier state. Nothing is served from it.
     Diverged,
+    /// The log is of a version that cannot be relied on.
+    Unsupported,
     /// Another process has the data directory.
     Locked,
     /// The disk is full: the write was refused. Later writes work once there is space.
@@ -121,6 +123,7 @@ impl fmt::Display for Error {
                 f,
                 "the etcd at {key} is not what this server began with, and is refused; restart krab and what watches it once this is wanted"
             )?,
+            ErrorKind::Unsupported => write!(f, "the etcd at {key} cannot be used")?,
             ErrorKind::Locked => write!(
                 f,
                 "the data directory {key} is in use by another krab; stop that one or choose another --data-dir"
@@ -137,8 +140,5 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
+/// What lies below is told by the text already: who prints a chain of errors would say it twice.
+impl std::error::Error for Error {}

@@ -17,6 +17,7 @@
 //! Upstream: `k8s.io/apiserver/pkg/storage` (etcd3 and cacher) and etcd's `server/storage/mvcc`.
 #![warn(missing_docs, clippy::cast_possible_truncation)]
 
+mod check;
 pub mod embedded;
 mod entry;
 mod error;
@@ -33,6 +34,7 @@ mod txn;
 mod view;
 mod waker;
 
+pub use check::{Check, Difference};
 pub use entry::{Entry, Unreadable};
 pub use error::{Error, ErrorKind};
 pub use event::{Batch, Event, EventKind};
@@ -42,4 +44,4 @@ pub use store::Store;
 pub use term::Term;
 pub use transform::{AsStored, Transform, Undecodable};
 pub use txn::{Committed, Compare, Decoded, Draft, Operation, Txn};
-pub use view::{Change, Feed, Loaded, Published, Snapshot, View, Wake, Watch, Window};
+pub use view::{Change, Feed, Loaded, Published, Snapshot, View, Wake, Watch, Window, Written};

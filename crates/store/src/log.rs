@@ -1,10 +1,12 @@
 //! The border to a backend.
 
 use std::fmt;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch as signal;
 
-use crate::{Committed, Error, Revision, Timestamp, Txn};
+use crate::{Check, Committed, Error, Revision, Timestamp, Txn};
 
 /// What orders commits and makes them durable: the embedded store or etcd.
 ///
@@ -34,6 +36,11 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// True if other programs read and write what is in it, so that values must be in the form all of them know.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// What the last comparison of the view with the log found; None if nothing lies between the two that could lose something.
+    fn checks(&self) -> Option<signal::Receiver<Option<Arc<Check>>>> {
+        None
     }
 
     /// Finishes what was begun, gives back files and locks. Every later call answers `Unreachable`.

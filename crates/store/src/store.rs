@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Committed, Error, Log, Revision, Snapshot, Timestamp, Txn, View, Watch};
+use tokio::sync::watch as signal;
+
+use crate::{Check, Committed, Error, Log, Revision, Snapshot, Timestamp, Txn, View, Watch};
 
 /// A [`View`] fed by a [`Log`]. Share it as `Arc<Store>`.
 ///
@@ -82,6 +84,12 @@ impl Store {
     /// True if other programs read and write the same log: values must be in the form all of them know.
     pub fn is_shared(&self) -> bool {
         self.log.is_shared()
+    }
+
+    /// What the last comparison of the view with the log found, from now on. None for a log that is not compared: the embedded one feeds
+    /// the view from the task that wrote, under the lock of its directory.
+    pub fn checks(&self) -> Option<signal::Receiver<Option<Arc<Check>>>> {
+        self.log.checks()
     }
 
     /// Finishes what was begun and gives back files and locks. Later commits and idle watches answer `Unreachable`; reads still work.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::disk::Disk;
 use super::plan::meta;
 use super::record::{Damage, Head, Meta, Place, Record};
-use crate::{Change, Error, Event, EventKind, Feed, Loaded, Operation, Revision};
+use crate::{Change, Error, Event, EventKind, Feed, Loaded, Operation, Revision, Written};
 
 /// How many changes of the window are shown at once.
 const SHOW_STEP: usize = 1024;
@@ -65,10 +65,12 @@ fn seed(record: Record, feed: &mut Feed, garbage: &mut Vec<Place>) {
         Some(value) => feed.seed(Loaded {
             key,
             value: value.into(),
-            create_revision: of.create_revision,
-            mod_revision: of.place.revision,
+            written: Written {
+                create_revision: of.create_revision,
+                mod_revision: of.place.revision,
+                version: of.version,
+            },
             index: of.place.index,
-            version: of.version,
             expires,
         }),
         None => feed.unseed(&key),
@@ -96,7 +98,7 @@ impl History {
             Some(value) => Operation::Put { key, value: value.into(), expires },
             None => Operation::Delete { key },
         };
-        self.changes.push(Change { revision, operation });
+        self.changes.push(Change { revision, operation, written: None });
         Ok(())
     }
 

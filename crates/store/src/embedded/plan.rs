@@ -90,7 +90,7 @@ impl Plan {
         let draft = Draft { meta, superseded, expires, key: operation.key(), value };
         self.records.push((place, draft.encode()));
         self.overlay.insert(operation.key().clone(), value.is_some().then_some(meta));
-        self.changes.push(Change { revision: place.revision, operation });
+        self.changes.push(Change { revision: place.revision, operation, written: None });
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   connect ──▶ follow ──▶ (stream lost: next member, from the revision reached) ──▶ connect
 //!      │           └─────▶ (history compacted: compare etcd's state with the view) ──▶ connect
+//!      │           └─────▶ (the checker found a difference: the same, as soon as etcd is at a later revision)
 //!      └─▶ another cluster, or revisions behind ours: nothing is served from it, ever
 //! ```
 //! Events come once each and in order: a stream begins after the revision reached, and what was heard already is left out.
@@ -20,6 +21,7 @@ use super::keys::Keys;
 use super::load;
 use super::members::{Member, Members, Position, revision};
 use super::outbox::Outbox;
+use super::version;
 use crate::waker::Waker;
 use crate::{Change, Error, ErrorKind, Feed, Operation, Revision, Timestamp};
 
@@ -75,6 +77,10 @@ pub(super) struct Follower {
     pub(super) waker: Waker,
     /// Why nothing comes from etcd now; None while all is well.
     pub(super) trouble: Option<Error>,
+    /// Told by the checker when the view shows something else than etcd has.
+    pub(super) differs: Arc<Notify>,
+    /// It does, and has not been mended yet.
+    pub(super) unmended: bool,
 }
 
 /// Why following has ended.
@@ -83,6 +89,8 @@ enum End {
     Lost(Error),
     /// etcd has no history from where the view is.
     Compacted,
+    /// The view shows something else than etcd has.
+    Differs,
     /// It is not what the view was made from.
     Diverged(Error),
 }
@@ -109,6 +117,7 @@ impl Follower {
                 End::Compacted => {
                     tracing::warn!("store: history was compacted before it was read: etcd and view are compared")
                 }
+                End::Differs => {}
                 End::Lost(error) => {
                     if self.trouble.is_none() {
                         tracing::warn!(%error, "store: the watch of etcd was lost and is made anew");
@@ -133,7 +142,7 @@ impl Follower {
             None => End::Closed,
             Some(Err(error)) => error.into(),
             Some(Ok(stream)) => match self.listen(member, stream).await {
-                End::Compacted => self.catch_up(member).await,
+                end @ (End::Compacted | End::Differs) => self.catch_up(member, end).await,
                 end => end,
             },
         }
@@ -161,6 +170,10 @@ impl Follower {
             tokio::select! {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => {
+                        if self.unmended && answer.header().is_some_and(|now| revision(now.revision()) > self.feed.revision()) {
+                            // What it tells is found with the rest.
+                            return End::Differs;
+                        }
                         if let Some(end) = self.hear(member, &answer) {
                             return end;
                         }
@@ -172,6 +185,10 @@ impl Follower {
                     return End::Closed;
                 },
                 () = self.wanted.raised.notified() => {}
+                () = self.differs.notified() => {
+                    self.unmended = true;
+                    return End::Differs;
+                }
                 () = tokio::time::sleep(ASK_EVERY), if wanting => {}
             }
         }
@@ -213,18 +230,27 @@ impl Follower {
         self.waker.wake(published.wake);
     }
 
-    /// Brings the view to etcd's newest state where there is no history between them.
-    async fn catch_up(&mut self, member: &Member) -> End {
+    /// Brings the view to etcd's newest state where the stream does not.
+    ///
+    /// What was missed is told to watches at the revision where that is noticed; at one they have heard of already they would not see it.
+    async fn catch_up(&mut self, member: &Member, why: End) -> End {
         let found = async {
             let now = check(member, self.feed.revision(), self.cluster).await?;
+            if now.revision == self.feed.revision() {
+                return Ok((Vec::new(), now.revision));
+            }
             let changes = load::difference(&self.members, &self.keys, &self.feed, now.revision).await?;
             Ok::<_, Error>((changes, now.revision))
         };
         match found.await {
+            Ok((_, now)) if now == self.feed.revision() => why,
             Ok((changes, now)) => {
                 self.apply(changes);
                 self.feed.advance(now);
-                End::Compacted
+                if std::mem::take(&mut self.unmended) {
+                    tracing::warn!(revision = %now, "store: the view was mended");
+                }
+                why
             }
             Err(error) => error.into(),
         }
@@ -279,6 +305,7 @@ impl Follower {
 /// Makes a stream of what comes after a revision, having made sure that it is the same history.
 async fn connect(member: Member, keys: Keys, after: Revision, cluster: u64) -> Result<WatchStream, Error> {
     check(&member, after, cluster).await?;
+    version::check(&member).await?;
     let mut watching = member.client.watch_client().max_decoding_message_size(MESSAGE_MAX);
     member.ask(watching.watch(keys.prefix(), Some(load::options(&keys, after.next())))).await
 }

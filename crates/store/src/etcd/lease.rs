@@ -13,12 +13,14 @@ use crate::{Error, Timestamp};
 
 const KEYS_MAX: usize = 1000;
 const REUSE_MAX_SECONDS: u64 = 60;
+/// How many leases may still be used: events and the signs of life of servers differ in how long they are kept.
+const KEPT: usize = 4;
 
-/// The lease that was granted last.
+/// The leases that were granted last, the newest last: keys of different lives take turns.
 #[derive(Debug, Default)]
-pub(super) struct Leases(Mutex<Lease>);
+pub(super) struct Leases(Mutex<Vec<Lease>>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Lease {
     id: i64,
     expires: Timestamp,
@@ -30,7 +32,7 @@ impl Leases {
     pub(super) async fn until(&self, expires: Timestamp, now: Timestamp, members: &Members) -> Result<i64, Error> {
         let seconds = expires.0.saturating_sub(now.0).div_ceil(1000).max(1);
         let extra = (seconds / 20).min(REUSE_MAX_SECONDS);
-        if let Some(id) = self.last(expires, Timestamp(expires.0 + extra * 1000)) {
+        if let Some(id) = self.granted(expires, Timestamp(expires.0 + extra * 1000)) {
             return Ok(id);
         }
         let ttl = i64::try_from(seconds + extra).unwrap_or(i64::MAX);
@@ -38,15 +40,20 @@ impl Leases {
         let grant = |mut client: Client| async move { client.lease_grant(ttl, None).await }.boxed();
         let granted = members.ask(grant).await?;
         let lease = Lease { id: granted.id(), expires: Timestamp(expires.0 + extra * 1000), keys: 1 };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lease;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push(lease);
         Ok(lease.id)
     }
 
-    /// The last lease, if it ends between these two and has room.
-    fn last(&self, earliest: Timestamp, latest: Timestamp) -> Option<i64> {
-        let mut lease = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = (earliest..=latest).contains(&lease.expires) && lease.keys < KEYS_MAX;
+    /// A lease that ends between these two and has room.
+    fn granted(&self, earliest: Timestamp, latest: Timestamp) -> Option<i64> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |lease: &&mut Lease| (earliest..=latest).contains(&lease.expires) && lease.keys < KEYS_MAX;
+        let lease = kept.iter_mut().find(fits)?;
         lease.keys += 1;
-        fits.then_some(lease.id)
+        Some(lease.id)
     }
 }

@@ -3,14 +3,15 @@
 //! A state is read in pages, all at one revision. What etcd still has of history is then read by the watch, as if it had just happened, so
 //! that clients resume after a restart.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use etcd_client::{Client, EventType, GetOptions, KeyValue, WatchOptions, WatchResponse};
 use futures::FutureExt;
 
 use super::keys::Keys;
 use super::members::{Members, mod_revision, number, position, revision};
-use crate::{Change, Error, ErrorKind, Feed, Loaded, Operation, Revision};
+use crate::{Change, Error, ErrorKind, Feed, Loaded, Operation, Revision, Snapshot, Written};
 
 /// How many objects come in one answer.
 const PAGE: i64 = 1000;
@@ -46,10 +47,8 @@ async fn seed(members: &Members, keys: &Keys, feed: &mut Feed, at: Revision) -> 
         feed.seed(Loaded {
             key,
             value: found.value().to_vec().into(),
-            create_revision: revision(found.create_revision()),
-            mod_revision: mod_revision(found),
+            written: written(found),
             index: 0,
-            version: u64::try_from(found.version()).unwrap_or_default(),
             expires: None,
         });
     })
@@ -84,8 +83,8 @@ pub(super) fn options(keys: &Keys, from: Revision) -> WatchOptions {
     WatchOptions::new().with_range(keys.end()).with_start_revision(number(from)).with_progress_notify()
 }
 
-/// What lies between the feed's state and the state at `now`, of which etcd has no history any more: the newest write of each key that was
-/// written, and the deletions, as late as they may have happened.
+/// What lies between the feed's state and the state at `now`, where it was not told: the newest write of each key that was written since,
+/// or that the feed does not know as it is, and the deletions; all as late as they may have happened.
 pub(super) async fn difference(
     members: &Members,
     keys: &Keys,
@@ -93,32 +92,76 @@ pub(super) async fn difference(
     now: Revision,
 ) -> Result<Vec<Change>, Error> {
     let then = feed.snapshot();
-    let mut present = HashSet::new();
-    let names = GetOptions::new().with_limit(PAGE_OF_KEYS).with_revision(number(now)).with_keys_only();
-    pages(members, keys, &names, |found| present.extend(keys.inward(found.key()))).await?;
+    let mut present = HashMap::new();
+    names(members, keys, now, |key, at| {
+        present.insert(key, at);
+    })
+    .await?;
     let mut changes = Vec::new();
-    let written = GetOptions::new()
+    let since = GetOptions::new()
         .with_limit(PAGE)
         .with_revision(number(now))
         .with_min_mod_revision(number(then.revision().next()));
-    pages(members, keys, &written, |found| {
+    pages(members, keys, &since, |found| {
         let Some(key) = keys.inward(found.key()) else { return warn_of(found) };
-        let created = revision(found.create_revision());
+        let written = written(found);
         // It was deleted and made again: watchers must hear of both.
-        if then.get(&key).is_some_and(|entry| entry.create_revision != created) {
+        if then.get(&key).is_some_and(|entry| entry.create_revision != written.create_revision) {
             let operation = Operation::Delete { key: key.clone() };
-            changes.push(Change { revision: Revision(created.0 - 1), operation });
+            let revision = Revision(written.create_revision.0 - 1);
+            changes.push(Change { revision, operation, written: None });
         }
-        let operation = Operation::Put { key, value: found.value().to_vec().into(), expires: None };
-        changes.push(Change { revision: mod_revision(found), operation });
+        changes.push(put(key, found, written.mod_revision));
     })
     .await?;
+    // Of what was written before, the feed has heard; unless something went wrong.
+    for (key, _) in present.iter().filter(|(key, at)| **at <= then.revision() && shown(&then, key) != Some(**at)) {
+        let at_now = GetOptions::new().with_revision(number(now));
+        let answer = members.get(&keys.outward(key), at_now).await?;
+        changes.extend(answer.kvs().first().map(|found| put(key.clone(), found, now)));
+    }
     let known = then.range("", None).map(|entry| &entry.key).chain(then.unreadable("").map(|object| &object.key));
-    for key in known.filter(|key| !present.contains(*key)) {
-        changes.push(Change { revision: now, operation: Operation::Delete { key: key.clone() } });
+    for key in known.filter(|key| !present.contains_key(*key)) {
+        changes.push(Change { revision: now, operation: Operation::Delete { key: key.clone() }, written: None });
     }
     changes.sort_by_key(|change| change.revision);
     Ok(changes)
+}
+
+/// A write that is told of at a revision.
+fn put(key: Arc<str>, found: &KeyValue, revision: Revision) -> Change {
+    let operation = Operation::Put { key, value: found.value().to_vec().into(), expires: None };
+    Change { revision, operation, written: Some(written(found)) }
+}
+
+fn written(found: &KeyValue) -> Written {
+    Written {
+        create_revision: revision(found.create_revision()),
+        mod_revision: mod_revision(found),
+        version: u64::try_from(found.version()).unwrap_or_default(),
+    }
+}
+
+/// When a key was last written, as a snapshot has it.
+fn shown(snapshot: &Snapshot, key: &str) -> Option<Revision> {
+    let unreadable = || snapshot.unreadable(key).find(|object| &*object.key == key).map(|object| object.mod_revision);
+    snapshot.get(key).map(|entry| entry.mod_revision).or_else(unreadable)
+}
+
+/// Hands over every key as it is at a revision, with the revision of its last write, in the order of keys.
+pub(super) async fn names(
+    members: &Members,
+    keys: &Keys,
+    at: Revision,
+    mut each: impl FnMut(Arc<str>, Revision),
+) -> Result<(), Error> {
+    let options = GetOptions::new().with_limit(PAGE_OF_KEYS).with_revision(number(at)).with_keys_only();
+    pages(members, keys, &options, |found| {
+        if let Some(key) = keys.inward(found.key()) {
+            each(key, mod_revision(found));
+        }
+    })
+    .await
 }
 
 /// Hands over every key, page by page.
@@ -150,7 +193,7 @@ pub(super) fn changes(answer: &WatchResponse, keys: &Keys, heard: Revision) -> V
             EventType::Put => Operation::Put { key, value: found.value().to_vec().into(), expires: None },
             EventType::Delete => Operation::Delete { key },
         };
-        Some(Change { revision: mod_revision(found), operation })
+        Some(Change { revision: mod_revision(found), operation, written: None })
     };
     answer.events().iter().filter_map(change).collect()
 }

@@ -213,17 +213,43 @@ fn options(config: &Config, url: &str) -> ConnectOptions {
 #[derive(Debug)]
 struct Failure(etcd_client::Error);
 
+/// What is amiss when a handshake ends like this, and nothing else says so.
+const HANDSHAKES: [(&str, &str); 5] = [
+    ("invalid peer certificate", "is --etcd-cafile the authority of its certificate?"),
+    ("CertificateRequired", "it wants a certificate: give --etcd-certfile and --etcd-keyfile"),
+    ("BadCertificate", "does it trust the authority of --etcd-certfile?"),
+    ("UnknownCA", "does it trust the authority of --etcd-certfile?"),
+    ("DecryptError", "does it trust the authority of --etcd-certfile?"),
+];
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let etcd_client::Error::GRpcStatus(status) = &self.0 else { return write!(f, "{}", self.0) };
-        f.write_str(status.message())?;
+        let mut said = vec![status.message().to_owned()];
         let mut cause = std::error::Error::source(status);
         while let Some(found) = cause {
-            write!(f, ": {found}")?;
+            let text = found.to_string();
+            if !said.contains(&text) {
+                said.push(text);
+            }
             cause = found.source();
         }
-        Ok(())
+        let said = said.join(": ");
+        f.write_str(&said)?;
+        match amiss(&said) {
+            Some(amiss) => write!(f, "; {amiss}"),
+            None => Ok(()),
+        }
     }
+}
+
+fn amiss(said: &str) -> Option<&'static str> {
+    HANDSHAKES.iter().find(|(sign, _)| said.contains(sign)).map(|(_, amiss)| *amiss)
+}
+
+/// True if the member was reached and one did not believe the other: a better reason than that nobody answers.
+pub(super) fn is_failed_handshake(error: &Error) -> bool {
+    amiss(&error.to_string()).is_some()
 }
 
 impl std::error::Error for Failure {

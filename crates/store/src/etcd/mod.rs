@@ -2,7 +2,8 @@
 //!
 //! - `members`: a connection to each member; `keys`: names on both sides; `commit`: a transaction in etcd's terms, pure; `outbox`: commits
 //!   on their way, recognised when they come back; `lease`: keys that expire; `load`: states and differences; `follower`: the thread that
-//!   follows etcd by one watch and feeds the view; `compactor`: gives up old history, one server for all.
+//!   follows etcd by one watch and feeds the view; `questions`: where etcd is, asked once for many readers; `compactor`: gives up old
+//!   history, one server for all; `checker`: compares the view with etcd; `version`: what is too old to be followed.
 //!
 //! Commits go to etcd from the caller's task; everything else is done by one thread with a runtime of its own, so that decoding what
 //! others wrote keeps nobody from being served. A commit is sent once: to a second member only if it never left this process.
@@ -11,6 +12,7 @@
 //!
 //! Upstream: storage/etcd3 and the reflector of storage/cacher.
 
+mod checker;
 mod commit;
 mod compactor;
 mod follower;
@@ -19,6 +21,8 @@ mod lease;
 mod load;
 mod members;
 mod outbox;
+mod questions;
+mod version;
 
 #[cfg(all(test, feature = "etcd-tests"))]
 mod tests;
@@ -30,18 +34,21 @@ use std::{fmt, io, thread};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch as signal};
 
 use crate::waker::Waker;
 use crate::{
-    AsStored, Committed, Error, ErrorKind, Log, Operation, Revision, Store, Timestamp, Transform, Txn, View, Window,
+    AsStored, Check, Committed, Error, ErrorKind, Log, Operation, Revision, Store, Timestamp, Transform, Txn, View,
+    Window,
 };
+use checker::Checker;
 use compactor::Compactor;
 use follower::{Answer, Follower, Request, Wanted};
 use keys::Keys;
 use lease::Leases;
 use members::{Members, Position, was_never_sent};
 use outbox::Outbox;
+use questions::{Askers, Questions};
 
 /// How many requests may wait for the thread.
 const WAITING: usize = 64;
@@ -66,6 +73,8 @@ pub struct Config {
     pub window: Window,
     /// How often old history is given up in etcd, if no other server does it; zero: never.
     pub compaction_interval: Duration,
+    /// How often the view is compared with etcd; zero: never.
+    pub check_interval: Duration,
     /// The form in which values are served.
     pub transform: Arc<dyn Transform>,
     /// The time now: until the first tick.
@@ -91,6 +100,7 @@ impl Config {
             root: "/registry".to_owned(),
             window: Window::default(),
             compaction_interval: Duration::from_secs(300),
+            check_interval: Duration::from_secs(300),
             transform: Arc::new(AsStored),
             now,
         }
@@ -99,7 +109,7 @@ impl Config {
 
 /// Opens the store in an etcd cluster. Blocks until the view has its newest state: call it at start, or from `spawn_blocking`.
 ///
-/// Fails with `Unreachable` or `Timeout` if no member answers for twenty seconds.
+/// Fails with `Unreachable` or `Timeout` if no member answers for twenty seconds, and with `Unsupported` if one is too old.
 pub fn open(config: Config) -> Result<Store, Error> {
     let (ready, opened) = std::sync::mpsc::sync_channel(1);
     thread::Builder::new()
@@ -119,7 +129,7 @@ fn run(config: Config, ready: &std::sync::mpsc::SyncSender<Result<Store, Error>>
         }
     };
     runtime.block_on(async {
-        let Started { store, follower, compactor, newest } = match start(config).await {
+        let Started { store, follower, questions, compactor, checker, newest } = match start(config).await {
             Ok(started) => started,
             Err(error) => return drop(ready.send(Err(error))),
         };
@@ -132,7 +142,9 @@ fn run(config: Config, ready: &std::sync::mpsc::SyncSender<Result<Store, Error>>
         };
         tokio::select! {
             () = follower.run() => {}
+            () = questions.run() => {}
             () = compactor.run() => {}
+            () = checker.run() => {}
             () = opened => {}
         }
     });
@@ -142,7 +154,9 @@ fn run(config: Config, ready: &std::sync::mpsc::SyncSender<Result<Store, Error>>
 struct Started {
     store: Store,
     follower: Follower,
+    questions: Questions,
     compactor: Compactor,
+    checker: Checker,
     /// Where the cluster was.
     newest: Revision,
 }
@@ -157,6 +171,16 @@ async fn start(config: Config) -> Result<Started, Error> {
     let (requests, waiting) = mpsc::channel(WAITING);
     let (outbox, wanted) = (Arc::<Outbox>::default(), Arc::<Wanted>::default());
     wanted.raise(newest);
+    let (questions, askers) = Questions::new(members.clone(), wanted.clone());
+    let (outcome, checks) = signal::channel(None);
+    let checker = Checker {
+        members: members.clone(),
+        keys: keys.clone(),
+        view: view.clone(),
+        interval: config.check_interval,
+        outcome,
+        differs: Arc::default(),
+    };
     let follower = Follower {
         members: members.clone(),
         keys: keys.clone(),
@@ -167,23 +191,32 @@ async fn start(config: Config) -> Result<Started, Error> {
         cluster,
         waker: Waker::default(),
         trouble: None,
+        differs: checker.differs.clone(),
+        unmended: false,
     };
     let compactor = Compactor::new(members.clone(), config.compaction_interval);
     let time = AtomicU64::new(config.now.0);
-    let log = Etcd { members, keys, outbox, wanted, requests, view: view.clone(), leases: Leases::default(), time };
-    Ok(Started { store: Store::new(view, Arc::new(log)), follower, compactor, newest })
+    let leases = Leases::default();
+    let log = Etcd { members, keys, outbox, wanted, requests, askers, checks, view: view.clone(), leases, time };
+    Ok(Started { store: Store::new(view, Arc::new(log)), follower, questions, compactor, checker, newest })
 }
 
 /// Where the cluster is, once a member says so.
 async fn first_answer(members: &Members) -> Result<Position, Error> {
     let end = tokio::time::Instant::now() + START_TIMEOUT;
+    let mut told = String::new();
+    let mut handshake = None;
     loop {
         let member = members.current();
         match member.position().await {
-            Ok(position) => return Ok(position),
-            Err(error) if tokio::time::Instant::now() > end => return Err(error),
+            Ok(position) => return version::check(&member).await.map(|()| position),
+            Err(error) if tokio::time::Instant::now() > end => return Err(handshake.unwrap_or(error)),
             Err(error) => {
-                tracing::warn!(%error, "store: waiting for etcd");
+                if told != error.to_string() {
+                    tracing::warn!(%error, "store: waiting for etcd");
+                    told = error.to_string();
+                }
+                handshake = Some(error).filter(members::is_failed_handshake).or(handshake);
                 members.give_up(&member);
                 tokio::time::sleep(START_PAUSE).await;
             }
@@ -198,6 +231,8 @@ struct Etcd {
     outbox: Arc<Outbox>,
     wanted: Arc<Wanted>,
     requests: mpsc::Sender<Request>,
+    askers: Askers,
+    checks: signal::Receiver<Option<Arc<Check>>>,
     view: Arc<View>,
     leases: Leases,
     /// What the last tick said.
@@ -278,10 +313,10 @@ impl Etcd {
 
     async fn newest(&self) -> Result<Revision, Error> {
         self.view.ended()?;
-        let options = etcd_client::GetOptions::new().with_count_only();
-        let revision = members::position(&self.members.get(b"\0", options).await?)?.revision;
-        self.wanted.raise(revision);
-        Ok(revision)
+        let closed = || Error::new(ErrorKind::Unreachable);
+        let (asker, answered) = oneshot::channel();
+        self.askers.send(asker).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
     }
 
     async fn forget(&self, revision: Revision) -> Result<(), Error> {
@@ -318,6 +353,10 @@ impl Log for Etcd {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn checks(&self) -> Option<signal::Receiver<Option<Arc<Check>>>> {
+        Some(self.checks.clone())
     }
 }
 

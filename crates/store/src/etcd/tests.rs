@@ -3,9 +3,12 @@
 //! `ETCD` names the binary (`conformance/build etcd` makes it); each store has an etcd of its own on loopback, gone with the test.
 
 mod gate;
+mod healing;
 mod losses;
+mod questions;
 mod rivals;
 mod server;
+mod tls;
 
 use super::*;
 use crate::testing::{Backend, contract, contract_of_durable, model};

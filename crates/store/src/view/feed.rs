@@ -26,6 +26,19 @@ pub struct Change {
     pub revision: Revision,
     /// What was done.
     pub operation: Operation,
+    /// How the object was written, where that does not follow from what this view has seen.
+    pub written: Option<Written>,
+}
+
+/// The log's own account of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// When it was created.
+    pub create_revision: Revision,
+    /// When it was last written; older than the change that tells of it if that was missed.
+    pub mod_revision: Revision,
+    /// How often it was written.
+    pub version: u64,
 }
 
 /// An object that is there when the feed begins.
@@ -35,14 +48,10 @@ pub struct Loaded {
     pub key: Arc<str>,
     /// The value.
     pub value: Draft,
-    /// When it was created.
-    pub create_revision: Revision,
-    /// When it was last written.
-    pub mod_revision: Revision,
-    /// Which operation of that commit wrote it.
+    /// How it was written.
+    pub written: Written,
+    /// Which operation of its last commit wrote it.
     pub index: u32,
-    /// How often it was written.
-    pub version: u64,
     /// When it is to disappear.
     pub expires: Option<Timestamp>,
 }
@@ -103,12 +112,13 @@ impl Feed {
 
     /// Puts an object into a fresh view, before [`Feed::begin`]. Returns the one of the same key it takes the place of.
     pub fn seed(&mut self, object: Loaded) -> Option<Arc<Entry>> {
-        let mut entry = match self.served(&object.key, object.value, object.mod_revision, object.index) {
+        let Written { create_revision, mod_revision, version } = object.written;
+        let mut entry = match self.served(&object.key, object.value, mod_revision, object.index) {
             Ok(entry) => entry,
-            Err(reason) => return self.set_aside(object.key, object.mod_revision, &reason),
+            Err(reason) => return self.set_aside(object.key, mod_revision, &reason),
         };
-        entry.create_revision = object.create_revision;
-        entry.version = object.version;
+        entry.create_revision = create_revision;
+        entry.version = version;
         entry.expires = object.expires;
         self.state.map.insert(Arc::new(entry))
     }
@@ -150,11 +160,11 @@ impl Feed {
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Published {
         let mut events = Vec::new();
         let mut index = 0;
-        for Change { revision, operation } in changes {
+        for Change { revision, operation, written } in changes {
             debug_assert!(revision >= self.state.revision, "revisions go forward");
             index = if revision == self.state.revision { index + 1 } else { 0 };
             self.state.revision = revision;
-            if let Some(event) = self.change(revision, operation, index) {
+            if let Some(event) = self.change(revision, operation, written, index) {
                 self.bytes += cost(&event);
                 self.state.history.push_back(event.clone());
                 events.push(event);
@@ -168,13 +178,20 @@ impl Feed {
         self.publish(events, trimmed)
     }
 
-    fn change(&mut self, revision: Revision, operation: Operation, index: u32) -> Option<Arc<Event>> {
+    fn change(
+        &mut self,
+        revision: Revision,
+        operation: Operation,
+        written: Option<Written>,
+        index: u32,
+    ) -> Option<Arc<Event>> {
         let event = match operation {
             Operation::Put { key, value, expires } => {
-                let mut entry = match self.served(&key, value, revision, index) {
+                let mod_revision = written.map_or(revision, |written| written.mod_revision);
+                let mut entry = match self.served(&key, value, mod_revision, index) {
                     Ok(entry) => entry,
                     Err(reason) => {
-                        self.set_aside(key, revision, &reason);
+                        self.set_aside(key, mod_revision, &reason);
                         return None;
                     }
                 };
@@ -184,6 +201,9 @@ impl Feed {
                     entry.key = prev.key.clone();
                     entry.create_revision = prev.create_revision;
                     entry.version = prev.version + 1;
+                }
+                if let Some(Written { create_revision, version, .. }) = written {
+                    (entry.create_revision, entry.version) = (create_revision, version);
                 }
                 let entry = Arc::new(entry);
                 self.state.map.insert(entry.clone());

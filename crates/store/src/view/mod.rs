@@ -27,7 +27,7 @@ use arc_swap::ArcSwap;
 use imbl::Vector;
 use tokio::sync::watch as signal;
 
-pub use feed::{Change, Feed, Loaded, Published, Wake};
+pub use feed::{Change, Feed, Loaded, Published, Wake, Written};
 pub use snapshot::Snapshot;
 pub use watch::Watch;
 

@@ -32,7 +32,7 @@ fn change(revision: u64, key: &str, value: Option<&str>) -> Change {
         Some(value) => Operation::Put { key: key.into(), value: value.to_owned().into(), expires: None },
         None => Operation::Delete { key: key.into() },
     };
-    Change { revision: Revision(revision), operation }
+    Change { revision: Revision(revision), operation, written: None }
 }
 
 fn view() -> (Arc<View>, Feed) {
@@ -65,10 +65,8 @@ fn loaded_objects_begin_the_history() {
     let loaded = Loaded {
         key: "/r/a".into(),
         value: "a".to_owned().into(),
-        create_revision: Revision(3),
-        mod_revision: Revision(5),
+        written: Written { create_revision: Revision(3), mod_revision: Revision(5), version: 2 },
         index: 0,
-        version: 2,
         expires: None,
     };
     assert!(feed.seed(loaded).is_none());
@@ -182,7 +180,7 @@ fn bytes_of_the_window_are_given_back() {
     let _quiet = view.watch("/r/", Revision::ZERO).unwrap();
     for revision in 2..1000 {
         let operation = Operation::Put { key: "/r/a".into(), value: value.clone().into(), expires: None };
-        drop(feed.apply([Change { revision: Revision(revision), operation }]));
+        drop(feed.apply([Change { revision: Revision(revision), operation, written: None }]));
     }
     assert!(weak.upgrade().is_none(), "neither history nor buckets nor checkpoints hold what left the window");
     assert_eq!(view.state.load().history.len(), 100);
@@ -223,7 +221,7 @@ fn an_older_state_finds_what_it_had() {
 /// A change that stores what is no text.
 fn garble(revision: u64, key: &str) -> Change {
     let operation = Operation::Put { key: key.into(), value: vec![0xff].into(), expires: None };
-    Change { revision: Revision(revision), operation }
+    Change { revision: Revision(revision), operation, written: None }
 }
 
 fn unreadable(view: &View) -> Vec<(String, u64)> {
@@ -282,4 +280,18 @@ fn keys_are_counted_where_they_lie_at_every_revision() {
         }
     }
     assert!(view.snapshot().count("/registry/pods/") > 5);
+}
+
+#[test]
+fn what_was_missed_is_told_now_with_the_revision_it_was_written_at() {
+    let (view, mut feed) = view();
+    drop(feed.apply([change(4, "/r/a", Some("a"))]));
+    let mut watch = view.watch("/r/", Revision(4)).unwrap();
+    let written = Written { create_revision: Revision(1), mod_revision: Revision(2), version: 2 };
+    let missed = Change { written: Some(written), ..change(6, "/r/missed", Some("m")) };
+    drop(feed.apply([change(5, "/r/a", Some("b")), missed]));
+    assert_eq!(values(&mut watch), ["b#5", "m#2"]);
+    let entry = view.snapshot().get("/r/missed").unwrap();
+    assert_eq!((entry.create_revision, entry.mod_revision, entry.version), (Revision(1), Revision(2), 2));
+    assert!(view.snapshot_at(Revision(5)).unwrap().get("/r/missed").is_none(), "an older state stays what it was");
 }

@@ -28,28 +28,35 @@ struct Member {
     ports: [u16; 2],
     /// `NAME=PEER-URL` of all members.
     cluster: String,
+    /// Flags for clients that must prove who they are; none: everybody is served.
+    tls: Vec<String>,
 }
 
 impl Server {
     pub(super) fn start() -> Server {
-        let attempt = |_| Server::members(&["default"]).pop();
+        let attempt = |_| Server::members(&["default"], &[]).pop();
         (0..ATTEMPTS).find_map(attempt).expect("etcd starts")
     }
 
     /// Three members.
     pub(super) fn cluster() -> Vec<Server> {
-        let attempt = |_| Some(Server::members(&["a", "b", "c"])).filter(|servers| servers.len() == 3);
+        Server::cluster_with(&[])
+    }
+
+    /// Three members with these flags for TLS.
+    pub(super) fn cluster_with(tls: &[String]) -> Vec<Server> {
+        let attempt = |_| Some(Server::members(&["a", "b", "c"], tls)).filter(|servers| servers.len() == 3);
         (0..ATTEMPTS).find_map(attempt).expect("etcd starts")
     }
 
     /// A server each; fewer if one did not start.
-    fn members(names: &[&str]) -> Vec<Server> {
+    fn members(names: &[&str], tls: &[String]) -> Vec<Server> {
         let named: Vec<_> = names.iter().map(|name| ((*name).to_owned(), [free_port(), free_port()])).collect();
         let cluster: Vec<String> = named.iter().map(|(name, ports)| format!("{name}={}", url(ports[1]))).collect();
         let start = |(name, ports): (String, [u16; 2])| {
             let data = TempDir::new().expect("a temporary directory can be made");
-            let member = Member { name, data, ports, cluster: cluster.join(",") };
-            Server { process: member.spawn(), url: url(member.ports[0]), member }
+            let member = Member { name, data, ports, cluster: cluster.join(","), tls: tls.to_vec() };
+            Server { process: member.spawn(), url: member.client_url(), member }
         };
         let mut servers: Vec<Server> = named.into_iter().map(start).collect();
         servers.retain_mut(Server::is_up);
@@ -88,6 +95,7 @@ impl Server {
             prefix: "/".to_owned(),
             root: "/".to_owned(),
             compaction_interval: Duration::ZERO,
+            check_interval: Duration::ZERO,
             ..Config::new(vec![self.url.clone()], Timestamp(1_000_000))
         }
     }
@@ -100,10 +108,15 @@ impl Drop for Server {
 }
 
 impl Member {
+    fn client_url(&self) -> String {
+        let plain = url(self.ports[0]);
+        if self.tls.is_empty() { plain } else { plain.replace("http://", "https://") }
+    }
+
     fn spawn(&self) -> Child {
         let binary = std::env::var_os("ETCD").map(PathBuf::from);
         let binary = binary.expect("set ETCD to an etcd binary: `conformance/build etcd` makes one");
-        let [client, peer] = self.ports.map(url);
+        let (client, peer) = (self.client_url(), url(self.ports[1]));
         Command::new(binary)
             .args(["--name", &self.name, "--initial-cluster", &self.cluster])
             .args(["--data-dir".as_ref(), self.data.path().as_os_str()])
@@ -112,6 +125,7 @@ impl Member {
             // A machine of its own for each test: nothing there has to survive a power failure.
             .args(["--unsafe-no-fsync", "--max-txn-ops", "10000", "--log-level", "error"])
             .args(["--heartbeat-interval", "10", "--election-timeout", "100"])
+            .args(&self.tls)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
