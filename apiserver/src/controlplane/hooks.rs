@@ -21,7 +21,7 @@ pub(super) enum Stage {
 }
 
 /// In upstream's order.
-const HOOKS: [(&str, Stage); 27] = [
+const HOOKS: [(&str, Stage); 29] = [
     ("start-apiserver-admission-initializer", Stage::Serving),
     ("generic-apiserver-start-informers", Stage::Serving),
     ("priority-and-fairness-config-consumer", Stage::Aggregation),
@@ -32,6 +32,8 @@ const HOOKS: [(&str, Stage); 27] = [
     ("crd-informer-synced", Stage::Serving),
     ("start-system-namespaces-controller", Stage::Objects),
     ("start-cluster-authentication-info-controller", Stage::Objects),
+    ("start-kube-apiserver-identity-lease-controller", Stage::Aggregation),
+    ("start-kube-apiserver-identity-lease-garbage-collector", Stage::Aggregation),
     ("storage-readiness", Stage::Serving),
     ("start-legacy-token-tracking-controller", Stage::Objects),
     ("start-service-ip-repair-controllers", Stage::Serving),

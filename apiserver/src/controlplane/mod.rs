@@ -7,6 +7,8 @@
 mod computed;
 mod credentials;
 mod hooks;
+mod identity;
+mod kubernetes_service;
 mod options;
 mod runtime_config;
 mod store_health;
@@ -24,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::credentials::{Credentials, RequestHeader, ServiceAccounts};
 use self::credentials::{identity, roots};
 use self::hooks::{Hooks, Stage};
+use self::identity::Identity;
+pub use self::kubernetes_service::EndpointReconciler;
+use self::kubernetes_service::KubernetesService;
 pub use self::options::{AuthorizationMode, Options};
 pub use self::runtime_config::{Error as RuntimeConfigError, RuntimeConfig};
 use self::store_health::StoreHealth;
@@ -93,6 +98,8 @@ pub struct ControlPlane {
     /// What `componentstatuses` asks: scheduler and controller manager join when they run in this process.
     pub components: ComponentStatuses,
     serving: JoinHandle<Option<()>>,
+    /// What tells others of this server: they take it back.
+    presence: Vec<JoinHandle<Option<()>>>,
 }
 
 impl ControlPlane {
@@ -149,26 +156,53 @@ impl ControlPlane {
         let serving = component::spawn("apiserver", async move { serving.serve(listener, tls).await });
         component::spawn_until("store time", &shutdown, store_health.tell_time(store));
 
-        let started = Self { server, address, metrics, components, serving };
+        let mut started = Self { server, address, metrics, components, serving, presence: Vec::new() };
         started.bootstrap(&options, engine.as_ref()).await?;
         hooks.reached(Stage::Objects);
         let keeping = started.server.clone().keep_flow_control(started.own_client());
         component::spawn_until("flow control", &shutdown, keeping);
+        component::spawn_until("consistency checks", &shutdown, started.server.clone().count_checks());
+        let identity = Identity::new(started.own_client());
+        started.presence.push(component::spawn("identity lease", identity.keep(shutdown.clone())));
         started.server.start_aggregation();
         hooks.reached(Stage::Aggregation);
+        started.join_service(&options, &shutdown).await;
         Ok(started)
     }
 
-    /// Waits, after shutdown, until the last request is answered or has had its time.
-    pub async fn drained(self) {
-        // A listener that panicked was logged by its supervisor.
-        let _ = self.serving.await;
+    /// Tells others that this server serves now.
+    async fn join_service(&mut self, options: &Options, shutdown: &CancellationToken) {
+        let service = KubernetesService {
+            engine: Arc::clone(self.server.engine()),
+            client: self.own_client(),
+            address: options.advertise,
+            port: self.address.port(),
+            reconciler: options.endpoint_reconciler,
+        };
+        if service.is_offered() {
+            service.join().await;
+            self.presence.push(component::spawn("kubernetes service", service.keep(shutdown.clone())));
+        }
+    }
+
+    /// Waits, after shutdown, until others have been told that this server is gone.
+    pub async fn departed(self) {
+        for part in self.presence {
+            // One that panicked was logged by its supervisor.
+            let _ = part.await;
+        }
+    }
+
+    /// Waits, after shutdown, as [`Self::departed`] does, and until the last request is answered or has had its time.
+    pub async fn drained(mut self) {
+        let (serving, presence) = (self.serving, std::mem::take(&mut self.presence));
+        // What panicked was logged by its supervisor.
+        let _ = futures::join!(serving, futures::future::join_all(presence));
     }
 
     async fn bootstrap(&self, options: &Options, existing: &dyn Objects) -> Result<(), Error> {
         let wanted = bootstrap::Config {
             service_ranges: options.service_ranges.clone(),
-            advertise_address: Some(options.advertise),
             secure_port: self.address.port(),
             client_ca: options.credentials.client_ca.clone(),
             request_header: options.credentials.request_header.clone(),

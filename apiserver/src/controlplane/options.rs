@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Credentials, RuntimeConfig};
+use super::{Credentials, EndpointReconciler, RuntimeConfig};
 use crate::admission;
 use crate::audit;
 use crate::endpoints::negotiation::Formats;
@@ -21,6 +21,8 @@ pub struct Options {
     pub external_hostname: Option<String>,
     /// `--service-cluster-ip-range`, one a family.
     pub service_ranges: Vec<IpNet>,
+    /// How the addresses of the Service `kubernetes` are found.
+    pub endpoint_reconciler: EndpointReconciler,
     /// Keys, certificates and tokens.
     pub credentials: Credentials,
     /// `--anonymous-auth`
@@ -58,6 +60,7 @@ impl Options {
             advertise,
             external_hostname: None,
             service_ranges,
+            endpoint_reconciler: EndpointReconciler::Lease,
             credentials,
             anonymous: true,
             bootstrap_tokens: true,

@@ -223,7 +223,6 @@ async fn server_with(range: &str) -> ApiServer {
     let server = ApiServer::new(config, engine.clone(), CancellationToken::new());
     let wanted = bootstrap::Config {
         service_ranges: vec![range.parse().unwrap()],
-        advertise_address: Some("192.0.2.1".parse().unwrap()),
         secure_port: 6443,
         client_ca: None,
         request_header: None,

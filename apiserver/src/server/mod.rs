@@ -161,6 +161,17 @@ impl ApiServer {
         }
     }
 
+    /// Counts the comparisons of what is served with what is stored. Does not end.
+    pub(crate) async fn count_checks(self) {
+        let Some(mut checks) = self.state.engine.store.checks() else { return };
+        while checks.changed().await.is_ok() {
+            let check = checks.borrow_and_update().clone();
+            if let Some(check) = check {
+                self.state.metrics.storage().checked(&check, &self.state.engine);
+            }
+        }
+    }
+
     /// Runs what the aggregation layer does beside requests, until shutdown.
     pub(crate) fn start_aggregation(&self) {
         let client = self.client(UserInfo::new("system:apiserver", &[authentication::SYSTEM_PRIVILEGED_GROUP]));

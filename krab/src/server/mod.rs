@@ -79,10 +79,13 @@ async fn serve_from(options: &Options, store: &Arc<Store>, parts: &mut Parts, mu
     if !shutdown.is_cancelled() {
         progress.ready(what, &options.kubeconfig, merged);
     }
-    tokio::select! {
+    let outcome = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         failure = parts.failure() => Err(failure),
-    }
+    };
+    shutdown.cancel();
+    plane.departed().await;
+    outcome
 }
 
 /// Keys and certificates, made at the first start.

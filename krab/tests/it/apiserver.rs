@@ -13,7 +13,7 @@ const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [Re
     - {level: RequestResponse, resources: [{group: '', resources: [configmaps]}], omitManagedFields: true}\n- {level: None}\n";
 
 /// Stops the process when the test is over.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -22,15 +22,21 @@ impl Drop for Running {
     }
 }
 
-fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Output {
     let program = std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into());
     let mut command = Command::new(program);
     command.arg("--kubeconfig").arg(kubeconfig).args(arguments).env("HOME", kubeconfig.with_file_name("home"));
     command.output().expect("kubectl is there (set KUBECTL)")
 }
 
+/// One that nobody listens on now.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    free.local_addr().expect("a bound socket has an address").port()
+}
+
 #[track_caller]
-fn answer(kubeconfig: &Path, arguments: &[&str]) -> String {
+pub(crate) fn answer(kubeconfig: &Path, arguments: &[&str]) -> String {
     let output = kubectl(kubeconfig, arguments);
     assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -42,9 +48,7 @@ fn upstreams_flags_make_a_server_that_kubectl_uses() {
     let at = |name: &str| folder.path().join(name);
     let pki = Pki::open(&at("pki"), &ServingNames::default(), SystemTime::now()).unwrap();
     std::fs::write(at("policy.yaml"), POLICY).unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let kubeconfig = at("kubeconfig");
     pki.kubeconfig(&format!("https://127.0.0.1:{port}"), "admin", &pki.admin).write(&kubeconfig).unwrap();
 

@@ -39,14 +39,26 @@ fn status_path(object: &Value) -> &'static str {
 
 async fn one(write: Write, client: &kube::Client) -> Result<(), Error> {
     match write {
-        Write::Create(object) => send(Method::POST, "", &object, client).await,
+        Write::Create(object) => create(&object, client).await,
         Write::Update(object) => send(Method::PUT, "", &object, client).await,
         Write::Status(object) => send(Method::PATCH, status_path(&object), &object, client).await,
         Write::Recreate(object) => {
             send(Method::DELETE, "", &object, client).await?;
-            send(Method::POST, "", &object, client).await
+            create(&object, client).await
         }
     }
+}
+
+/// Creates an object; that it is there already is as good, whatever the refusal says: of two servers that start, one has taken the address
+/// of the Service when the other asks for it.
+async fn create(object: &Value, client: &kube::Client) -> Result<(), Error> {
+    let created = send(Method::POST, "", object, client).await;
+    if let Err(Error { source: kube::Error::Api(_), .. }) = &created
+        && send(Method::GET, "", object, client).await.is_ok()
+    {
+        return Ok(());
+    }
+    created
 }
 
 async fn send(method: Method, subresource: &str, object: &Value, client: &kube::Client) -> Result<(), Error> {
@@ -58,7 +70,8 @@ async fn send(method: Method, subresource: &str, object: &Value, client: &kube::
         namespace => format!("/namespaces/{namespace}"),
     };
     let name = if method == Method::POST { String::new() } else { format!("/{}{subresource}", meta::name(object)) };
-    let body = if method == Method::DELETE { Vec::new() } else { object.to_string().into_bytes() };
+    let is_bare = method == Method::DELETE || method == Method::GET;
+    let body = if is_bare { Vec::new() } else { object.to_string().into_bytes() };
     let fail = |source| Error { what: format!("{} {}", meta::kind(object), meta::name(object)), source };
     let applies = method == Method::PATCH;
     let media_type = if applies { "application/apply-patch+yaml" } else { "application/json" };
@@ -72,6 +85,7 @@ async fn send(method: Method, subresource: &str, object: &Value, client: &kube::
         Ok(_) => Ok(()),
         // Somebody else, or this server before it was killed, was faster; the next start compares again.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 && method == Method::DELETE => Ok(()),
         Err(error) => Err(fail(error)),
     }
 }

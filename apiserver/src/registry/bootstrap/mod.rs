@@ -11,8 +11,6 @@ mod objects;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-
 use api::meta;
 use ipnet::IpNet;
 use serde_json::Value;
@@ -30,8 +28,7 @@ use crate::registry::resource::Resources;
 pub struct Config {
     /// `--service-cluster-ip-range`, one per family, the primary first.
     pub service_ranges: Vec<IpNet>,
-    /// Address and port other nodes reach the API server at.
-    pub advertise_address: Option<IpAddr>,
+    /// The port that the Service leads to.
     pub secure_port: u16,
     /// PEM of `--client-ca-file`.
     pub client_ca: Option<String>,
@@ -86,7 +83,7 @@ pub fn plan(config: &Config, existing: &dyn Objects) -> Vec<Vec<Write>> {
             Some(Reconciled::Unchanged) => {}
         }
     }
-    // These follow the configuration: an address or a certificate may be another one than at the last start.
+    // These follow the configuration: a port or a certificate may be another one than at the last start.
     for wanted in objects::configured_objects(config) {
         match find(&wanted) {
             None => second.push(Write::Create(wanted)),

@@ -1,13 +1,11 @@
 //! The wanted objects.
 
-use std::net::IpAddr;
-
 use api::meta;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
 use super::Config;
-use crate::registry::fields::{set, text};
+use crate::registry::fields::set;
 
 /// FlowSchemas and PriorityLevelConfigurations, one per line. Upstream: apis/flowcontrol/bootstrap.
 const FLOW_CONTROL: &str = include_str!("flow_control.jsonl");
@@ -122,7 +120,7 @@ pub(super) fn configured_objects(config: &Config) -> Vec<Value> {
         "data": authentication(config),
     })];
     let first_ip = config.service_ranges.first().and_then(|range| range.hosts().next());
-    let (Some(first_ip), Some(address)) = (first_ip, config.advertise_address) else { return objects };
+    let Some(first_ip) = first_ip else { return objects };
     let port = config.secure_port;
     objects.push(json!({
         "apiVersion": "v1", "kind": "Service",
@@ -131,22 +129,6 @@ pub(super) fn configured_objects(config: &Config) -> Vec<Value> {
             "clusterIP": first_ip.to_string(), "type": "ClusterIP", "sessionAffinity": "None", "ipFamilyPolicy": "SingleStack",
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
         },
-    }));
-    // A loopback address is refused in endpoints; a server that only listens there has none to offer.
-    if address.is_loopback() || address.is_unspecified() {
-        return objects;
-    }
-    objects.push(json!({
-        "apiVersion": "v1", "kind": "Endpoints",
-        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
-        "subsets": [{"addresses": [{"ip": address.to_string()}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
-    }));
-    objects.push(json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
-        "addressType": if matches!(address, IpAddr::V4(_)) { "IPv4" } else { "IPv6" },
-        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     }));
     objects
 }
@@ -163,20 +145,7 @@ pub(super) fn follow(existing: &Value, wanted: &Value) -> Option<Value> {
             }
             set(&mut result["spec"], "ports", wanted["spec"]["ports"].clone());
         }
-        kind => {
-            let key = match kind {
-                "ConfigMap" => "data",
-                "Endpoints" => "subsets",
-                _ => "endpoints",
-            };
-            set(&mut result, key, wanted[key].clone());
-            if kind == "EndpointSlice" {
-                if text(existing, "addressType") != text(wanted, "addressType") {
-                    return None;
-                }
-                set(&mut result, "ports", wanted["ports"].clone());
-            }
-        }
+        _ => set(&mut result, "data", wanted["data"].clone()),
     }
     (result != *existing).then_some(result)
 }

@@ -6,7 +6,6 @@ use crate::registry::testing::Fixture;
 fn config() -> Config {
     Config {
         service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
-        advertise_address: Some("192.0.2.1".parse().unwrap()),
         secure_port: 6443,
         client_ca: Some("CA".to_owned()),
         request_header: Some(RequestHeader::usual("FRONT".to_owned(), vec!["front-proxy-client".to_owned()])),
@@ -26,7 +25,7 @@ fn an_empty_store_gets_everything_once() {
     let first = plan(&config(), &Fixture::default());
     assert_eq!(first.len(), 3);
     let mut objects = created(&first);
-    assert_eq!(objects.len(), 4 + 1 + 3 + 19 + 142 + 4);
+    assert_eq!(objects.len(), 4 + 1 + 3 + 19 + 142 + 2);
     for object in &mut objects {
         if meta::kind(object) == "ServiceCIDR" {
             object["status"] = json!({"conditions": [{}]});
@@ -36,18 +35,18 @@ fn an_empty_store_gets_everything_once() {
 }
 
 #[test]
-fn endpoints_follow_the_advertised_address_and_the_service_its_port() {
+fn the_service_follows_the_port() {
     let mut objects = created(&plan(&config(), &Fixture::default()));
     for object in &mut objects {
         if meta::kind(object) == "ServiceCIDR" {
             object["status"] = json!({"conditions": [{}]});
         }
     }
-    let moved = Config { advertise_address: Some("192.0.2.9".parse().unwrap()), secure_port: 7443, ..config() };
+    let moved = Config { secure_port: 7443, ..config() };
     let writes: Vec<Write> = plan(&moved, &Fixture::new(objects)).into_iter().flatten().collect();
     let kinds: Vec<&str> =
         writes.iter().map(|write| if let Write::Update(object) = write { meta::kind(object) } else { "?" }).collect();
-    assert_eq!(kinds, ["Service", "Endpoints", "EndpointSlice"]);
+    assert_eq!(kinds, ["Service"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! How much is stored of what.
+//! How much is stored of what, and whether that is what is served.
 
-use component::metrics::{Error, IntGaugeVec};
+use component::metrics::{Error, IntCounterVec, IntGaugeVec};
+use store::Check;
 
 use super::Registrar;
 use crate::registry::store::Engine;
@@ -12,6 +13,7 @@ const LABELS: [&str; 2] = ["group", "resource"];
 pub(crate) struct StorageMetrics {
     objects: IntGaugeVec,
     bytes: IntGaugeVec,
+    checks: IntCounterVec,
 }
 
 impl StorageMetrics {
@@ -19,7 +21,28 @@ impl StorageMetrics {
         Ok(StorageMetrics {
             objects: make.gauges("apiserver_resource_objects", "Stored objects.", &LABELS)?,
             bytes: make.gauges("apiserver_resource_size_estimate_bytes", "Bytes of stored objects.", &LABELS)?,
+            checks: make.counters(
+                "apiserver_storage_consistency_checks_total",
+                "Comparisons of what is served with what is stored, by what came of them.",
+                &["group", "resource", "status"],
+            )?,
         })
+    }
+
+    /// Counts what a comparison says of each resource.
+    pub(crate) fn checked(&self, check: &Check, engine: &Engine) {
+        for resource in engine.resources.current().all_stored() {
+            let prefix = resource.list_prefix("");
+            let status = match &check.found {
+                Err(_) => "error",
+                Ok(differences) if differences.iter().any(|difference| difference.key.starts_with(&prefix)) => {
+                    "failure"
+                }
+                Ok(_) => "success",
+            };
+            let labels = [resource.info.group.as_ref(), resource.info.plural.as_ref(), status];
+            self.checks.with_label_values(&labels).inc();
+        }
     }
 
     /// Counts all objects. Walks over the whole store: some milliseconds for 100,000.

@@ -83,6 +83,12 @@ const OWN: &[Flag] = &[
     Flag::text("proxy-client-cert-file", "", "certificate shown to extension API servers"),
     Flag::text("proxy-client-key-file", "", "its key"),
     // The cluster.
+    Flag::text(
+        "endpoint-reconciler-type",
+        "lease",
+        "whose addresses the Service kubernetes has: lease (of all servers that live), master-count, none",
+    ),
+    Flag::text("apiserver-count", "1", "how many servers there are, for --endpoint-reconciler-type=master-count"),
     Flag::list("service-cluster-ip-range", "10.0.0.0/24", "addresses of Services, one range a family"),
 ];
 
@@ -187,7 +193,6 @@ const INERT: &[(Kind, &[&str])] = &[
             "default-not-ready-toleration-seconds",
             "default-unreachable-toleration-seconds",
             "delete-collection-workers",
-            "endpoint-reconciler-type",
             "etcd-count-metric-poll-period",
             "etcd-db-metric-poll-interval",
             "etcd-healthcheck-timeout",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use apiserver::admission::Selection;
-use apiserver::controlplane::{AuthorizationMode, Limits, RuntimeConfig};
+use apiserver::controlplane::{AuthorizationMode, EndpointReconciler, Limits, RuntimeConfig};
 use apiserver::endpoints::negotiation::Formats;
 use apiserver::{ControlPlane, Options};
 use component::Shutdown;
@@ -62,6 +62,7 @@ fn options(flags: &FlagSet) -> Result<Options> {
     let credentials = files::credentials(flags, advertise, &service_ranges)?;
     let listen = SocketAddr::new(bind, flags.parse("secure-port")?);
     Ok(Options {
+        endpoint_reconciler: endpoint_reconciler(flags)?,
         external_hostname: flags.optional("external-hostname").map(str::to_owned),
         // Whoever anybody is, they may do everything: then they are to say at least who they are.
         anonymous: flags.is_set("anonymous-auth") && !always_allowed,
@@ -93,6 +94,19 @@ fn cbor_is_on(flags: &FlagSet) -> Result<bool> {
         }
     }
     Ok(on)
+}
+
+fn endpoint_reconciler(flags: &FlagSet) -> Result<EndpointReconciler> {
+    let count: usize = flags.parse("apiserver-count")?;
+    ensure!(count > 0, "--apiserver-count should be a positive number, but value '0' provided");
+    Ok(match flags.text("endpoint-reconciler-type") {
+        "lease" => EndpointReconciler::Lease,
+        "master-count" => EndpointReconciler::MasterCount(count),
+        "none" => EndpointReconciler::None,
+        other => bail!(
+            "--endpoint-reconciler-type: unknown endpoint reconciler {other:?}; there are lease, master-count, none"
+        ),
+    })
 }
 
 fn runtime_config(flags: &FlagSet) -> Result<RuntimeConfig> {
