@@ -1,4 +1,4 @@
-//! The control planes under measurement: krab, and upstream's kube-apiserver with etcd (and its scheduler, or all that makes
+//! The control planes under measurement: krab (on its own store or on an etcd), and upstream's kube-apiserver with etcd (and its scheduler, or all that makes
 //! a node, if asked for).
 //!
 //! Each lives in a folder of its own and listens on loopback, on ports nobody else has; started again in the same folder it finds its
@@ -13,6 +13,9 @@ use apiserver::pki::{Pki, ServingNames};
 use crate::process::{Server, client, ready, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the keys of pods begin in an etcd.
+pub(crate) const PODS: &str = "/registry/pods/";
 
 /// What both kubelets are told: how full this machine's disk is is not what is measured.
 const KUBELET: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
@@ -35,11 +38,26 @@ pub(crate) struct ControlPlane {
     servers: Vec<Server>,
     kubeconfig: PathBuf,
     started: Instant,
+    /// Where its etcd listens, which is the last of the servers.
+    etcd: Option<String>,
 }
 
 impl ControlPlane {
     /// `krab server` without a node and without the parts in `disabled` (comma separated).
     pub(crate) fn krab(program: &str, folder: &Path, disabled: &str) -> Result<Self> {
+        Self::krab_with(program, folder, disabled, &[])
+    }
+
+    /// The same on an etcd from the folder `programs`.
+    pub(crate) fn krab_on_etcd(program: &str, programs: &str, folder: &Path, disabled: &str) -> Result<Self> {
+        let (etcd, url) = etcd(programs, folder)?;
+        let mut plane = Self::krab_with(program, folder, disabled, &[format!("--etcd-servers={url}")])?;
+        plane.servers.push(etcd);
+        plane.etcd = Some(url);
+        Ok(plane)
+    }
+
+    fn krab_with(program: &str, folder: &Path, disabled: &str, more: &[String]) -> Result<Self> {
         let kubeconfig = folder.join("admin.kubeconfig");
         // An earlier run's names a port that is no longer served.
         if kubeconfig.exists() {
@@ -53,7 +71,7 @@ impl ControlPlane {
             "--secure-port=0".to_owned(),
             format!("--data-dir={}", text(folder)?),
         ];
-        Self::one(program, &line, folder, kubeconfig)
+        Self::one(program, &[&line[..], more].concat(), folder, kubeconfig)
     }
 
     /// `krab server` with a node in it.
@@ -76,7 +94,7 @@ impl ControlPlane {
     fn one(program: &str, line: &[String], folder: &Path, kubeconfig: PathBuf) -> Result<Self> {
         let started = Instant::now();
         let server = Server::start(program, line, &folder.join("krab.log"))?;
-        Ok(Self { servers: vec![server], kubeconfig, started })
+        Ok(Self { servers: vec![server], kubeconfig, started, etcd: None })
     }
 
     /// Upstream's programs from the folder `programs`.
@@ -85,19 +103,11 @@ impl ControlPlane {
         let pki = Pki::open(&folder.join("pki"), &ServingNames::default(), SystemTime::now())?;
         let public_keys = folder.join("pki/sa-verify.pem");
         std::fs::write(&public_keys, pki.service_account_public_keys.concat())?;
-        let (etcd_port, peer_port, port) = (free_port()?, free_port()?, free_port()?);
+        let port = free_port()?;
         let kubeconfig = folder.join("admin.kubeconfig");
         pki.kubeconfig(&format!("https://127.0.0.1:{port}"), "admin", &pki.admin).write(&kubeconfig)?;
-        let (client_url, peer_url) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{peer_port}"));
-        let etcd_line = [
-            format!("--data-dir={path}/etcd"),
-            format!("--listen-client-urls={client_url}"),
-            format!("--advertise-client-urls={client_url}"),
-            format!("--listen-peer-urls={peer_url}"),
-            format!("--initial-advertise-peer-urls={peer_url}"),
-            format!("--initial-cluster=default={peer_url}"),
-            "--log-level=warn".to_owned(),
-        ];
+        let started = Instant::now();
+        let (etcd, client_url) = etcd(programs, folder)?;
         let server_line = [
             format!("--etcd-servers={client_url}"),
             "--bind-address=127.0.0.1".to_owned(),
@@ -112,11 +122,9 @@ impl ControlPlane {
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),
         ];
-        let started = Instant::now();
-        let etcd = Server::start(&format!("{programs}/etcd"), &etcd_line, &folder.join("etcd.log"))?;
         let server =
             Server::start(&format!("{programs}/kube-apiserver"), &server_line, &folder.join("kube-apiserver.log"))?;
-        Ok(Self { servers: vec![server, etcd], kubeconfig, started })
+        Ok(Self { servers: vec![server, etcd], kubeconfig, started, etcd: Some(client_url) })
     }
 
     /// Adds upstream's scheduler, with the client limits its own benchmarks give it: by default it is held to 50 requests a second.
@@ -223,6 +231,16 @@ impl ControlPlane {
         self.servers.iter().map(Server::cpu).sum()
     }
 
+    /// CPU time of its etcd so far, if it has one.
+    pub(crate) fn etcd_cpu(&self) -> Result<Option<Duration>> {
+        self.etcd.as_ref().and(self.servers.last()).map(Server::cpu).transpose()
+    }
+
+    /// Where its etcd listens, if it has one.
+    pub(crate) fn etcd_url(&self) -> Option<&str> {
+        self.etcd.as_deref()
+    }
+
     /// Resident memory of all processes in MB.
     pub(crate) fn resident(&self) -> Result<f64> {
         self.servers.iter().map(Server::resident).sum()
@@ -246,6 +264,22 @@ impl ControlPlane {
     pub(crate) fn stop(self) -> Result<()> {
         self.servers.into_iter().try_for_each(Server::stop)
     }
+}
+
+/// An etcd with its defaults, alone in the folder, and where it listens.
+pub(crate) fn etcd(programs: &str, folder: &Path) -> Result<(Server, String)> {
+    let path = text(folder)?;
+    let (client, peer) = (format!("http://127.0.0.1:{}", free_port()?), format!("http://127.0.0.1:{}", free_port()?));
+    let line = [
+        format!("--data-dir={path}/etcd"),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+        "--log-level=warn".to_owned(),
+    ];
+    Ok((Server::start(&format!("{programs}/etcd"), &line, &folder.join("etcd.log"))?, client))
 }
 
 fn text(path: &Path) -> Result<&str> {

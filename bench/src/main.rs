@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a command that reports on standard output")]
 
 mod api;
+mod bare_etcd;
 mod control_plane;
 mod informers;
 mod loadgen;
@@ -18,6 +19,7 @@ mod start;
 use anyhow::{Result, bail};
 use component::flags::{Flag, FlagSet};
 
+use api::Datastore;
 use report::Report;
 
 const FLAGS: &[Flag] = &[
@@ -26,6 +28,12 @@ const FLAGS: &[Flag] = &[
     Flag::text("loadgen", "", "api, informers, scheduler: the load generator, as bench/run builds it"),
     Flag::text("runs", "5", "start: runs of each control plane"),
     Flag::list("content-type", "json,protobuf", "api: encodings of the bodies, a table each"),
+    Flag::list(
+        "datastore",
+        "embedded",
+        "api: where krab keeps objects: embedded, etcd (from --programs); tables for each",
+    ),
+    Flag::text("programs", "", "api --datastore etcd: folder with etcd (default: that of --upstream)"),
     Flag::text("objects", "10000", "api, scheduler: pods"),
     Flag::text("clients", "16", "api, scheduler: clients at the same time"),
     Flag::text("watchers", "50", "api: watchers"),
@@ -46,6 +54,8 @@ const USAGE: &str = "usage: bench MEASUREMENT... [FLAGS]; measurements: start, n
 pub(crate) struct Settings {
     pub(crate) krab: String,
     pub(crate) upstream: Option<String>,
+    /// Where etcd is found.
+    pub(crate) programs: Option<String>,
     pub(crate) loadgen: String,
     pub(crate) runs: usize,
     pub(crate) objects: usize,
@@ -70,6 +80,7 @@ impl Settings {
         Ok(Settings {
             krab: flags.text("krab").to_owned(),
             upstream: flags.optional("upstream").filter(|_| !smoke).map(str::to_owned),
+            programs: flags.optional("programs").or(flags.optional("upstream")).map(str::to_owned),
             loadgen: flags.text("loadgen").to_owned(),
             runs: count("runs", 1)?,
             objects: count("objects", 40)?,
@@ -107,8 +118,11 @@ async fn main() -> Result<()> {
             "scheduler" => vec![scheduler::measure(&settings).await?],
             "api" => {
                 let mut tables = Vec::new();
-                for content_type in flags.list("content-type") {
-                    tables.push(api::measure(&settings, content_type).await?);
+                for datastore in flags.list("datastore") {
+                    let datastore = Datastore::named(datastore)?;
+                    for content_type in flags.list("content-type") {
+                        tables.push(api::measure(&settings, datastore, content_type).await?);
+                    }
                 }
                 tables
             }
