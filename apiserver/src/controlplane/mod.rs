@@ -51,6 +51,9 @@ use crate::server::health::Health;
 use crate::server::tls::{self, ServingCertificate};
 use crate::server::{ApiServer, Config};
 
+/// How often the first objects are compared with what is there, where others write them too.
+const BOOTSTRAP_ROUNDS: usize = 3;
+
 /// Why an API server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -206,11 +209,18 @@ impl ControlPlane {
             secure_port: self.address.port(),
             client_ca: options.credentials.client_ca.clone(),
             request_header: options.credentials.request_header.clone(),
-            today: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            now: jiff::Timestamp::now(),
         };
-        let mut plan = bootstrap::plan(&wanted, existing);
-        bootstrap::leave_out_unserved(&mut plan, &self.server.engine().resources);
-        bootstrap::apply(plan, &self.own_client()).await?;
+        // Where others start on the same store, what they wrote at the same time is looked at once more.
+        let rounds = if self.server.engine().store.is_shared() { BOOTSTRAP_ROUNDS } else { 1 };
+        for _ in 0..rounds {
+            let mut plan = bootstrap::plan(&wanted, existing);
+            bootstrap::leave_out_unserved(&mut plan, &self.server.engine().resources);
+            if plan.iter().all(Vec::is_empty) {
+                break;
+            }
+            bootstrap::apply(plan, &self.own_client()).await?;
+        }
         Ok(())
     }
 

@@ -226,7 +226,7 @@ async fn server_with(range: &str) -> ApiServer {
         secure_port: 6443,
         client_ca: None,
         request_header: None,
-        today: "2026-01-01".to_owned(),
+        now: "2026-01-01T00:00:00Z".parse().unwrap(),
     };
     let client = server.client(UserInfo::new("system:apiserver", &["system:masters"]));
     bootstrap::apply(bootstrap::plan(&wanted, engine.as_ref()), &client).await.unwrap();

@@ -7,12 +7,14 @@
 //! Upstream: pkg/controlplane (post-start hooks), pkg/registry/{rbac,flowcontrol,scheduling}/rest.
 
 mod apply;
+mod authentication;
 mod objects;
 #[cfg(test)]
 mod tests;
 
 use api::meta;
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde_json::Value;
 
 pub use apply::{Error, apply};
@@ -34,8 +36,8 @@ pub struct Config {
     pub client_ca: Option<String>,
     /// `--requestheader-*`
     pub request_header: Option<RequestHeader>,
-    /// Today, `2026-11-21`.
-    pub today: String,
+    /// The time of the start.
+    pub now: Timestamp,
 }
 
 /// One write, addressed by the object's own kind and name.
@@ -87,7 +89,7 @@ pub fn plan(config: &Config, existing: &dyn Objects) -> Vec<Vec<Write>> {
     for wanted in objects::configured_objects(config) {
         match find(&wanted) {
             None => second.push(Write::Create(wanted)),
-            Some(own) => second.extend(objects::follow(&own, &wanted).map(Write::Update)),
+            Some(own) => second.extend(objects::follow(&own, &wanted, config.now).map(Write::Update)),
         }
     }
     let third = objects::statuses(config).into_iter().filter(|wanted| {

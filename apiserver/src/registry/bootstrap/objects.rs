@@ -2,9 +2,10 @@
 
 use api::meta;
 use ipnet::IpNet;
-use serde_json::{Map, Value, json};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use super::Config;
+use super::{Config, authentication};
 use crate::registry::fields::set;
 
 /// FlowSchemas and PriorityLevelConfigurations, one per line. Upstream: apis/flowcontrol/bootstrap.
@@ -45,6 +46,11 @@ pub(super) fn service_cidr(ranges: &[IpNet]) -> Vec<Value> {
     })]
 }
 
+/// As `2026-11-21`.
+fn today(config: &Config) -> String {
+    config.now.strftime("%Y-%m-%d").to_string()
+}
+
 /// Created once, then their owners' to change.
 pub(super) fn static_objects(config: &Config) -> Vec<Value> {
     vec![
@@ -61,7 +67,7 @@ pub(super) fn static_objects(config: &Config) -> Vec<Value> {
         json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"},
-            "data": {"since": config.today},
+            "data": {"since": today(config)},
         }),
         // What this server does at kubelets for its clients (logs, exec): the one right of its client certificate.
         // kubeadm makes the certificate a cluster administrator's instead.
@@ -94,30 +100,12 @@ fn priority_class(name: &str, value: i64, description: &str) -> Value {
     })
 }
 
-/// How extension API servers know who asks them. Upstream: controller/clusterauthenticationtrust.
-fn authentication(config: &Config) -> Map<String, Value> {
-    let list = |items: &[String]| Value::from(json!(items).to_string());
-    let mut data = Map::new();
-    data.extend(config.client_ca.iter().map(|pem| ("client-ca-file".to_owned(), Value::from(pem.as_str()))));
-    if let Some(front) = &config.request_header {
-        data.insert("requestheader-allowed-names".to_owned(), list(&front.allowed_names));
-        data.insert("requestheader-client-ca-file".to_owned(), front.client_ca.as_str().into());
-        data.insert("requestheader-extra-headers-prefix".to_owned(), list(&front.extra_prefixes));
-        data.insert("requestheader-group-headers".to_owned(), list(&front.group_headers));
-        if !front.uid_headers.is_empty() {
-            data.insert("requestheader-uid-headers".to_owned(), list(&front.uid_headers));
-        }
-        data.insert("requestheader-username-headers".to_owned(), list(&front.username_headers));
-    }
-    data
-}
-
 /// Objects whose content is the configuration's.
 pub(super) fn configured_objects(config: &Config) -> Vec<Value> {
     let mut objects = vec![json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": authentication(config),
+        "data": authentication::own(config),
     })];
     let first_ip = config.service_ranges.first().and_then(|range| range.hosts().next());
     let Some(first_ip) = first_ip else { return objects };
@@ -134,7 +122,7 @@ pub(super) fn configured_objects(config: &Config) -> Vec<Value> {
 }
 
 /// The update that makes an existing object follow the configuration, if it does not.
-pub(super) fn follow(existing: &Value, wanted: &Value) -> Option<Value> {
+pub(super) fn follow(existing: &Value, wanted: &Value, now: Timestamp) -> Option<Value> {
     let mut result = existing.clone();
     match meta::kind(wanted) {
         // An address once given stays: clients have it. Only the port follows.
@@ -145,7 +133,7 @@ pub(super) fn follow(existing: &Value, wanted: &Value) -> Option<Value> {
             }
             set(&mut result["spec"], "ports", wanted["spec"]["ports"].clone());
         }
-        _ => set(&mut result, "data", wanted["data"].clone()),
+        _ => set(&mut result, "data", authentication::combined(&existing["data"], &wanted["data"], now)),
     }
     (result != *existing).then_some(result)
 }
@@ -157,7 +145,7 @@ pub(super) fn statuses(config: &Config) -> Vec<Value> {
             "apiVersion": cidr["apiVersion"], "kind": cidr["kind"], "metadata": {"name": meta::name(cidr)},
             "status": {"conditions": [{
                 "type": "Ready", "status": "True", "message": "Kubernetes default Service CIDR is ready",
-                "lastTransitionTime": format!("{}T00:00:00Z", config.today),
+                "lastTransitionTime": format!("{}T00:00:00Z", today(config)),
             }]},
         })
     };

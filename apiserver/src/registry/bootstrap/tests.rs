@@ -9,7 +9,7 @@ fn config() -> Config {
         secure_port: 6443,
         client_ca: Some("CA".to_owned()),
         request_header: Some(RequestHeader::usual("FRONT".to_owned(), vec!["front-proxy-client".to_owned()])),
-        today: "2026-11-21".to_owned(),
+        now: "2026-11-21T00:00:00Z".parse().unwrap(),
     }
 }
 
