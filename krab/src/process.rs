@@ -18,8 +18,9 @@ pub(crate) const FLAGS: &[Flag] = &[
 pub(crate) fn run(flags: &FlagSet, main: impl AsyncFnOnce(&Shutdown) -> Result<()>) -> Result<()> {
     let format = flags.optional("log-format").or(flags.optional("logging-format")).unwrap_or("text");
     component::logging::init(format.parse().map_err(anyhow::Error::msg)?, flags.parse("v")?);
-    for flag in flags.without_effect() {
-        tracing::warn!("--{flag} has no effect here");
+    for (flag, why) in flags.without_effect() {
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        tracing::warn!("--{flag} has no effect here{why}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {

@@ -16,14 +16,10 @@ fn chain(pem: &str) -> PeerCertificates {
     CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
 #[tokio::test]
 async fn a_certificate_of_ours_names_the_user_and_its_groups() {
     let pki = pki();
-    let certificates = ClientCertificates::new(pki.ca.certificate_pem(), &provider()).unwrap();
+    let certificates = ClientCertificates::new(pki.ca.certificate_pem()).unwrap();
     for _ in 0..2 {
         let user = certificates.authenticate(&chain(&pki.admin.certificate_pem), Timestamp::now()).unwrap().unwrap();
         assert_eq!(user.name, "kubernetes-admin");
@@ -35,7 +31,7 @@ async fn a_certificate_of_ours_names_the_user_and_its_groups() {
 #[tokio::test]
 async fn foreign_expired_and_serving_certificates_are_refused() {
     let (ours, theirs) = (pki(), pki());
-    let certificates = ClientCertificates::new(ours.ca.certificate_pem(), &provider()).unwrap();
+    let certificates = ClientCertificates::new(ours.ca.certificate_pem()).unwrap();
     let now = Timestamp::now();
     assert!(certificates.authenticate(&chain(&theirs.admin.certificate_pem), now).is_err());
     assert!(certificates.authenticate(&chain(&ours.apiserver.certificate_pem), now).is_err());
@@ -51,7 +47,7 @@ async fn foreign_expired_and_serving_certificates_are_refused() {
 fn union(pki: &Pki, anonymous: bool) -> Union {
     Union {
         front_proxy: None,
-        certificates: Some(ClientCertificates::new(pki.ca.certificate_pem(), &provider()).unwrap()),
+        certificates: Some(ClientCertificates::new(pki.ca.certificate_pem()).unwrap()),
         tokens: Vec::new(),
         audiences: Vec::new(),
         anonymous,

@@ -1,9 +1,10 @@
 //! Bearer tokens: the trait of everything that knows some, and the two simplest: a file and bootstrap secrets.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::{Error, UserInfo};
@@ -25,19 +26,39 @@ pub trait TokenAuthenticator: Send + Sync + std::fmt::Debug {
 }
 
 /// `--token-auth-file`: CSV of token, user, uid and optionally a quoted list of groups. Upstream: authentication/token/tokenfile.
-#[derive(Debug, Default)]
+///
+/// Who changes the file changes who is known; a file that cannot be read any more changes nothing.
+#[derive(Debug)]
 pub struct TokenFile {
-    users: HashMap<String, UserInfo>,
+    path: PathBuf,
+    users: ArcSwap<Users>,
 }
+
+/// Users by token.
+type Users = HashMap<String, UserInfo>;
 
 impl TokenFile {
     pub fn read(path: &Path) -> Result<TokenFile, Error> {
+        Ok(TokenFile { path: path.to_path_buf(), users: ArcSwap::from_pointee(TokenFile::users(path)?) })
+    }
+
+    /// Takes what the file says now; None where that is what it said before.
+    pub fn read_again(&self) -> Result<Option<()>, Error> {
+        let users = TokenFile::users(&self.path)?;
+        if **self.users.load() == users {
+            return Ok(None);
+        }
+        self.users.store(Arc::new(users));
+        Ok(Some(()))
+    }
+
+    fn users(path: &Path) -> Result<Users, Error> {
         let bad = |reason: String| Error::TokenFile { path: path.to_path_buf(), reason };
         let content = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
         TokenFile::parse(&content).map_err(bad)
     }
 
-    fn parse(content: &str) -> Result<TokenFile, String> {
+    fn parse(content: &str) -> Result<Users, String> {
         let mut users = HashMap::new();
         for line in content.lines().filter(|line| !line.trim().is_empty()) {
             let mut columns = csv_record(line)?.into_iter();
@@ -51,7 +72,7 @@ impl TokenFile {
                 columns.next().map(|groups| groups.split(',').map(str::to_owned).collect()).unwrap_or_default();
             users.insert(token, UserInfo { name, uid, groups, extra: BTreeMap::new() });
         }
-        Ok(TokenFile { users })
+        Ok(users)
     }
 }
 
@@ -62,7 +83,7 @@ impl TokenAuthenticator for TokenFile {
         _audiences: &[String],
         _now: Timestamp,
     ) -> Result<Option<TokenUser>, Error> {
-        Ok(self.users.get(token).map(|user| TokenUser { user: user.clone(), audiences: Vec::new() }))
+        Ok(self.users.load().get(token).map(|user| TokenUser { user: user.clone(), audiences: Vec::new() }))
     }
 }
 
@@ -161,11 +182,26 @@ mod tests {
 
     #[test]
     fn a_token_file_names_users_uids_and_quoted_groups() {
-        let file = TokenFile::parse("abc,admin,1,\"system:masters,dev\"\n\n,nobody,2\nxyz,jane,3\n").unwrap();
-        assert_eq!(file.users["abc"].groups, ["system:masters", "dev"]);
-        assert_eq!(file.users["xyz"].name, "jane");
-        assert_eq!(file.users.len(), 2);
+        let users = TokenFile::parse("abc,admin,1,\"system:masters,dev\"\n\n,nobody,2\nxyz,jane,3\n").unwrap();
+        assert_eq!(users["abc"].groups, ["system:masters", "dev"]);
+        assert_eq!(users["xyz"].name, "jane");
+        assert_eq!(users.len(), 2);
         assert!(TokenFile::parse("only,two").is_err());
         assert!(TokenFile::parse("a,\"b,c").is_err());
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again_and_a_damaged_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.csv");
+        std::fs::write(&path, "old,jane,1\n").unwrap();
+        let file = TokenFile::read(&path).unwrap();
+        let knows = |token: &str| file.authenticate_token(token, &[], Timestamp::UNIX_EPOCH).unwrap().is_some();
+        assert_eq!(file.read_again().unwrap(), None);
+        std::fs::write(&path, "new,jane,1\n").unwrap();
+        assert_eq!(file.read_again().unwrap(), Some(()));
+        assert!(knows("new") && !knows("old"));
+        std::fs::write(&path, "new").unwrap();
+        assert!(file.read_again().is_err() && knows("new"));
     }
 }

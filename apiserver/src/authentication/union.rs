@@ -22,7 +22,7 @@ use super::{ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, Authenticator, Error, PeerCe
 const WEBSOCKET_BEARER: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// The authenticator of the filter chain.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Union {
     pub front_proxy: Option<FrontProxy>,
     pub certificates: Option<ClientCertificates>,

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::RootCertStore;
-use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::pem::PemObject;
@@ -27,6 +27,11 @@ const REMEMBERED: usize = 1024;
 
 /// The authorities of a `--client-ca-file`.
 pub struct ClientCertificates {
+    trusted: ArcSwap<Trusted>,
+}
+
+/// Authorities, and whom they made known so far.
+struct Trusted {
     verifier: Arc<dyn ClientCertVerifier>,
     verified: Mutex<HashMap<[u8; 32], Arc<Verified>>>,
 }
@@ -39,17 +44,39 @@ struct Verified {
 
 impl ClientCertificates {
     /// Trusts the certificates in a PEM bundle.
-    pub fn new(authorities_pem: &str, provider: &Arc<CryptoProvider>) -> Result<ClientCertificates, Error> {
-        let roots = Arc::new(roots(authorities_pem)?);
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-            .build()
-            .map_err(|error| Error::Authorities(error.to_string()))?;
-        Ok(ClientCertificates { verifier, verified: Mutex::default() })
+    pub fn new(authorities_pem: &str) -> Result<ClientCertificates, Error> {
+        Ok(ClientCertificates { trusted: ArcSwap::from_pointee(Trusted::new(authorities_pem)?) })
+    }
+
+    /// Trusts those of another bundle from now on, and no others.
+    pub fn trust(&self, authorities_pem: &str) -> Result<(), Error> {
+        self.trusted.store(Arc::new(Trusted::new(authorities_pem)?));
+        Ok(())
     }
 
     /// The user of a chain (leaf first). `Ok(None)` for no chain, or a certificate without a common name.
     pub fn authenticate(&self, chain: &[CertificateDer<'static>], now: Timestamp) -> Result<Option<UserInfo>, Error> {
         let Some((leaf, intermediates)) = chain.split_first() else { return Ok(None) };
+        self.trusted.load().authenticate(leaf, intermediates, now)
+    }
+}
+
+impl Trusted {
+    fn new(authorities_pem: &str) -> Result<Trusted, Error> {
+        let roots = Arc::new(roots(authorities_pem)?);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|error| Error::Authorities(error.to_string()))?;
+        Ok(Trusted { verifier, verified: Mutex::default() })
+    }
+
+    fn authenticate(
+        &self,
+        leaf: &CertificateDer<'static>,
+        intermediates: &[CertificateDer<'static>],
+        now: Timestamp,
+    ) -> Result<Option<UserInfo>, Error> {
         let hash: [u8; 32] = Sha256::digest(leaf).into();
         let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
         if let Some(known) = known

@@ -3,7 +3,6 @@
 //! `krab server` takes all of it from its own [`Pki`]; `krab apiserver` from the files its flags name.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
@@ -15,6 +14,7 @@ use crate::authentication::front_proxy::FrontProxy;
 use crate::authentication::service_account::{SigningKey, VerifyingKeys, public_keys};
 use crate::authentication::x509::ClientCertificates;
 use crate::pki::{Issued, Pki};
+use crate::server::tls::{Identities, KeyPair, Named};
 use crate::streaming::Kubelets;
 use crate::webhook::Identity;
 
@@ -23,6 +23,8 @@ use crate::webhook::Identity;
 pub struct Credentials {
     /// `--tls-cert-file`, `--tls-private-key-file`
     pub serving: Issued,
+    /// `--tls-sni-cert-key`
+    pub named: Vec<NamedCertificate>,
     /// `--client-ca-file`
     pub client_ca: Option<String>,
     /// `--requestheader-*`
@@ -39,8 +41,17 @@ pub struct Credentials {
     pub token_auth_file: Option<PathBuf>,
 }
 
+/// A serving certificate for names of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCertificate {
+    /// None are those in the certificate.
+    pub names: Vec<String>,
+    /// The certificate and its key.
+    pub pair: Issued,
+}
+
 /// A front proxy that may speak for others, and the headers it does it in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHeader {
     /// `--requestheader-client-ca-file`
     pub client_ca: String,
@@ -127,6 +138,7 @@ impl Credentials {
         let issuer = format!("https://kubernetes.default.svc.{cluster_domain}");
         Credentials {
             serving: pki.apiserver.clone(),
+            named: Vec::new(),
             client_ca: Some(ca.clone()),
             request_header: Some(RequestHeader::usual(
                 pki.front_proxy_ca.certificate_pem().to_owned(),
@@ -144,15 +156,25 @@ impl Credentials {
         }
     }
 
+    /// What the listener proves itself with.
+    pub(super) fn identities(&self) -> Result<Identities, Error> {
+        let named = self.named.iter().map(|own| Ok(Named { names: own.names.clone(), pair: key_pair(&own.pair)? }));
+        Ok(Identities {
+            serving: key_pair(&self.serving)?,
+            named: named.collect::<Result<_, Error>>()?,
+            client_authorities: roots(self.client_ca.as_deref().unwrap_or_default())?.subjects(),
+        })
+    }
+
     pub(super) fn client_certificates(&self) -> Result<Option<ClientCertificates>, authentication::Error> {
-        self.client_ca.as_deref().map(certificates).transpose()
+        self.client_ca.as_deref().map(ClientCertificates::new).transpose()
     }
 
     pub(super) fn front_proxy(&self) -> Result<Option<FrontProxy>, authentication::Error> {
         let Some(settings) = &self.request_header else { return Ok(None) };
         let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect();
         Ok(Some(FrontProxy {
-            certificates: certificates(&settings.client_ca)?,
+            certificates: ClientCertificates::new(&settings.client_ca)?,
             allowed_names: settings.allowed_names.clone(),
             username_headers: lower(&settings.username_headers),
             uid_headers: lower(&settings.uid_headers),
@@ -180,17 +202,18 @@ impl Credentials {
 /// The one name that may speak for others as a front proxy in a cluster of our own making.
 const FRONT_PROXY: &str = "front-proxy-client";
 
-fn certificates(authorities_pem: &str) -> Result<ClientCertificates, authentication::Error> {
-    ClientCertificates::new(authorities_pem, &Arc::new(rustls::crypto::ring::default_provider()))
+fn key_pair(issued: &Issued) -> Result<KeyPair, Error> {
+    let (chain, key) = identity(issued)?;
+    Ok(KeyPair { chain, key })
 }
 
 /// A certificate chain, leaf first, and its key.
-pub(super) fn identity(issued: &Issued) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+fn identity(issued: &Issued) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     let chain = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes()).collect::<Result<_, _>>()?;
     Ok((chain, PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes())?))
 }
 
-pub(super) fn roots(pem: &str) -> Result<RootCertStore, Error> {
+fn roots(pem: &str) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         roots.add(certificate?).map_err(Error::Kubelets)?;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::server::health::{Check, Health};
+use crate::server::health::{Check, Health, Scope};
 
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ impl Hooks {
     pub(super) fn join(&self, health: &mut Health) {
         for (name, stage) in HOOKS {
             let name = if name == AUTOREGISTER { name.to_owned() } else { format!("poststarthook/{name}") };
-            health.add(name, self.check(stage));
+            health.add(name, Scope::Boot, self.check(stage));
         }
     }
 

@@ -6,36 +6,41 @@
 
 mod computed;
 mod credentials;
+mod documents;
 mod hooks;
 mod identity;
 mod kubernetes_service;
 mod options;
+mod reload;
 mod runtime_config;
 mod store_health;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::scheme::Scheme;
 use component::metrics::Registries;
 use store::Store;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::credentials::{Credentials, RequestHeader, ServiceAccounts};
-use self::credentials::{identity, roots};
+pub use self::credentials::{Credentials, NamedCertificate, RequestHeader, ServiceAccounts};
+use self::documents::Documents;
 use self::hooks::{Hooks, Stage};
 use self::identity::Identity;
 pub use self::kubernetes_service::EndpointReconciler;
 use self::kubernetes_service::KubernetesService;
 pub use self::options::{AuthorizationMode, Options};
+use self::reload::Live;
+pub use self::reload::{Read, Reload};
 pub use self::runtime_config::{Error as RuntimeConfigError, RuntimeConfig};
 use self::store_health::StoreHealth;
 use crate::admission::{self, Chain, default_chain};
 use crate::apiextensions;
 use crate::audit::{self, AuditLog};
-use crate::authentication::service_account::{Discovery, ServiceAccountTokens, TokenIssuer};
+use crate::authentication::service_account::{Discovery, ServiceAccountTokens, SigningKeys, TokenIssuer};
 use crate::authentication::tokens::{BootstrapTokens, TokenAuthenticator, TokenFile};
 use crate::authentication::{self, Union, UserInfo};
 use crate::authorization::Authorization;
@@ -47,8 +52,8 @@ use crate::registry::bootstrap;
 use crate::registry::component_status::ComponentStatuses;
 use crate::registry::resource::Resources;
 use crate::registry::store::Engine;
-use crate::server::health::Health;
-use crate::server::tls::{self, ServingCertificate};
+use crate::server::health::{Health, Scope};
+use crate::server::tls::{self, Tls};
 use crate::server::{ApiServer, Config};
 
 /// How often the first objects are compared with what is there, where others write them too.
@@ -113,7 +118,9 @@ impl ControlPlane {
     pub async fn start(options: Options, store: Arc<Store>, shutdown: CancellationToken) -> Result<Self, Error> {
         let listen = options.listen;
         let failed = |source| Error::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = bind(listen, options.permit_port_sharing).map_err(failed)?;
+        let stopping = shutdown;
+        let shutdown = later(&stopping, options.settings.shutdown_delay);
         let address = listener.local_addr().map_err(failed)?;
 
         let scheme = options.runtime_config.scheme();
@@ -138,23 +145,30 @@ impl ControlPlane {
             Some(name) => format!("{name}:{}", address.port()),
             None => SocketAddr::new(options.advertise, address.port()).to_string(),
         };
+        let tls = Tls::new(options.tls.clone(), options.credentials.identities()?)?;
         let store_health = StoreHealth::default();
         let components = ComponentStatuses::new(store_health.check());
         let metrics = Registries::default();
         let mut health = Health::default();
-        health.add("etcd", store_health.check());
-        health.add_ready("etcd-readiness", store_health.check());
+        health.add("loopback-serving-certificate", Scope::Live, Arc::new(|| None));
+        health.add("etcd", Scope::Everywhere, store_health.check());
+        health.add("etcd-readiness", Scope::Ready, store_health.check());
         // The view was filled before anybody could ask.
-        health.add_ready("informer-sync", Arc::new(|| None));
+        health.add("informer-sync", Scope::Ready, Arc::new(|| None));
         hooks.join(&mut health);
         hooks.reached(Stage::Serving);
-        let shared = Shared { objects, authorizer, health, metrics: metrics.clone(), components: components.clone() };
-        let config = config(&options, scheme, shared, external)?;
+        let shared = Shared {
+            objects,
+            authorizer,
+            health,
+            metrics: metrics.clone(),
+            components: components.clone(),
+            stopping,
+            tls: tls.clone(),
+        };
+        let (config, live) = config(&options, scheme, shared, external)?;
         let server = ApiServer::new(config, engine.clone(), shutdown.clone());
 
-        let (chain, key) = identity(&options.credentials.serving)?;
-        let authorities = roots(options.credentials.client_ca.as_deref().unwrap_or_default())?;
-        let tls = Arc::new(ServingCertificate::new(chain, key)?.server_config(authorities.subjects())?);
         let serving = server.clone();
         let serving = component::spawn("apiserver", async move { serving.serve(listener, tls).await });
         component::spawn_until("store time", &shutdown, store_health.tell_time(store));
@@ -168,6 +182,10 @@ impl ControlPlane {
         let identity = Identity::new(started.own_client());
         started.presence.push(component::spawn("identity lease", identity.keep(shutdown.clone())));
         started.server.start_aggregation();
+        if let Some(reload) = options.reload {
+            let following = reload::run(reload, options.credentials, live);
+            component::spawn_until("changed credentials", &shutdown, following);
+        }
         hooks.reached(Stage::Aggregation);
         started.join_service(&options, &shutdown).await;
         Ok(started)
@@ -230,6 +248,32 @@ impl ControlPlane {
     }
 }
 
+/// Opens the port. With `shared`, other processes may have it open, too.
+fn bind(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+    const BACKLOG: u32 = 1024;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(shared)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Cancelled so long after `asked` is.
+fn later(asked: &CancellationToken, delay: Duration) -> CancellationToken {
+    if delay.is_zero() {
+        return asked.clone();
+    }
+    let (asked, later) = (asked.clone(), CancellationToken::new());
+    let delayed = later.clone();
+    component::spawn("shutdown delay", async move {
+        asked.cancelled().await;
+        tracing::info!(seconds = delay.as_secs_f64(), "asked to stop; serving on for a while");
+        tokio::time::sleep(delay).await;
+        delayed.cancel();
+    });
+    later
+}
+
 /// What the server's settings share with the rest of the process.
 struct Shared {
     objects: Arc<dyn Objects>,
@@ -237,23 +281,33 @@ struct Shared {
     health: Health,
     metrics: Registries,
     components: ComponentStatuses,
+    stopping: CancellationToken,
+    tls: Arc<Tls>,
 }
 
-fn config(options: &Options, scheme: &'static Scheme, shared: Shared, external: String) -> Result<Config, Error> {
-    let Shared { objects, authorizer, health, metrics, components } = shared;
+fn config(
+    options: &Options,
+    scheme: &'static Scheme,
+    shared: Shared,
+    external: String,
+) -> Result<(Config, Live), Error> {
+    let Shared { objects, authorizer, health, metrics, components, stopping, tls } = shared;
     let credentials = &options.credentials;
     let accounts = &credentials.service_accounts;
     let audiences = accounts.audiences().to_vec();
     let issuer = accounts.issuers.first().cloned().unwrap_or_default();
     let verifying = accounts.verifying_keys()?;
     let own_jwks = format!("https://{external}{}", Discovery::JWKS_PATH);
-    let discovery = Discovery::new(&issuer, accounts.jwks_uri.as_deref().unwrap_or(&own_jwks), &verifying);
+    let jwks = accounts.jwks_uri.clone().unwrap_or(own_jwks);
+    let documents = Arc::new(Documents::new(issuer.clone(), jwks, &verifying));
     let mut tokens: Vec<Arc<dyn TokenAuthenticator>> = Vec::new();
-    if let Some(path) = &credentials.token_auth_file {
-        tokens.push(Arc::new(TokenFile::read(path)?));
+    let token_file = credentials.token_auth_file.as_deref().map(TokenFile::read).transpose()?.map(Arc::new);
+    if let Some(file) = &token_file {
+        tokens.push(file.clone());
     }
-    let issuers = accounts.issuers.clone();
-    tokens.push(Arc::new(ServiceAccountTokens::new(issuers, audiences.clone(), verifying, objects.clone())));
+    let known = ServiceAccountTokens::new(accounts.issuers.clone(), audiences.clone(), verifying, objects.clone());
+    let known = Arc::new(known);
+    tokens.push(known.clone());
     if options.bootstrap_tokens {
         tokens.push(Arc::new(BootstrapTokens { objects }));
     }
@@ -264,14 +318,23 @@ fn config(options: &Options, scheme: &'static Scheme, shared: Shared, external: 
         audiences: audiences.clone(),
         anonymous: options.anonymous,
     });
+    let signing = Arc::new(SigningKeys::new(accounts.signing_key()?));
     let issuer = TokenIssuer {
-        key: accounts.signing_key()?,
+        keys: signing.clone(),
         issuer,
         audiences,
         extend_expiration: accounts.extend_expiration,
         max_expiration_seconds: accounts.max_expiration_seconds,
     };
-    Ok(Config {
+    let live = Live {
+        tls,
+        authenticator: authenticator.clone(),
+        accounts: known,
+        signing,
+        documents: documents.clone(),
+        token_file,
+    };
+    let config = Config {
         scheme,
         computed: computed::all(&authenticator, &authorizer, issuer, components),
         authenticator,
@@ -283,7 +346,10 @@ fn config(options: &Options, scheme: &'static Scheme, shared: Shared, external: 
         audit: options.audit.as_ref().map(AuditLog::open).transpose()?,
         formats: options.formats,
         limits: options.limits,
-        documents: Box::new(move |path| discovery.as_ref()?.document(path)),
+        documents: Box::new(move |path| documents.at(path)),
         metrics,
-    })
+        settings: options.settings.clone(),
+        stopping,
+    };
+    Ok((config, live))
 }

@@ -4,11 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Credentials, EndpointReconciler, RuntimeConfig};
+use super::{Credentials, EndpointReconciler, Reload, RuntimeConfig};
 use crate::admission;
 use crate::audit;
 use crate::endpoints::negotiation::Formats;
 use crate::filters::priority_and_fairness::Limits;
+use crate::server::settings::Settings;
+use crate::server::tls;
 
 /// See the module header.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Options {
     pub endpoint_reconciler: EndpointReconciler,
     /// Keys, certificates and tokens.
     pub credentials: Credentials,
+    /// Follows the files the credentials are from; None where they are not from files, or do not change.
+    pub reload: Option<Reload>,
     /// `--anonymous-auth`
     pub anonymous: bool,
     /// `--enable-bootstrap-token-auth`
@@ -39,6 +43,12 @@ pub struct Options {
     pub audit: Option<audit::Config>,
     /// How many requests are served at a time.
     pub limits: Limits,
+    /// How requests and connections are treated.
+    pub settings: Settings,
+    /// `--tls-*`
+    pub tls: tls::Parameters,
+    /// `--permit-port-sharing`: other processes may listen on the same port.
+    pub permit_port_sharing: bool,
     /// Which admission plugins run.
     pub admission: admission::Selection,
 }
@@ -62,6 +72,7 @@ impl Options {
             service_ranges,
             endpoint_reconciler: EndpointReconciler::Lease,
             credentials,
+            reload: None,
             anonymous: true,
             bootstrap_tokens: true,
             authorization: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
@@ -69,6 +80,9 @@ impl Options {
             runtime_config: RuntimeConfig::default(),
             audit: None,
             limits: Limits::default(),
+            settings: Settings::default(),
+            tls: tls::Parameters::default(),
+            permit_port_sharing: false,
             admission: admission::Selection::of(&["NodeRestriction"], &[]),
         }
     }

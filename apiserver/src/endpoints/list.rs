@@ -451,7 +451,8 @@ mod tests {
 
     /// The chunks of a list of items of these lengths, each a letter; and what they should be together.
     async fn assembled(lengths: &[usize]) -> (Vec<Bytes>, Vec<u8>) {
-        let items: Vec<Bytes> = lengths.iter().zip((b'a'..=b'z').cycle()).map(|(length, byte)| vec![byte; *length].into()).collect();
+        let items: Vec<Bytes> =
+            lengths.iter().zip((b'a'..=b'z').cycle()).map(|(length, byte)| vec![byte; *length].into()).collect();
         let whole = [b"[", items.join(&b","[..]).as_slice(), b"]"].concat();
         let write = |out: &mut BytesMut, item: &Bytes, first: bool| {
             out.extend_from_slice(if first { b"" } else { b"," });

@@ -33,8 +33,6 @@ use crate::server::state::State;
 use crate::streaming::Upgrade;
 use crate::streaming::socket::Handshake;
 
-/// Watches without a time of their own last this long, or up to twice that. Upstream: --min-request-timeout.
-const MIN_TIMEOUT: Duration = Duration::from_secs(1800);
 /// How often an idle watcher is told how far the world is. Upstream: bookmarkFrequency.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// The last bookmark comes this long before the end. Upstream: cacher's newTimeBudget and bookmark heap.
@@ -59,7 +57,7 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request, named: bool
     let now = Instant::now();
     let timeout = match options.timeout_seconds {
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds.min(u64::from(u32::MAX))),
-        _ => MIN_TIMEOUT.mul_f64(1.0 + rand::rng().random::<f64>()),
+        _ => state.settings.min_request_timeout.mul_f64(1.0 + rand::rng().random::<f64>()),
     };
     let counted = state.limiter.flow_control().and_then(|control| control.watching(&request.info));
     let chunks = match start {

@@ -4,8 +4,10 @@
 
 pub(crate) mod audit_id;
 pub(crate) mod authorization;
+pub mod cors;
 pub(crate) mod deadline;
 pub(crate) mod impersonation;
+pub(crate) mod last_request;
 pub mod priority_and_fairness;
 pub mod request_info;
 pub(crate) mod warnings;

@@ -4,7 +4,7 @@
 //! Upstream: k8s.io/apiserver/pkg/server/filters.{WithPriorityAndFairness,WithMaxInFlightLimit}.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue, Response, header};
 use tokio::sync::{Semaphore, TryAcquireError};
@@ -13,7 +13,7 @@ use super::request_info::RequestInfo;
 use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
 use crate::endpoints::query::Query;
 use crate::endpoints::respond;
-use crate::flowcontrol::{Flow, FlowControl, Seat, Stock, Work, header_value};
+use crate::flowcontrol::{Asking, Flow, FlowControl, Seat, Stock, header_value};
 use crate::registry::store::Engine;
 use crate::server::body::Body;
 use crate::server::metrics::{Executing, FlowMetrics};
@@ -48,11 +48,12 @@ pub(crate) enum Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: Limits) -> Limiter {
+    /// A request that finds no seat waits a quarter of the time it has.
+    pub(crate) fn new(limits: Limits, request_timeout: Duration) -> Limiter {
         let Limits { max_requests_inflight: reads, max_mutating_requests_inflight: writes, priority_and_fairness } =
             limits;
         match reads.saturating_add(writes) {
-            total @ 1.. if priority_and_fairness => Limiter::Fair(FlowControl::new(total)),
+            total @ 1.. if priority_and_fairness => Limiter::Fair(FlowControl::new(total, request_timeout / 4)),
             _ => {
                 let semaphore = |limit: u32| (limit > 0).then(|| Semaphore::new(limit as usize));
                 Limiter::Counted { reads: semaphore(reads), writes: semaphore(writes) }
@@ -84,7 +85,7 @@ impl Limiter {
             Limiter::Fair(control) => {
                 let flow = control.classify(user, info);
                 let work = control.estimate(&flow, info, query, stock);
-                fair(control, flow, work, metrics).await
+                fair(control, flow, Asking { user, info, work }, metrics).await
             }
             Limiter::Counted { reads, writes } => {
                 let reading = matches!(info.verb.as_str(), "get" | "list" | "watch");
@@ -119,19 +120,19 @@ pub(crate) fn stock(engine: &Engine, info: &RequestInfo) -> Option<Stock> {
 async fn fair(
     control: &Arc<FlowControl>,
     flow: Flow,
-    work: Work,
+    asking: Asking<'_>,
     metrics: &FlowMetrics,
 ) -> Result<Admitted<'static>, Response<Body>> {
     let counters = metrics.of(&flow);
-    let began = Instant::now();
+    let (began, seats) = (Instant::now(), asking.work.seats);
     let seat = {
-        let _waiting = counters.waiting();
-        control.seat(&flow, work).await
+        let _waiting = counters.waiting(seats);
+        control.seat(&flow, asking).await
     };
     match seat {
         Ok(seat) => {
             counters.dispatched(began.elapsed());
-            let executing = Some(counters.executing(work.seats));
+            let executing = Some(counters.executing(seats));
             Ok(Admitted { flow: Some(flow), _seat: Some(seat), _executing: executing, _permit: None })
         }
         Err(why) => {
@@ -181,7 +182,7 @@ mod tests {
     async fn without_priorities_each_kind_has_its_number() {
         let limits =
             Limits { max_requests_inflight: 1, max_mutating_requests_inflight: 0, priority_and_fairness: false };
-        let (limiter, metrics) = (Limiter::new(limits), Metrics::new().unwrap());
+        let (limiter, metrics) = (Limiter::new(limits, Duration::from_secs(60)), Metrics::new().unwrap());
         let admit = async |user: &UserInfo, verb: &str| {
             let info = RequestInfo { verb: verb.to_owned(), ..RequestInfo::default() };
             limiter.admit(user, &info, &Query::default(), || None, metrics.flow()).await

@@ -53,6 +53,41 @@ pub(crate) struct Usage {
     pub(crate) waiting: usize,
 }
 
+/// What became of the requests of a level so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) dispatched: u64,
+    pub(crate) rejected: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) cancelled: u64,
+}
+
+/// Why somebody waits no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Patience was over.
+    TimedOut,
+    /// The client went.
+    Cancelled,
+}
+
+/// A level as it is now; `T` is what is shown of somebody who waits.
+#[derive(Debug)]
+pub(crate) struct LevelDump<T> {
+    pub(crate) name: Arc<str>,
+    /// No longer configured: it ends with the last of its requests.
+    pub(crate) quiescing: bool,
+    pub(crate) executing: u64,
+    pub(crate) queues: Vec<Vec<T>>,
+    pub(crate) counts: Counts,
+}
+
+impl<T> LevelDump<T> {
+    pub(crate) fn waiting(&self) -> usize {
+        self.queues.iter().map(Vec::len).sum()
+    }
+}
+
 /// See the module header. `W` is how somebody who waits is called.
 #[derive(Debug)]
 pub(super) struct Dispatcher<W> {
@@ -78,6 +113,9 @@ struct Level<W> {
     waiting: usize,
     /// What the queue served last had been given by then.
     given: u64,
+    /// Requests, whatever their width.
+    executing: u64,
+    counts: Counts,
     /// Still configured? One that is not lasts until the last of its requests has gone.
     wanted: bool,
 }
@@ -98,9 +136,26 @@ struct Waiter<W> {
 
 impl<W> Level<W> {
     fn new(limits: Limits, queueing: Option<Queueing>) -> Self {
-        let mut level = Self { limits, queueing, queues: Vec::new(), seated: 0, waiting: 0, given: 0, wanted: true };
+        let mut level = Self {
+            limits,
+            queueing,
+            queues: Vec::new(),
+            seated: 0,
+            waiting: 0,
+            given: 0,
+            executing: 0,
+            counts: Counts::default(),
+            wanted: true,
+        };
         level.make_queues();
         level
+    }
+
+    /// Somebody takes seats.
+    fn seat(&mut self, seats: u32) {
+        self.seated += seats;
+        self.executing += 1;
+        self.counts.dispatched += 1;
     }
 
     /// There are never fewer queues than somebody waits in.
@@ -140,7 +195,7 @@ impl<W> Level<W> {
         let waiter = queue.waiting.pop_front()?;
         self.given = queue.given;
         queue.given += u64::from(waiter.seats);
-        self.seated += waiter.seats;
+        self.seat(waiter.seats);
         self.waiting -= 1;
         Some(waiter)
     }
@@ -173,15 +228,17 @@ impl<W> Dispatcher<W> {
         let free = self.has_free(name, seats);
         let Some(level) = self.levels.get_mut(name) else { return (Arrival::Seated, Vec::new()) };
         if free && level.waiting == 0 {
-            level.seated += seats;
+            level.seat(seats);
             return (Arrival::Seated, Vec::new());
         }
         let Some(queueing) = level.queueing else {
+            level.counts.rejected += 1;
             return (Arrival::Rejected(Rejection::ConcurrencyLimit), Vec::new());
         };
         let hand = deal(hash(), queueing.queues, queueing.hand_size);
         let shortest = hand.into_iter().min_by_key(|queue| level.queues[*queue].waiting.len()).unwrap_or_default();
         if level.queues[shortest].waiting.len() >= queueing.queue_length_limit as usize {
+            level.counts.rejected += 1;
             return (Arrival::Rejected(Rejection::QueueFull), Vec::new());
         }
         self.tickets += 1;
@@ -196,6 +253,7 @@ impl<W> Dispatcher<W> {
     pub(super) fn leave(&mut self, name: &str, seats: u32) -> Called<W> {
         let Some(level) = self.levels.get_mut(name) else { return Vec::new() };
         level.seated = level.seated.saturating_sub(seats);
+        level.executing = level.executing.saturating_sub(1);
         if !level.wanted && level.seated == 0 && level.waiting == 0 {
             self.levels.remove(name);
         }
@@ -204,11 +262,15 @@ impl<W> Dispatcher<W> {
 
     /// Somebody waits no longer, who may have stood in the way of others. None when they were called already: then they have
     /// seats.
-    pub(super) fn give_up(&mut self, name: &str, place: Place) -> Option<Called<W>> {
+    pub(super) fn give_up(&mut self, name: &str, place: Place, why: Gone) -> Option<Called<W>> {
         let level = self.levels.get_mut(name)?;
         let queue = &mut level.queues.get_mut(place.queue)?.waiting;
         let at = queue.iter().position(|waiter| waiter.ticket == place.ticket)?;
         queue.remove(at);
+        match why {
+            Gone::TimedOut => level.counts.timed_out += 1,
+            Gone::Cancelled => level.counts.cancelled += 1,
+        }
         level.waiting -= 1;
         self.waiting -= 1;
         Some(self.call())
@@ -217,6 +279,21 @@ impl<W> Dispatcher<W> {
     pub(super) fn usage(&self) -> Vec<(Arc<str>, Usage)> {
         let usage = |level: &Level<W>| Usage { limits: level.limits, seated: level.seated, waiting: level.waiting };
         self.levels.iter().map(|(name, level)| (name.clone(), usage(level))).collect()
+    }
+
+    /// Every level, in no order.
+    pub(super) fn dump<T>(&self, show: impl Fn(&W) -> T) -> Vec<LevelDump<T>> {
+        let dump = |(name, level): (&Arc<str>, &Level<W>)| {
+            let waiting = |queue: &Queue<W>| queue.waiting.iter().map(|waiter| show(&waiter.call)).collect();
+            LevelDump {
+                name: name.clone(),
+                quiescing: !level.wanted,
+                executing: level.executing,
+                queues: level.queues.iter().map(waiting).collect(),
+                counts: level.counts,
+            }
+        };
+        self.levels.iter().map(dump).collect()
     }
 
     fn has_free(&self, name: &str, seats: u32) -> bool {

@@ -18,15 +18,17 @@ mod watchers;
 mod work;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use self::dispatch::{Arrival, Dispatcher, Place, Queueing};
+use self::dispatch::{Arrival, Counts, Dispatcher, Gone, Place, Queueing};
 pub(crate) use self::schema::Flow;
 use self::schema::Schema;
 use self::watchers::Watchers;
@@ -35,9 +37,6 @@ pub(crate) use self::work::{Stock, Work};
 use crate::authentication::UserInfo;
 use crate::endpoints::query::Query;
 use crate::filters::request_info::RequestInfo;
-
-/// Requests wait for a seat this long. Upstream: a quarter of --request-timeout.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a request was sent away; upstream's words for it in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +64,49 @@ impl Rejection {
 pub(crate) struct FlowControl {
     /// Seats of all levels together.
     total: u32,
+    /// Requests wait for a seat this long.
+    patience: Duration,
     schemas: ArcSwap<Vec<Schema>>,
-    dispatcher: Mutex<Dispatcher<oneshot::Sender<()>>>,
+    dispatcher: Mutex<Dispatcher<Caller>>,
+    exempt: Exempt,
     watchers: Arc<Watchers>,
+}
+
+/// Requests that need no seat: counted, and nothing more.
+#[derive(Debug, Default)]
+struct Exempt {
+    dispatched: AtomicU64,
+    executing: AtomicU64,
+}
+
+/// How somebody who waits is called, and who it is.
+type Caller = (oneshot::Sender<()>, Arc<WaitingRequest>);
+
+/// A request in a queue, for who wants to see it.
+#[derive(Debug)]
+pub(crate) struct WaitingRequest {
+    pub(crate) flow: Flow,
+    pub(crate) arrived: Timestamp,
+    pub(crate) user: String,
+    pub(crate) info: RequestInfo,
+}
+
+/// Who wants a seat, and for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) user: &'a UserInfo,
+    pub(crate) info: &'a RequestInfo,
+    pub(crate) work: Work,
+}
+
+/// A level as it is now.
+pub(crate) type LevelDump = dispatch::LevelDump<Arc<WaitingRequest>>;
+
+impl LevelDump {
+    /// Nobody is served and nobody waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.executing == 0 && self.waiting() == 0
+    }
 }
 
 /// One priority level as configured.
@@ -86,11 +125,13 @@ struct Level {
 
 impl FlowControl {
     /// With so many seats, and the two levels and flows that are always there.
-    pub(crate) fn new(total: u32) -> Arc<FlowControl> {
+    pub(crate) fn new(total: u32, patience: Duration) -> Arc<FlowControl> {
         let control = FlowControl {
             total,
+            patience,
             schemas: ArcSwap::default(),
             dispatcher: Mutex::new(Dispatcher::default()),
+            exempt: Exempt::default(),
             watchers: Arc::default(),
         };
         control.configure(&[], &[]);
@@ -141,26 +182,43 @@ impl FlowControl {
     }
 
     /// Seats for a request of this flow, waited for as long as it takes and not longer than patience lasts.
-    pub(crate) async fn seat(self: &Arc<Self>, flow: &Flow, work: Work) -> Result<Seat, Rejection> {
+    pub(crate) async fn seat(self: &Arc<Self>, flow: &Flow, asking: Asking<'_>) -> Result<Seat, Rejection> {
         if flow.exempt {
-            return Ok(Seat { taken: None });
+            self.exempt.dispatched.fetch_add(1, Ordering::Relaxed);
+            self.exempt.executing.fetch_add(1, Ordering::Relaxed);
+            return Ok(Seat { control: Arc::clone(self), taken: None });
         }
-        let seated = || Seat { taken: Some((Arc::clone(self), flow.level.clone(), work)) };
+        let work = asking.work;
+        let seated = || Seat { control: Arc::clone(self), taken: Some((flow.level.clone(), work)) };
+        let ticket = || {
+            let (sender, called) = oneshot::channel();
+            let request = WaitingRequest {
+                flow: flow.clone(),
+                arrived: Timestamp::now(),
+                user: asking.user.name.clone(),
+                info: asking.info.clone(),
+            };
+            ((sender, Arc::new(request)), called)
+        };
         let (arrival, woken) =
-            self.locked(|dispatcher| dispatcher.arrive(&flow.level, work.seats, || hash(flow), oneshot::channel));
+            self.locked(|dispatcher| dispatcher.arrive(&flow.level, work.seats, || hash(flow), ticket));
         wake(self, woken);
         match arrival {
             Arrival::Seated => Ok(seated()),
             Arrival::Rejected(why) => Err(why),
             Arrival::Waiting(place, called) => {
                 let (level, seats) = (&flow.level, work.seats);
-                let mut waiting = Waiting { control: self, level, seats, place: Some(place), called };
-                match tokio::time::timeout(PATIENCE, &mut waiting.called).await {
+                let gone = Gone::Cancelled;
+                let mut waiting = Waiting { control: self, level, seats, place: Some(place), called, gone };
+                match tokio::time::timeout(self.patience, &mut waiting.called).await {
                     Ok(Ok(())) => {
                         waiting.place = None;
                         Ok(seated())
                     }
-                    _ => Err(Rejection::TimeOut),
+                    _ => {
+                        waiting.gone = Gone::TimedOut;
+                        Err(Rejection::TimeOut)
+                    }
                 }
             }
         }
@@ -171,7 +229,21 @@ impl FlowControl {
         self.locked(|dispatcher| dispatcher.usage())
     }
 
-    fn locked<T>(&self, work: impl FnOnce(&mut Dispatcher<oneshot::Sender<()>>) -> T) -> T {
+    /// What every level does at the moment, by name.
+    pub(crate) fn dump(&self) -> Vec<LevelDump> {
+        let mut levels = self.locked(|dispatcher| dispatcher.dump(|(_, request)| Arc::clone(request)));
+        levels.push(LevelDump {
+            name: schema::EXEMPT.into(),
+            quiescing: false,
+            executing: self.exempt.executing.load(Ordering::Relaxed),
+            queues: Vec::new(),
+            counts: Counts { dispatched: self.exempt.dispatched.load(Ordering::Relaxed), ..Counts::default() },
+        });
+        levels.sort_by(|a, b| a.name.cmp(&b.name));
+        levels
+    }
+
+    fn locked<T>(&self, work: impl FnOnce(&mut Dispatcher<Caller>) -> T) -> T {
         work(&mut self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -182,8 +254,8 @@ impl FlowControl {
 }
 
 /// Calls those whose turn it is. Who has gone meanwhile gives the seats on.
-fn wake(control: &FlowControl, called: dispatch::Called<oneshot::Sender<()>>) {
-    for (level, seats, caller) in called {
+fn wake(control: &FlowControl, called: dispatch::Called<Caller>) {
+    for (level, seats, (caller, _)) in called {
         if caller.send(()).is_err() {
             control.leave(&level, seats);
         }
@@ -193,16 +265,21 @@ fn wake(control: &FlowControl, called: dispatch::Called<oneshot::Sender<()>>) {
 /// The right to be served. Given back when dropped, or as much later as the work lingers.
 #[derive(Debug)]
 pub(crate) struct Seat {
+    control: Arc<FlowControl>,
     /// None of an exempt request.
-    taken: Option<(Arc<FlowControl>, Arc<str>, Work)>,
+    taken: Option<(Arc<str>, Work)>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Some((control, level, work)) = self.taken.take() else { return };
+        let Some((level, work)) = self.taken.take() else {
+            self.control.exempt.executing.fetch_sub(1, Ordering::Relaxed);
+            return;
+        };
         if work.lingers.is_zero() {
-            return control.leave(&level, work.seats);
+            return self.control.leave(&level, work.seats);
         }
+        let control = Arc::clone(&self.control);
         component::spawn("apiserver lingering seats", async move {
             tokio::time::sleep(work.lingers).await;
             control.leave(&level, work.seats);
@@ -218,6 +295,8 @@ struct Waiting<'a> {
     /// None once the seat is taken.
     place: Option<Place>,
     called: oneshot::Receiver<()>,
+    /// Why it would be left now.
+    gone: Gone,
 }
 
 impl Drop for Waiting<'_> {
@@ -225,7 +304,7 @@ impl Drop for Waiting<'_> {
         let Some(place) = self.place.take() else { return };
         // From here on a call comes back to the caller, who gives the seat on. One that came before is ours to give back.
         self.called.close();
-        match self.control.locked(|dispatcher| dispatcher.give_up(self.level, place)) {
+        match self.control.locked(|dispatcher| dispatcher.give_up(self.level, place, self.gone)) {
             Some(woken) => wake(self.control, woken),
             None if self.called.try_recv().is_ok() => self.control.leave(self.level, self.seats),
             None => {}

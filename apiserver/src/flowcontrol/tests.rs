@@ -116,9 +116,9 @@ fn who_gives_up_is_not_called() {
     let (Arrival::Waiting(place, ()), _) = dispatcher.arrive(&Arc::from("a"), 1, || 0, || (1, ())) else {
         panic!("there is no seat");
     };
-    assert_eq!(dispatcher.give_up("a", place), Some(Vec::new()));
+    assert_eq!(dispatcher.give_up("a", place, Gone::Cancelled), Some(Vec::new()));
     assert_eq!(called(dispatcher.leave("a", 1)), []);
-    assert_eq!(dispatcher.give_up("a", place), None, "once is enough");
+    assert_eq!(dispatcher.give_up("a", place, Gone::Cancelled), None, "once is enough");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn who_gives_up_makes_way_for_those_behind() {
         panic!("there is one seat");
     };
     assert_eq!(arrive(&mut dispatcher, "a", 3), 'w');
-    assert_eq!(dispatcher.give_up("a", place).map(called), Some(vec![("a".to_owned(), 3)]));
+    assert_eq!(dispatcher.give_up("a", place, Gone::Cancelled).map(called), Some(vec![("a".to_owned(), 3)]));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn hands_are_of_different_queues() {
 }
 
 fn control() -> Arc<FlowControl> {
-    let control = FlowControl::new(600);
+    let control = FlowControl::new(600, Duration::from_secs(15));
     let of = |kind: &str| -> Vec<Arc<Value>> {
         let all = bootstrap::flow_control().into_iter().filter(|object| meta::kind(object) == kind);
         all.map(Arc::new).collect()
@@ -251,7 +251,7 @@ fn service_account(namespace: &str, name: &str) -> UserInfo {
 
 #[test]
 fn who_fits_nowhere_is_caught_even_without_objects() {
-    let control = FlowControl::new(10);
+    let control = FlowControl::new(10, Duration::from_secs(15));
     let info = RequestInfo { verb: "get".into(), path: "/x".into(), ..RequestInfo::default() };
     assert_eq!(control.classify(&UserInfo::new("jane", &[]), &info).level.as_ref(), "catch-all");
     assert!(control.classify(&UserInfo::new("admin", &["system:masters"]), &info).exempt);
@@ -259,26 +259,32 @@ fn who_fits_nowhere_is_caught_even_without_objects() {
 
 #[tokio::test]
 async fn a_seat_given_back_is_taken_by_who_waits_and_by_none_who_left() {
-    let control = FlowControl::new(1);
+    let control = FlowControl::new(1, Duration::from_secs(15));
     let level = json!({"metadata": {"name": "one"}, "spec": {"type": "Limited", "limited": {
         "nominalConcurrencyShares": 100, "limitResponse": {"type": "Queue", "queuing": {"queues": 1, "handSize": 1, "queueLengthLimit": 9}}}}});
     let schema = json!({"metadata": {"name": "all"}, "spec": {"priorityLevelConfiguration": {"name": "one"}, "matchingPrecedence": 5,
         "rules": [{"subjects": [{"kind": "Group", "group": {"name": "*"}}], "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}]}]}});
     control.configure(&[Arc::new(schema)], &[Arc::new(level)]);
     let info = RequestInfo { verb: "get".into(), path: "/x".into(), ..RequestInfo::default() };
-    let flow = control.classify(&UserInfo::new("jane", &[]), &info);
+    let jane = UserInfo::new("jane", &[]);
+    let asking = Asking { user: &jane, info: &info, work: Work::ONE };
+    let flow = control.classify(&jane, &info);
     assert_eq!(flow.level.as_ref(), "one");
-    let first = control.seat(&flow, Work::ONE).await.unwrap();
+    let first = control.seat(&flow, asking).await.unwrap();
     // One that waits and goes, before and after it is called.
     {
-        let mut gone = Box::pin(control.seat(&flow, Work::ONE));
+        let mut gone = Box::pin(control.seat(&flow, asking));
         assert!(futures::poll!(&mut gone).is_pending());
     }
-    let mut called = Box::pin(control.seat(&flow, Work::ONE));
+    let mut called = Box::pin(control.seat(&flow, asking));
     assert!(futures::poll!(&mut called).is_pending());
+    let dump = control.dump();
+    let one = dump.iter().find(|level| &*level.name == "one").unwrap();
+    assert_eq!((one.executing, one.waiting(), &*one.queues[0][0].user), (1, 1, "jane"));
+    assert_eq!((one.counts.dispatched, one.counts.cancelled), (1, 1));
     drop(first);
     drop(called);
-    let second = control.seat(&flow, Work::ONE).await.unwrap();
+    let second = control.seat(&flow, asking).await.unwrap();
     assert_eq!(control.usage().iter().map(|(_, usage)| usage.seated).sum::<u32>(), 1);
     drop(second);
     assert_eq!(control.usage().iter().map(|(_, usage)| usage.seated).sum::<u32>(), 0);

@@ -65,7 +65,7 @@ impl Request {
 }
 
 /// A certificate and its key, as PEM.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Issued {
     pub certificate_pem: String,
     pub key_pem: String,

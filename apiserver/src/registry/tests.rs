@@ -206,6 +206,8 @@ async fn server_with(range: &str) -> ApiServer {
     let mut computed = Computations::default();
     computed.add("", "serviceaccounts", "token", Arc::new(NoTokens));
     let config = Config {
+        settings: Default::default(),
+        stopping: Default::default(),
         scheme: api::scheme::Scheme::builtin(),
         authenticator: Arc::new(Nobody),
         authorizer,

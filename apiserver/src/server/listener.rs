@@ -22,14 +22,15 @@ use super::ApiServer;
 use super::body::{BoxError, RequestBody};
 use super::gathering::{Answer, gathering};
 use super::service::Caller;
+use super::settings::DEFAULT_STREAMS;
+use super::tls::Tls;
 use crate::authentication::PeerCertificates;
+use crate::filters::last_request;
 
 /// A handshake slower than this is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Request headers slower than this end the connection (HTTP/1).
 const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
-/// Upstream: http2.Server MaxConcurrentStreams of the secure serving options.
-const MAX_CONCURRENT_STREAMS: u32 = 250;
 /// Resets a peer may have pending before the connection is ended (CVE-2023-39325, CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 50;
 const MAX_HEADER_LIST_SIZE: u32 = 1 << 20;
@@ -44,14 +45,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown`, then drains.
-pub(super) async fn serve(
-    server: &ApiServer,
-    listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
-    shutdown: CancellationToken,
-) {
-    let acceptor = TlsAcceptor::from(tls);
-    let builder = Arc::new(http_builder());
+pub(super) async fn serve(server: &ApiServer, listener: TcpListener, tls: Arc<Tls>, shutdown: CancellationToken) {
+    let builder = Arc::new(http_builder(server.state.settings.http2_max_streams.unwrap_or(DEFAULT_STREAMS)));
     let connections = TaskTracker::new();
     loop {
         let stream = tokio::select! {
@@ -66,7 +61,9 @@ pub(super) async fn serve(
                 }
             },
         };
-        let task = connection(server.clone(), stream, acceptor.clone(), Arc::clone(&builder), shutdown.clone());
+        let address = stream.local_addr().ok().map(|own| own.ip());
+        let acceptor = TlsAcceptor::from(tls.of(address));
+        let task = connection(server.clone(), stream, acceptor, Arc::clone(&builder), shutdown.clone());
         component::spawn("apiserver connection", connections.track_future(task));
     }
     drop(listener);
@@ -76,7 +73,7 @@ pub(super) async fn serve(
     }
 }
 
-fn http_builder() -> auto::Builder<TokioExecutor> {
+fn http_builder(streams: u32) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -84,7 +81,7 @@ fn http_builder() -> auto::Builder<TokioExecutor> {
         .header_read_timeout(HEADER_TIMEOUT)
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_concurrent_streams(streams)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_PENDING_RESETS)
         .max_header_list_size(MAX_HEADER_LIST_SIZE)
@@ -129,22 +126,35 @@ async fn connection(
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let (stream, mut gatherer) = gathering(stream, http2);
     let open = gatherer.open();
+    // No further request is taken on this connection.
+    let ending = CancellationToken::new();
+    let last = http2.then(|| last_request::Connection(ending.clone()));
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (server, caller, open) = (server.clone(), caller.clone(), open.clone());
+        let (server, caller, open, last) = (server.clone(), caller.clone(), open.clone(), last.clone());
         async move {
-            let request = request.map(|body| -> RequestBody { body.map_err(BoxError::from).boxed() });
+            let mut request = request.map(|body| -> RequestBody { body.map_err(BoxError::from).boxed() });
+            if let Some(last) = last {
+                request.extensions_mut().insert(last);
+            }
             let response = server.handle(request, caller).await;
             Ok::<_, std::convert::Infallible>(response.map(|body| Answer::new(body, open)))
         }
     });
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
-    let result = tokio::select! {
-        result = poll_fn(|cx| gatherer.poll(serving.as_mut(), cx)) => result,
-        () = shutdown.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            let drained = poll_fn(|cx| gatherer.poll(serving.as_mut(), cx));
-            tokio::time::timeout(DRAIN, drained).await.unwrap_or(Ok(()))
+    let mut ended = false;
+    let result = loop {
+        tokio::select! {
+            result = poll_fn(|cx| gatherer.poll(serving.as_mut(), cx)) => break result,
+            () = ending.cancelled(), if !ended => {
+                ended = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            () = shutdown.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                let drained = poll_fn(|cx| gatherer.poll(serving.as_mut(), cx));
+                break tokio::time::timeout(DRAIN, drained).await.unwrap_or(Ok(()));
+            }
         }
     };
     if let Err(error) = result {

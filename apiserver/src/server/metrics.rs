@@ -59,6 +59,9 @@ const DURATIONS: [f64; 24] = [
     f64::INFINITY,
 ];
 
+/// In seconds.
+const FILTER_DURATIONS: [f64; 13] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 5.0, 10.0, 15.0, 30.0];
+
 /// See the module header.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -70,6 +73,9 @@ pub(crate) struct Metrics {
     inflight: IntGaugeVec,
     long_running: IntGaugeVec,
     authentications: IntCounterVec,
+    authentication_times: HistogramVec,
+    authorization_times: HistogramVec,
+    filters: HistogramVec,
     users: IntCounterVec,
     authorizations: IntCounterVec,
     deprecated: IntGaugeVec,
@@ -118,51 +124,72 @@ impl Metrics {
         let registry = Registry::new();
         let make = Registrar(&registry);
         let sizes = exponential_buckets(1000.0, 10.0, 7)?;
-        let handshake_errors =
-            IntCounter::new("apiserver_tls_handshake_errors_total", "Connections whose TLS handshake failed.")?;
+        let asked = exponential_buckets(0.001, 2.0, 15)?;
+        let handshake_errors = IntCounter::new(
+            "apiserver_tls_handshake_errors_total",
+            "[ALPHA] Number of requests dropped with 'TLS handshake error from' error",
+        )?;
         registry.register(Box::new(handshake_errors.clone()))?;
         registry.register(Box::new(ProcessMetrics::new()?))?;
         registry.register(Box::new(build_info()?))?;
         Ok(Metrics {
-            requests: make.counters("apiserver_request_total", "Requests, by what they asked for.", &LABELS)?,
+            requests: make.counters("apiserver_request_total", "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.", &LABELS)?,
             durations: make.histograms(
                 "apiserver_request_duration_seconds",
-                "Time to the answer, streams left out.",
+                "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
                 &LABELS[..8],
                 &DURATIONS,
             )?,
             sli_durations: make.histograms(
                 "apiserver_request_sli_duration_seconds",
-                "Time to the answer without what others took for it, streams left out.",
+                "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.",
                 &SHORT_LABELS,
                 &DURATIONS[2..],
             )?,
             response_sizes: make.histograms(
                 "apiserver_response_sizes",
-                "Bytes of answers to reads.",
+                "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.",
                 &SHORT_LABELS,
                 &sizes,
             )?,
             inflight: make.gauges(
                 "apiserver_current_inflight_requests",
-                "Requests being served, streams left out.",
+                "[STABLE] Maximal number of currently used inflight request limit of this apiserver per request kind in last second.",
                 &["request_kind"],
             )?,
-            long_running: make.gauges("apiserver_longrunning_requests", "Streams being served.", &SHORT_LABELS)?,
+            long_running: make.gauges("apiserver_longrunning_requests", "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.", &SHORT_LABELS)?,
             authentications: make.counters(
                 "authentication_attempts",
-                "Callers that were asked who they are, by what came of it.",
+                "[ALPHA] Counter of authenticated attempts.",
                 &["result"],
             )?,
-            users: make.counters("authenticated_user_requests", "Requests by kind of user name.", &["username"])?,
+            authentication_times: make.histograms(
+                "authentication_duration_seconds",
+                "[ALPHA] Authentication duration in seconds broken out by result.",
+                &["result"],
+                &asked,
+            )?,
+            authorization_times: make.histograms(
+                "authorization_duration_seconds",
+                "[ALPHA] Authorization duration in seconds broken out by result.",
+                &["result"],
+                &asked,
+            )?,
+            filters: make.histograms(
+                "apiserver_request_filter_duration_seconds",
+                "[ALPHA] Request filter latency distribution in seconds, for each filter type",
+                &["filter"],
+                &FILTER_DURATIONS,
+            )?,
+            users: make.counters("authenticated_user_requests", "[ALPHA] Counter of authenticated requests broken out by username.", &["username"])?,
             authorizations: make.counters(
                 "authorization_attempts_total",
-                "Requests that were asked for their right, by what came of it.",
+                "[ALPHA] Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
                 &["result"],
             )?,
             deprecated: make.gauges(
                 "apiserver_requested_deprecated_apis",
-                "1 for each deprecated API that was asked for.",
+                "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.",
                 &["group", "version", "resource", "subresource", "removed_release"],
             )?,
             watches: WatchMetrics::new(&make)?,
@@ -217,8 +244,8 @@ impl Metrics {
         })
     }
 
-    /// Counts who was found to ask: a user, nobody, or an error.
-    pub(crate) fn authenticated<E>(&self, found: Result<Option<&str>, E>) {
+    /// Counts who was found to ask: a user, nobody, or an error; and how long it took.
+    pub(crate) fn authenticated<E>(&self, found: Result<Option<&str>, E>, time: Duration) {
         let result = match found {
             Ok(Some(name)) => {
                 self.users.with_label_values(&[compressed(name)]).inc();
@@ -228,11 +255,31 @@ impl Metrics {
             Err(_) => "error",
         };
         self.authentications.with_label_values(&[result]).inc();
+        self.authentication_times.with_label_values(&[result]).observe(time.as_secs_f64());
+        self.filters.with_label_values(&["authentication"]).observe(time.as_secs_f64());
     }
 
-    /// Counts what the authorizer said: `allowed`, `denied` or `no-opinion`.
-    pub(crate) fn authorized(&self, result: &'static str) {
+    /// Counts what the authorizer said: `allowed`, `denied` or `no-opinion`; and how long it took.
+    pub(crate) fn authorized(&self, result: &'static str, time: Duration) {
         self.authorizations.with_label_values(&[result]).inc();
+        self.authorization_times.with_label_values(&[result]).observe(time.as_secs_f64());
+        self.filters.with_label_values(&["authorization"]).observe(time.as_secs_f64());
+    }
+
+    /// Forgets what was counted of requests. Upstream: `DELETE /metrics`.
+    pub(crate) fn reset(&self) {
+        for counters in [&self.requests, &self.authentications, &self.users, &self.authorizations] {
+            counters.reset();
+        }
+        for times in [&self.durations, &self.sli_durations, &self.response_sizes, &self.filters] {
+            times.reset();
+        }
+        for times in [&self.authentication_times, &self.authorization_times] {
+            times.reset();
+        }
+        self.deprecated.reset();
+        // They lead to series that are shown no more.
+        self.series.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Notes that a deprecated API was asked for.
@@ -288,7 +335,7 @@ fn build_info() -> Result<Gauge, Error> {
     let value = |field: &str| info[field].as_str().unwrap_or_default();
     let opts = labels
         .iter()
-        .fold(Opts::new("kubernetes_build_info", "The build this process runs."), |opts, (label, field)| {
+        .fold(Opts::new("kubernetes_build_info", "[ALPHA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running."), |opts, (label, field)| {
             opts.const_label(*label, value(field))
         });
     let gauge = Gauge::with_opts(opts)?;

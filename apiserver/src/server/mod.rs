@@ -5,16 +5,19 @@
 //! prove itself. No thread, task or buffer is kept per resource.
 
 pub mod body;
+mod debug;
 mod gathering;
 pub mod health;
 mod listener;
 pub(crate) mod metrics;
 pub(crate) mod service;
+pub mod settings;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 pub mod tls;
 mod version;
+mod zpages;
 
 use std::sync::Arc;
 
@@ -27,10 +30,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::body::{Body, BoxError, RequestBody};
-use self::health::Health;
+use self::health::{Health, Scope};
 use self::metrics::Metrics;
 use self::service::Caller;
+use self::settings::Settings;
 use self::state::State;
+use self::tls::Tls;
+use self::zpages::Pages;
 use crate::aggregator::Aggregator;
 use crate::audit::AuditLog;
 use crate::authentication::{self, Authenticator, UserInfo};
@@ -76,6 +82,10 @@ pub struct Config {
     pub formats: Formats,
     /// What `/metrics` shows; the server's own registry joins it.
     pub metrics: Registries,
+    /// How requests and connections are treated.
+    pub settings: Settings,
+    /// The server is asked to end, and serves on for as long as it is told to; `/readyz` says so.
+    pub stopping: CancellationToken,
 }
 
 impl std::fmt::Debug for Config {
@@ -94,14 +104,13 @@ impl ApiServer {
     /// Serves what is in the engine's store until `shutdown`. Whoever opened the store tells it the time.
     pub fn new(config: Config, engine: Arc<Engine>, shutdown: CancellationToken) -> ApiServer {
         let mut health = Health::default();
-        health.add("ping", Arc::new(|| None));
-        health.add("log", Arc::new(|| None));
-        let mut health = health.joined(config.health);
-        let stopping = shutdown.clone();
-        health.add_ready(
-            "shutdown",
-            Arc::new(move || stopping.is_cancelled().then(|| "process is shutting down".into())),
-        );
+        health.add("ping", Scope::Everywhere, Arc::new(|| None));
+        health.add("log", Scope::Everywhere, Arc::new(|| None));
+        let settings = config.settings;
+        let mut health = health.joined(config.health).with_grace(settings.livez_grace_period);
+        let stopping = config.stopping;
+        let stopped = move || stopping.is_cancelled().then(|| "process is shutting down".into());
+        health.add("shutdown", Scope::Ready, Arc::new(stopped));
         let scheme = config.scheme;
         let metrics = Metrics::new().expect("names and labels are constants that a test registers");
         config.metrics.join(metrics.registry());
@@ -119,7 +128,9 @@ impl ApiServer {
                 health,
                 kubelets: config.kubelets,
                 aggregator,
-                limiter: Limiter::new(config.limits),
+                limiter: Limiter::new(config.limits, settings.request_timeout),
+                pages: Pages::new(settings.flags.clone()),
+                settings,
                 documents: config.documents,
                 metrics,
                 registries: config.metrics,
@@ -129,7 +140,7 @@ impl ApiServer {
     }
 
     /// Serves TLS connections of a listener until shutdown, then lets open requests finish.
-    pub async fn serve(&self, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
+    pub async fn serve(&self, listener: TcpListener, tls: Arc<Tls>) {
         listener::serve(self, listener, tls, self.state.shutdown.clone()).await;
     }
 

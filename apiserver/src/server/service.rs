@@ -9,22 +9,23 @@ use api::status::Status;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use serde_json::json;
 
 use super::body::{Body, RequestBody};
+use super::debug;
 use super::metrics::Counted;
 use super::state::State;
 use super::version;
 use crate::audit::Record;
-use crate::authentication::{PeerCertificates, UserInfo};
+use crate::authentication::{ANONYMOUS, PeerCertificates, UserInfo};
 use crate::authorization::{Attributes, Decision};
 use crate::endpoints::negotiation::{self, Output, Route};
 use crate::endpoints::query::Query;
 use crate::endpoints::{self, respond};
 use crate::filters::priority_and_fairness::stock;
 use crate::filters::request_info::RequestInfo;
-use crate::filters::{audit_id, authorization, deadline, impersonation};
+use crate::filters::{audit_id, authorization, cors, deadline, impersonation, last_request};
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -61,11 +62,17 @@ impl Caller {
 /// Serves one request. Never fails, never panics: a panic below becomes a 500.
 pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
     let audit = audit_id::of(request.headers());
+    let origin = state.settings.cors.allowed(request.headers());
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let of_error = Output::of_error(request.headers(), &query, state.formats);
     let head = request.method() == Method::HEAD;
     let record = OnceLock::new();
-    let walking = walk(&state, request, query, caller, Audited { id: &audit, record: &record });
+    let walking = async {
+        if origin.is_some() && cors::is_preflight(&request) {
+            return Ok(cors::preflight());
+        }
+        walk(&state, request, query, caller, Audited { id: &audit, record: &record }).await
+    };
     let guarded = AssertUnwindSafe(walking).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
@@ -88,6 +95,12 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, cal
     }
     let headers = response.headers_mut();
     headers.insert(audit_id::HEADER, audit);
+    if let Some(origin) = origin {
+        cors::mark(headers, origin);
+    }
+    if let Some(directives) = &state.settings.strict_transport_security {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, directives.clone());
+    }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
@@ -151,12 +164,18 @@ struct Arrived {
 /// What comes after the request is known: who asks, may they, the endpoint.
 async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) -> Result<Response<Body>, Status> {
     let Arrived { info, query, mut parts, body, caller } = arrived;
-    let limit = deadline::of(&info, &query)?;
+    let limit = deadline::of(&info, &query, state.settings.request_timeout)?;
+    last_request::end_by_chance(&parts.extensions, state.settings.goaway_chance);
     let user = match &caller {
         Caller::InProcess(user) => UserInfo::clone(user),
         Caller::Remote { certificates, .. } => {
+            let began = Instant::now();
             let found = state.authenticator.authenticate(&parts, certificates).await;
-            state.metrics.authenticated(found.as_ref().map(|user| user.as_ref().map(|user| user.name.as_str())));
+            let name = found.as_ref().map(|user| user.as_ref().map(|user| user.name.as_str()));
+            state.metrics.authenticated(name, began.elapsed());
+            if !matches!(&found, Ok(Some(user)) if user.name != ANONYMOUS) {
+                last_request::end(&parts.extensions);
+            }
             found?.ok_or_else(|| Status::unauthorized("Unauthorized"))?
         }
     };
@@ -220,12 +239,14 @@ async fn served(
 }
 
 fn authorize(state: &State, attributes: &Attributes) -> Result<(), Status> {
+    let began = Instant::now();
     let decision = state.authorizer.authorize(attributes);
-    state.metrics.authorized(match &decision {
+    let result = match &decision {
         Decision::Allow => "allowed",
         Decision::Deny(_) => "denied",
         Decision::NoOpinion(_) => "no-opinion",
-    });
+    };
+    state.metrics.authorized(result, began.elapsed());
     match decision {
         Decision::Allow => Ok(()),
         Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(authorization::forbidden(attributes, &reason)),
@@ -247,9 +268,18 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
     if let Some(response) = state.health.serve(path, &request.query, state.metrics.health()) {
         return Ok(response);
     }
+    if let Some(answer) = state.pages.serve(path, &request.parts.headers) {
+        return answer;
+    }
     let output = Output { gzip: request.gzip(), ..Output::json(&request.parts.headers, &request.query) };
     if let Some(answer) = state.discovery.serve(&request, &state.engine.resources, &state.aggregator) {
         return answer;
+    }
+    if path.starts_with("/debug/") {
+        let endpoints::Request { info, query, parts, body, .. } = request;
+        let (profiling, flow) = (state.settings.profiling, state.limiter.flow_control());
+        let answer = debug::serve(&info.path, &parts.method, &query, body, profiling, flow).await;
+        return Ok(answer.unwrap_or_else(respond::page_not_found));
     }
     let reading = matches!(request.parts.method, Method::GET | Method::HEAD);
     match path {
@@ -264,11 +294,27 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             let mut paths = state.discovery.paths(&state.engine.resources);
             paths.extend(state.health.paths());
             paths.extend(
-                ["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"]
-                    .map(str::to_string),
+                [
+                    "/flagz",
+                    "/metrics",
+                    "/metrics/slis",
+                    "/openapi/v2",
+                    "/openapi/v3",
+                    "/openapi/v3/",
+                    "/statusz",
+                    "/version",
+                ]
+                .map(str::to_string),
             );
+            let documents = ["/.well-known/openid-configuration", "/openid/v1/jwks"];
+            let served = documents.iter().filter(|path| (state.documents)(path).is_some());
+            paths.extend(served.map(|path| (*path).to_owned()));
             paths.sort();
             Ok(respond::value(200, &json!({"paths": paths}), &Output { pretty: true, ..output }))
+        }
+        "/metrics" if request.parts.method == Method::DELETE => {
+            state.metrics.reset();
+            Ok(respond::plain(200, "metrics reset\n"))
         }
         "/metrics" => {
             let counting = Arc::clone(&state);
@@ -279,7 +325,9 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
                 }
                 counting.registries.text()
             });
-            metrics_text(counted.await.map_err(|error| Status::internal_error(&error))?, &output)
+            let mut response = metrics_text(counted.await.map_err(|error| Status::internal_error(&error))?, &output)?;
+            response.headers_mut().insert(PROCESS_STARTED, state.pages.started().as_second().into());
+            Ok(response)
         }
         // These two come from a router of resources, which says so of methods it has not.
         _ if request.parts.method != Method::GET && (state.documents)(path).is_some() => {
@@ -305,6 +353,9 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
         }
     }
 }
+
+/// Lets who compares counters see that they began anew.
+const PROCESS_STARTED: HeaderName = HeaderName::from_static("process-start-time-unix");
 
 fn metrics_text(text: Result<String, component::metrics::Error>, output: &Output) -> Result<Response<Body>, Status> {
     let text = text.map_err(|error| Status::internal_error(&error))?;

@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::Documents;
 use super::health::Health;
 use super::metrics::Metrics;
+use super::settings::Settings;
+use super::zpages::Pages;
 use crate::aggregator::Aggregator;
 use crate::audit::Audit;
 use crate::authentication::Authenticator;
@@ -39,5 +41,8 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     /// All that `/metrics` shows.
     pub(crate) registries: Registries,
+    /// `/flagz`, `/statusz`
+    pub(crate) pages: Pages,
+    pub(crate) settings: Settings,
     pub(crate) shutdown: CancellationToken,
 }

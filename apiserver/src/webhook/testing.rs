@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::server::tls::ServingCertificate;
+use crate::server::tls::{Identities, KeyPair as Served, Parameters, Tls};
 
 /// What the webhook does with a review.
 pub(crate) enum Reply {
@@ -90,10 +90,9 @@ impl Server {
         answer: impl Fn(&str, Value) -> Reply + Send + Sync + 'static,
     ) -> Server {
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        let serving = ServingCertificate::new(vec![chain], key).expect("a serving certificate");
-        let mut config = serving.server_config(Vec::new()).expect("TLS");
-        config.alpn_protocols.clear();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let without_http2 = Parameters::new("", &[], &[], false).expect("defaults");
+        let tls = Tls::new(without_http2, Identities::of(Served { chain: vec![chain], key })).expect("TLS");
+        let acceptor = TlsAcceptor::from(tls.of(None));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,6 @@
 //! Durations as Go writes them in flags and configuration files: `1m30s`, `500ms`.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ impl FromStr for GoDuration {
                 "m" => 60.0,
                 "s" => 1.0,
                 "ms" => 1e-3,
-                "us" | "µs" => 1e-6,
+                "us" | "µs" | "μs" => 1e-6,
                 "ns" => 1e-9,
                 _ => return Err(Error),
             };
@@ -47,9 +48,38 @@ impl FromStr for GoDuration {
     }
 }
 
+impl fmt::Display for GoDuration {
+    /// As Go's `time.Duration.String` does from a microsecond on: `1m30s`, `500ms`, `0s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = self.0;
+        if total.is_zero() {
+            return f.write_str("0s");
+        }
+        if total < Duration::from_secs(1) {
+            return write!(f, "{}ms", total.as_secs_f64() * 1e3);
+        }
+        let (hours, minutes) = (total.as_secs() / 3600, total.as_secs() / 60 % 60);
+        if hours > 0 {
+            write!(f, "{hours}h")?;
+        }
+        if hours > 0 || minutes > 0 {
+            write!(f, "{minutes}m")?;
+        }
+        let seconds = (total - Duration::from_secs(total.as_secs() / 60 * 60)).as_secs_f64();
+        write!(f, "{seconds}s")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn they_are_written_as_go_writes_them() {
+        for text in ["1h0m0s", "1m30s", "2m0s", "30s", "1.5s", "500ms", "0s"] {
+            assert_eq!(text.parse::<GoDuration>().unwrap().to_string(), text);
+        }
+    }
 
     #[test]
     fn units_add_up_and_nonsense_is_refused() {

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+/// Between the values of a [`Kind::Array`].
+const REPETITION: char = '\n';
+
 /// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -14,6 +17,8 @@ pub enum Kind {
     Text,
     /// Comma separated and repeatable.
     List,
+    /// Repeatable; a comma is part of the value.
+    Array,
     /// A YAML file with flag names as keys.
     FlagFile,
 }
@@ -31,32 +36,44 @@ pub struct Flag {
     pub help: &'static str,
     /// True when it is accepted for compatibility and changes nothing.
     pub inert: bool,
+    /// Why, for the one warning, where it is said.
+    pub why: &'static str,
 }
 
 impl Flag {
     /// A flag with one value.
     pub const fn text(name: &'static str, default: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::Text, default, help, inert: false }
+        Self { name, kind: Kind::Text, default, help, inert: false, why: "" }
     }
 
     /// A switch, off unless given.
     pub const fn switch(name: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::Bool, default: "false", help, inert: false }
+        Self { name, kind: Kind::Bool, default: "false", help, inert: false, why: "" }
     }
 
     /// A list.
     pub const fn list(name: &'static str, default: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::List, default, help, inert: false }
+        Self { name, kind: Kind::List, default, help, inert: false, why: "" }
+    }
+
+    /// A flag that is repeated for more values, which may have commas in them.
+    pub const fn array(name: &'static str, help: &'static str) -> Self {
+        Self { name, kind: Kind::Array, default: "", help, inert: false, why: "" }
     }
 
     /// The flag that names the file with other flags' values.
     pub const fn flag_file(name: &'static str, help: &'static str) -> Self {
-        Self { name, kind: Kind::FlagFile, default: "", help, inert: false }
+        Self { name, kind: Kind::FlagFile, default: "", help, inert: false, why: "" }
     }
 
     /// A flag of upstream's that has no effect here.
     pub const fn inert(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, default: "", help: "accepted, without effect here", inert: true }
+        Self { name, kind, default: "", help: "accepted, without effect here", inert: true, why: "" }
+    }
+
+    /// A flag of upstream's that has no effect here, with upstream's default and the reason.
+    pub const fn without_effect(name: &'static str, kind: Kind, default: &'static str, why: &'static str) -> Self {
+        Self { name, kind, default, help: "accepted, without effect here", inert: true, why }
     }
 }
 
@@ -108,8 +125,8 @@ pub struct FlagSet {
     values: BTreeMap<&'static str, String>,
     /// Flags that something other than the default set.
     given: Vec<&'static str>,
-    /// Those of them that change nothing.
-    without_effect: Vec<&'static str>,
+    /// Those of them that change nothing, and why.
+    without_effect: Vec<(&'static str, &'static str)>,
 }
 
 impl FlagSet {
@@ -141,8 +158,8 @@ impl FlagSet {
                 if flag.kind == Kind::Bool {
                     parse_bool(flag.name, value)?;
                 }
-                if flag.inert {
-                    set.without_effect.push(flag.name);
+                if flag.inert && value != flag.default {
+                    set.without_effect.push((flag.name, flag.why));
                 }
                 set.given.push(flag.name);
             }
@@ -171,6 +188,11 @@ impl FlagSet {
         self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
     }
 
+    /// The values of a [`Flag::array`].
+    pub fn array(&self, name: &str) -> Vec<&str> {
+        self.text(name).split(REPETITION).filter(|item| !item.is_empty()).collect()
+    }
+
     /// A flag parsed as `T`.
     ///
     /// # Errors
@@ -188,8 +210,14 @@ impl FlagSet {
         })
     }
 
-    /// The flags that were given and change nothing here, for the one warning about each.
-    pub fn without_effect(&self) -> &[&'static str] {
+    /// Every flag of the table with its value, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.values.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// The flags that were set to something else than what holds anyway and change nothing here, and why ("" where it is
+    /// not said), for the one warning about each.
+    pub fn without_effect(&self) -> &[(&'static str, &'static str)] {
         &self.without_effect
     }
 
@@ -236,8 +264,8 @@ fn parse_line(
             (_, None) => arguments.next().ok_or_else(|| Error::MissingValue(name.to_owned()))?,
         };
         match values.get_mut(flag.name) {
-            Some(present) if flag.kind == Kind::List => {
-                present.push(',');
+            Some(present) if matches!(flag.kind, Kind::List | Kind::Array) => {
+                present.push(if flag.kind == Kind::List { ',' } else { REPETITION });
                 present.push_str(&value);
             }
             _ => {
@@ -264,7 +292,11 @@ fn read_file(table: &[Flag], path: &str) -> Result<BTreeMap<String, String>, Err
             _ => Err(bad(format!("{name}: a plain value or a list of them is expected"))),
         };
         let text = match &value {
-            serde_json::Value::Array(items) => items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?.join(","),
+            serde_json::Value::Array(items) => {
+                let repeated = table.iter().any(|flag| flag.name == name && flag.kind == Kind::Array);
+                let between = if repeated { REPETITION } else { ',' };
+                items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?.join(between.to_string().as_str())
+            }
             other => scalar(other)?,
         };
         values.insert(name, text);

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod config_file;
 pub mod duration;
+pub mod file_watch;
 pub mod flags;
 pub mod logging;
 pub mod metrics;

@@ -15,7 +15,7 @@ pub use prometheus::{
     IntGaugeVec, Opts, Registry, exponential_buckets, linear_buckets,
 };
 
-pub use process::ProcessMetrics;
+pub use process::{ProcessMetrics, process_started};
 
 /// What registering a metric can fail with: a name used twice or with characters Prometheus refuses.
 pub type Error = prometheus::Error;

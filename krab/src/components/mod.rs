@@ -17,18 +17,20 @@ use component::flags::{Flag, FlagSet, Kind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Map, Value, json};
 
+const UNBUFFERED: &str = "log lines go to standard error as they come";
+
 /// Flags every program of upstream's has.
 const EVERYWHERE: &[Flag] = &[
     Flag::text("logging-format", "text", "text or json"),
     Flag::text("v", "0", "log verbosity: 0 warnings, 2 information, 4 debug, 6 trace"),
     Flag::switch("help", "this text"),
     Flag::switch("version", "print the version and end"),
-    Flag::inert("vmodule", Kind::Text),
-    Flag::inert("log-flush-frequency", Kind::Text),
-    Flag::inert("log-json-info-buffer-size", Kind::Text),
-    Flag::inert("log-json-split-stream", Kind::Bool),
-    Flag::inert("log-text-info-buffer-size", Kind::Text),
-    Flag::inert("log-text-split-stream", Kind::Bool),
+    Flag::without_effect("vmodule", Kind::Text, "", "give KRAB_LOG, in tracing's filter syntax"),
+    Flag::without_effect("log-flush-frequency", Kind::Text, "5s", UNBUFFERED),
+    Flag::without_effect("log-json-info-buffer-size", Kind::Text, "0", UNBUFFERED),
+    Flag::without_effect("log-json-split-stream", Kind::Bool, "false", UNBUFFERED),
+    Flag::without_effect("log-text-info-buffer-size", Kind::Text, "0", UNBUFFERED),
+    Flag::without_effect("log-text-split-stream", Kind::Bool, "false", UNBUFFERED),
 ];
 
 /// Flags of upstream's control plane programs about a port of their own, which there is none of here.

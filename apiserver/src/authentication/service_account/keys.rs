@@ -1,7 +1,9 @@
 //! Keys of service-account tokens: RSA or elliptic curve, each known by the hash of its public half.
 
 use std::fmt;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -47,9 +49,40 @@ impl SigningKey {
         Ok(SigningKey { key, header })
     }
 
+    /// What its public half is known by.
+    fn id(&self) -> &str {
+        self.header.kid.as_deref().unwrap_or_default()
+    }
+
     /// The signed token.
     pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
         jsonwebtoken::encode(&self.header, claims, &self.key).map_err(|error| Error::Key(error.to_string()))
+    }
+}
+
+/// The key in use, which may change.
+#[derive(Debug)]
+pub struct SigningKeys(ArcSwap<SigningKey>);
+
+impl SigningKeys {
+    /// Signs with this key.
+    pub fn new(key: SigningKey) -> SigningKeys {
+        SigningKeys(ArcSwap::from_pointee(key))
+    }
+
+    /// Signs with another key from now on.
+    pub fn sign_with(&self, key: SigningKey) {
+        self.0.store(Arc::new(key));
+    }
+
+    /// The signed token.
+    pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
+        self.0.load().sign(claims)
+    }
+
+    /// What the public half of the key in use is known by.
+    pub fn id(&self) -> String {
+        self.0.load().id().to_owned()
     }
 }
 
@@ -76,6 +109,11 @@ impl VerifyingKeys {
     /// PEM public keys.
     pub fn from_pems<'a>(pems: impl IntoIterator<Item = &'a str>) -> Result<VerifyingKeys, Error> {
         Ok(VerifyingKeys { keys: pems.into_iter().map(PublicPart::from_pem).collect::<Result<_, _>>()? })
+    }
+
+    /// What they are known by.
+    pub fn ids(&self) -> Vec<&str> {
+        self.keys.iter().map(|key| key.id.as_str()).collect()
     }
 
     /// The claims of a token one of the keys signed. Times, audience and issuer are not looked at.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 pub use claims::{BoundObject, Claims, KubernetesClaims};
 pub use discovery::Discovery;
-pub use keys::{SigningKey, VerifyingKeys, public_keys};
+pub use keys::{SigningKey, SigningKeys, VerifyingKeys, public_keys};
 pub use request::TokenIssuer;
 pub use validate::ServiceAccountTokens;
 

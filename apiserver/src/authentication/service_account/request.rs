@@ -8,7 +8,7 @@ use api::meta::{self, GroupKind, GroupResource};
 use api::status::Status;
 use serde_json::{Value, json};
 
-use super::{BoundObject, Claims, KubernetesClaims, SigningKey, user_name};
+use super::{BoundObject, Claims, KubernetesClaims, SigningKeys, user_name};
 use crate::context::RequestContext;
 use crate::registry::fields::{set, text};
 
@@ -22,7 +22,7 @@ const EXTENDED_SECONDS: i64 = 365 * 24 * 60 * 60;
 /// Signs what TokenRequests ask for.
 #[derive(Debug)]
 pub struct TokenIssuer {
-    pub key: SigningKey,
+    pub keys: Arc<SigningKeys>,
     /// `--service-account-issuer`, the first.
     pub issuer: String,
     /// `--api-audiences`: what a request without audiences gets.
@@ -101,7 +101,7 @@ impl TokenIssuer {
             ..Claims::default()
         };
         let token = self
-            .key
+            .keys
             .sign(&claims)
             .map_err(|error| Status::internal_error(&format_args!("failed to generate token: {error}")))?;
         let expires = ctx.now + jiff::SignedDuration::from_secs(seconds);

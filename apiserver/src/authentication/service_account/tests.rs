@@ -21,7 +21,7 @@ fn setup() -> Setup {
     let pki = Pki::open(dir.path(), &ServingNames::default(), std::time::SystemTime::now()).unwrap();
     let public = pki.service_account_public_keys.clone();
     let issuer = TokenIssuer {
-        key: SigningKey::from_pem(&pki.service_account_key).unwrap(),
+        keys: Arc::new(SigningKeys::new(SigningKey::from_pem(&pki.service_account_key).unwrap())),
         issuer: ISSUER.to_owned(),
         audiences: vec![ISSUER.to_owned()],
         extend_expiration: true,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::meta;
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -27,8 +28,14 @@ const REMEMBERED: usize = 4096;
 pub struct ServiceAccountTokens {
     issuers: Vec<String>,
     audiences: Vec<String>,
-    keys: VerifyingKeys,
+    keys: ArcSwap<Keys>,
     objects: Arc<dyn Objects>,
+}
+
+/// Keys, and what they verified so far.
+#[derive(Debug)]
+struct Keys {
+    keys: VerifyingKeys,
     verified: Mutex<HashMap<[u8; 32], Arc<Claims>>>,
 }
 
@@ -36,20 +43,14 @@ impl fmt::Debug for ServiceAccountTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceAccountTokens")
             .field("issuers", &self.issuers)
-            .field("keys", &self.keys)
+            .field("keys", &self.keys.load().keys)
             .finish_non_exhaustive()
     }
 }
 
-impl ServiceAccountTokens {
-    /// Accepts tokens of `issuers` signed by `keys`; a token without audiences is for `audiences` (the API server's).
-    pub fn new(
-        issuers: Vec<String>,
-        audiences: Vec<String>,
-        keys: VerifyingKeys,
-        objects: Arc<dyn Objects>,
-    ) -> ServiceAccountTokens {
-        ServiceAccountTokens { issuers, audiences, keys, objects, verified: Mutex::default() }
+impl Keys {
+    fn new(keys: VerifyingKeys) -> Keys {
+        Keys { keys, verified: Mutex::default() }
     }
 
     fn claims(&self, token: &str) -> Result<Arc<Claims>, Error> {
@@ -64,6 +65,23 @@ impl ServiceAccountTokens {
         }
         verified.insert(hash, claims.clone());
         Ok(claims)
+    }
+}
+
+impl ServiceAccountTokens {
+    /// Accepts tokens of `issuers` signed by `keys`; a token without audiences is for `audiences` (the API server's).
+    pub fn new(
+        issuers: Vec<String>,
+        audiences: Vec<String>,
+        keys: VerifyingKeys,
+        objects: Arc<dyn Objects>,
+    ) -> ServiceAccountTokens {
+        ServiceAccountTokens { issuers, audiences, keys: ArcSwap::from_pointee(Keys::new(keys)), objects }
+    }
+
+    /// Accepts tokens signed by these keys from now on, and by no others.
+    pub fn verify_with(&self, keys: VerifyingKeys) {
+        self.keys.store(Arc::new(Keys::new(keys)));
     }
 
     /// The user of verified claims, if all they are bound to is still there.
@@ -143,7 +161,7 @@ impl TokenAuthenticator for ServiceAccountTokens {
         if !issuer.is_some_and(|issuer| issuer == LEGACY_ISSUER || self.issuers.contains(&issuer)) {
             return Ok(None);
         }
-        let claims = self.claims(token)?;
+        let claims = self.keys.load().claims(token)?;
         let own = if claims.audience.is_empty() { &self.audiences } else { &claims.audience };
         let asked = if audiences.is_empty() { &self.audiences[..] } else { audiences };
         let audiences: Vec<String> = own.iter().filter(|audience| asked.contains(audience)).cloned().collect();

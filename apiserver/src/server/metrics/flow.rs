@@ -13,12 +13,18 @@ const LABELS: [&str; 2] = ["priority_level", "flow_schema"];
 const DURATIONS: [f64; 15] =
     [0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, f64::INFINITY];
 
+/// Upstream's.
+const SEATS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0];
+
 /// See the module header.
 #[derive(Debug)]
 pub(crate) struct FlowMetrics {
     dispatched: IntCounterVec,
     rejected: IntCounterVec,
     waiting: IntGaugeVec,
+    waiting_seats: IntGaugeVec,
+    current: IntGaugeVec,
+    estimated: HistogramVec,
     executing: IntGaugeVec,
     executing_seats: IntGaugeVec,
     wait: HistogramVec,
@@ -34,30 +40,44 @@ impl FlowMetrics {
         let of_flow = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS);
         let of_level = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS[..1]);
         Ok(FlowMetrics {
-            dispatched: make.counters(&name("dispatched_requests_total"), "Requests that got their seats.", &LABELS)?,
+            dispatched: make.counters(&name("dispatched_requests_total"), "[BETA] Number of requests executed by API Priority and Fairness subsystem", &LABELS)?,
             rejected: make.counters(
                 &name("rejected_requests_total"),
-                "Requests that were sent away.",
+                "[BETA] Number of requests rejected by API Priority and Fairness subsystem",
                 &["priority_level", "flow_schema", "reason"],
             )?,
-            waiting: of_flow("current_inqueue_requests", "Requests that wait for a seat.")?,
-            executing: of_flow("current_executing_requests", "Requests that have a seat.")?,
-            executing_seats: of_flow("current_executing_seats", "Seats that are taken.")?,
+            waiting: of_flow("current_inqueue_requests", "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem")?,
+            executing: of_flow("current_executing_requests", "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem")?,
+            executing_seats: of_flow("current_executing_seats", "[BETA] Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem")?,
+            waiting_seats: of_flow(
+                "current_inqueue_seats",
+                "[ALPHA] Number of seats currently pending in queues of the API Priority and Fairness subsystem",
+            )?,
+            current: of_level(
+                "current_limit_seats",
+                "[ALPHA] current derived number of execution seats available to each priority level",
+            )?,
+            estimated: make.histograms(
+                &name("work_estimated_seats"),
+                "[ALPHA] Number of estimated seats (maximum of initial and final seats) associated with requests in API Priority and Fairness",
+                &LABELS,
+                &SEATS,
+            )?,
             wait: make.histograms(
                 &name("request_wait_duration_seconds"),
-                "Time in a queue, by whether a seat came of it.",
+                "[BETA] Length of time a request spent waiting in its queue",
                 &["priority_level", "flow_schema", "execute"],
                 &DURATIONS,
             )?,
             execution: make.histograms(
                 &name("request_execution_seconds"),
-                "Time in a seat.",
+                "[ALPHA] Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority and Fairness subsystem",
                 &["priority_level", "flow_schema", "type"],
                 &DURATIONS,
             )?,
-            nominal: of_level("nominal_limit_seats", "Seats of a level.")?,
-            lower: of_level("lower_limit_seats", "Seats a level does not lend.")?,
-            upper: of_level("upper_limit_seats", "Seats a level may come to by borrowing.")?,
+            nominal: of_level("nominal_limit_seats", "[BETA] Nominal number of execution seats configured for each priority level")?,
+            lower: of_level("lower_limit_seats", "[ALPHA] Configured lower bound on number of execution seats available to each priority level")?,
+            upper: of_level("upper_limit_seats", "[ALPHA] Configured upper bound on number of execution seats available to each priority level")?,
         })
     }
 
@@ -67,6 +87,8 @@ impl FlowMetrics {
         FlowCounters {
             dispatched: self.dispatched.with_label_values(&labels),
             waiting: self.waiting.with_label_values(&labels),
+            waiting_seats: self.waiting_seats.with_label_values(&labels),
+            estimated: self.estimated.with_label_values(&labels),
             executing: self.executing.with_label_values(&labels),
             seats: self.executing_seats.with_label_values(&labels),
             wait: (!flow.exempt).then(|| self.wait.with_label_values(&[labels[0], labels[1], "true"])),
@@ -85,9 +107,13 @@ impl FlowMetrics {
     pub(crate) fn show(&self, control: &FlowControl) {
         for (level, usage) in control.usage() {
             let limits = usage.limits;
-            for (family, seats) in
-                [(&self.nominal, limits.nominal), (&self.lower, limits.kept), (&self.upper, limits.highest)]
-            {
+            let current = usage.seated.max(limits.kept);
+            for (family, seats) in [
+                (&self.nominal, limits.nominal),
+                (&self.lower, limits.kept),
+                (&self.upper, limits.highest),
+                (&self.current, current),
+            ] {
                 family.with_label_values(&[&*level]).set(seats.into());
             }
         }
@@ -99,6 +125,8 @@ impl FlowMetrics {
 pub(crate) struct FlowCounters {
     dispatched: IntCounter,
     waiting: IntGauge,
+    waiting_seats: IntGauge,
+    estimated: Histogram,
     executing: IntGauge,
     seats: IntGauge,
     /// Of levels where one can have to wait.
@@ -107,9 +135,10 @@ pub(crate) struct FlowCounters {
 }
 
 impl FlowCounters {
-    /// The request waits until this is dropped.
-    pub(crate) fn waiting(&self) -> Counted {
-        Counted::of(self.waiting.clone(), 1)
+    /// The request waits for so many seats until this is dropped.
+    pub(crate) fn waiting(&self, seats: u32) -> [Counted; 2] {
+        self.estimated.observe(seats.into());
+        [Counted::of(self.waiting.clone(), 1), Counted::of(self.waiting_seats.clone(), seats)]
     }
 
     /// It got its seat after so long.

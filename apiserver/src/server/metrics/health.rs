@@ -1,8 +1,16 @@
 //! What health checks said, for `/metrics/slis`.
 
-use component::metrics::{Error, IntCounterVec, IntGaugeVec, Registry};
+use component::metrics::{Error, Gauge, IntCounterVec, IntGaugeVec, Registry};
 
 use super::Registrar;
+
+/// When this process began, as `/metrics` has it.
+fn start_time() -> Result<Gauge, Error> {
+    let help = "[ALPHA] Start time of the process since unix epoch in seconds.";
+    let gauge = Gauge::new("process_start_time_seconds", help)?;
+    gauge.set(component::metrics::process_started().unwrap_or_default());
+    Ok(gauge)
+}
 
 /// See the module header.
 #[derive(Debug)]
@@ -13,12 +21,21 @@ pub(crate) struct HealthMetrics {
 }
 
 impl HealthMetrics {
-    pub(super) fn new() -> Result<HealthMetrics, Error> {
+    pub(crate) fn new() -> Result<HealthMetrics, Error> {
         let registry = Registry::new();
+        registry.register(Box::new(start_time()?))?;
         let make = Registrar(&registry);
         Ok(HealthMetrics {
-            last: make.gauges("kubernetes_healthcheck", "1 where the check passed last.", &["name", "type"])?,
-            results: make.counters("kubernetes_healthchecks_total", "Checks made.", &["name", "type", "status"])?,
+            last: make.gauges(
+                "kubernetes_healthcheck",
+                "[STABLE] This metric records the result of a single healthcheck.",
+                &["name", "type"],
+            )?,
+            results: make.counters(
+                "kubernetes_healthchecks_total",
+                "[STABLE] This metric records the results of all healthcheck.",
+                &["name", "type", "status"],
+            )?,
             registry,
         })
     }

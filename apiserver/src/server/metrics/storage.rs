@@ -19,11 +19,19 @@ pub(crate) struct StorageMetrics {
 impl StorageMetrics {
     pub(super) fn new(make: &Registrar<'_>) -> Result<StorageMetrics, Error> {
         Ok(StorageMetrics {
-            objects: make.gauges("apiserver_resource_objects", "Stored objects.", &LABELS)?,
-            bytes: make.gauges("apiserver_resource_size_estimate_bytes", "Bytes of stored objects.", &LABELS)?,
+            objects: make.gauges(
+                "apiserver_resource_objects",
+                "[ALPHA] Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.",
+                &LABELS,
+            )?,
+            bytes: make.gauges(
+                "apiserver_resource_size_estimate_bytes",
+                "[ALPHA] Estimated size of stored objects in database. Estimate is based on sum of last observed sizes of serialized objects. In case of a fetching error, the value will be -1.",
+                &LABELS,
+            )?,
             checks: make.counters(
                 "apiserver_storage_consistency_checks_total",
-                "Comparisons of what is served with what is stored, by what came of them.",
+                "[ALPHA] Counter for status of consistency checks between etcd and watch cache",
                 &["group", "resource", "status"],
             )?,
         })

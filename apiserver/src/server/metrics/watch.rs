@@ -18,8 +18,17 @@ impl WatchMetrics {
     pub(super) fn new(make: &Registrar<'_>) -> Result<WatchMetrics, Error> {
         let sizes = exponential_buckets(1024.0, 2.0, 8)?;
         Ok(WatchMetrics {
-            events: make.counters("apiserver_watch_events_total", "Events sent to watchers.", &LABELS)?,
-            sizes: make.histograms("apiserver_watch_events_sizes", "Bytes of an event.", &LABELS, &sizes)?,
+            events: make.counters(
+                "apiserver_watch_events_total",
+                "[BETA] Number of events sent in watch clients",
+                &LABELS,
+            )?,
+            sizes: make.histograms(
+                "apiserver_watch_events_sizes",
+                "[BETA] Watch event size distribution in bytes",
+                &LABELS,
+                &sizes,
+            )?,
         })
     }
 

@@ -3,13 +3,16 @@
 mod access;
 mod aggregation;
 mod bad_input;
+mod debug;
 mod discovery;
 mod encodings;
+mod floods;
 mod limits;
 mod lists;
 mod metrics;
 mod policies;
 mod recorded;
+mod settings;
 mod streams;
 mod verbs;
 mod watches;
@@ -26,8 +29,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, RequestBody};
-use super::health::Health;
+use super::health::{Health, Scope};
 use super::service::Caller;
+use super::settings::Settings;
 use super::{ApiServer, Config};
 use crate::admission::Chain;
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
@@ -108,12 +112,19 @@ impl Cluster {
         authenticator: Arc<dyn Authenticator>,
         plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
     ) -> Cluster {
-        Cluster::configured(kubelets, authenticator, plugins, Formats::default()).await
+        Cluster::configured(kubelets, authenticator, plugins, Formats::default(), Settings::default()).await
     }
 
     /// With other encodings.
     pub(super) async fn offering(formats: Formats) -> Cluster {
-        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats).await
+        let settings = Settings::default();
+        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats, settings).await
+    }
+
+    /// With other settings.
+    pub(super) async fn under(settings: Settings) -> Cluster {
+        let formats = Formats::default();
+        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats, settings).await
     }
 
     async fn configured(
@@ -121,13 +132,14 @@ impl Cluster {
         authenticator: Arc<dyn Authenticator>,
         plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
         formats: Formats,
+        settings: Settings,
     ) -> Cluster {
         let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
         let resources = Resources::builtin(api::scheme::Scheme::builtin());
         let admission = plugins(&store, &resources);
         let engine = Arc::new(Engine { store, resources, admission });
         let mut health = Health::default();
-        health.add("etcd", Arc::new(|| None));
+        health.add("etcd", Scope::Everywhere, Arc::new(|| None));
         let config = Config {
             scheme: api::scheme::Scheme::builtin(),
             authenticator,
@@ -142,6 +154,8 @@ impl Cluster {
             limits: Default::default(),
             formats,
             metrics: Default::default(),
+            settings,
+            stopping: Default::default(),
         };
         let server = ApiServer::new(config, engine, CancellationToken::new());
         let cluster = Cluster { server, user: Arc::new(UserInfo::new("admin", &["system:masters"])) };

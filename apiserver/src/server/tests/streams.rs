@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::Cluster;
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
-use crate::server::tls::ServingCertificate;
+use crate::server::tls::{Identities, KeyPair, Parameters, Tls};
 use crate::streaming::Kubelets;
 
 /// Whoever shows a certificate is a master.
@@ -51,9 +51,9 @@ fn certificate() -> (rustls::pki_types::CertificateDer<'static>, PrivateKeyDer<'
 /// A kubelet that has one log, echoes what is sent to exec in capitals, and redirects all else.
 async fn kubelet() -> SocketAddr {
     let (chain, key) = certificate();
-    let mut config = ServingCertificate::new(vec![chain], key).unwrap().server_config(Vec::new()).unwrap();
-    config.alpn_protocols.clear();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let without_http2 = Parameters::new("", &[], &[], false).unwrap();
+    let tls = Tls::new(without_http2, Identities::of(KeyPair { chain: vec![chain], key })).unwrap();
+    let acceptor = TlsAcceptor::from(tls.of(None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     component::spawn("fake kubelet", async move {
@@ -147,29 +147,42 @@ async fn running() -> (Cluster, SocketAddr) {
     cluster.merge("/api/v1/nodes/n/status", status).await.expect(200);
     let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
     cluster.post("/api/v1/namespaces/default/pods", json!({"metadata": {"name": "p"}, "spec": spec})).await.expect(201);
-    let (chain, key) = certificate();
-    let tls = ServingCertificate::new(vec![chain], key).unwrap().server_config(Vec::new()).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = cluster.server.clone();
-    component::spawn("server", async move { server.serve(listener, Arc::new(tls)).await });
+    let address = listening(&cluster).await;
     (cluster, address)
+}
+
+/// Opens a port for the server.
+pub(super) async fn listening(cluster: &Cluster) -> SocketAddr {
+    let (chain, key) = certificate();
+    let identities = Identities::of(KeyPair { chain: vec![chain], key });
+    let tls = Tls::new(Parameters::default(), identities).expect("TLS");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = cluster.server.clone();
+    component::spawn("server", async move { server.serve(listener, tls).await });
+    address
 }
 
 /// A TLS connection to the server, with a client certificate.
 async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
+    connect_speaking(address, b"http/1.1").await
+}
+
+/// The same, with another protocol than HTTP/1.
+pub(super) async fn connect_speaking(address: SocketAddr, protocol: &[u8]) -> TlsStream<TcpStream> {
     let (chain, key) = certificate();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider.clone())
+    let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("the default versions")
         .dangerous()
         .with_custom_certificate_verifier(component::tls::AnyCertificate::verifier(provider))
         .with_client_auth_cert(vec![chain], key)
-        .unwrap();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("127.0.0.1").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+        .expect("a certificate and its key");
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let stream = TcpStream::connect(address).await.expect("the server listens");
+    let name = ServerName::try_from("127.0.0.1").expect("an address");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
 }
 
 /// Reads up to and with the empty line behind the headers.

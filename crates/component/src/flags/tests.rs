@@ -7,7 +7,8 @@ const TABLE: &[Flag] = &[
     Flag::text("secure-port", "6443", "port"),
     Flag::switch("disable-node", "no node"),
     Flag::list("disable", "", "components"),
-    Flag::inert("contention-profiling", Kind::Bool),
+    Flag::array("pair", "two files"),
+    Flag::without_effect("contention-profiling", Kind::Bool, "false", "nothing contends"),
 ];
 
 fn resolve(line: &[&str], variables: &[(&str, &str)]) -> Result<FlagSet, Error> {
@@ -38,6 +39,12 @@ fn lists_take_commas_and_repetition() {
 }
 
 #[test]
+fn the_values_of_an_array_may_have_commas() {
+    let set = resolve(&["--pair=a.crt,a.key", "--pair", "b.crt,b.key:x,y"], &[]).unwrap();
+    assert_eq!(set.array("pair"), ["a.crt,a.key", "b.crt,b.key:x,y"]);
+}
+
+#[test]
 fn switches_need_no_value_and_refuse_nonsense() {
     assert!(resolve(&["--disable-node"], &[]).unwrap().is_set("disable-node"));
     assert!(!resolve(&["--disable-node=false"], &[]).unwrap().is_set("disable-node"));
@@ -62,6 +69,10 @@ fn a_file_with_an_unknown_key_is_refused_by_name() {
 
 #[test]
 fn inert_flags_are_accepted_and_told() {
-    assert_eq!(resolve(&["--contention-profiling"], &[]).unwrap().without_effect(), ["contention-profiling"]);
+    assert_eq!(
+        resolve(&["--contention-profiling"], &[]).unwrap().without_effect(),
+        [("contention-profiling", "nothing contends")]
+    );
+    assert!(resolve(&["--contention-profiling=false"], &[]).unwrap().without_effect().is_empty(), "it holds anyway");
     assert!(resolve(&[], &[]).unwrap().without_effect().is_empty());
 }

@@ -37,18 +37,27 @@ impl ProcessMetrics {
     /// None: the names are constants that are valid.
     pub fn new() -> Result<ProcessMetrics, Error> {
         Ok(ProcessMetrics {
-            cpu_seconds: Counter::new("process_cpu_seconds_total", "User and system CPU time spent, in seconds.")?,
-            open_fds: Gauge::new("process_open_fds", "Open file descriptors.")?,
-            max_fds: Gauge::new("process_max_fds", "The most file descriptors that may be open.")?,
-            virtual_memory: Gauge::new("process_virtual_memory_bytes", "Virtual memory.")?,
+            cpu_seconds: Counter::new("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.")?,
+            open_fds: Gauge::new("process_open_fds", "Number of open file descriptors.")?,
+            max_fds: Gauge::new("process_max_fds", "Maximum number of open file descriptors.")?,
+            virtual_memory: Gauge::new("process_virtual_memory_bytes", "Virtual memory size in bytes.")?,
             max_virtual_memory: Gauge::new(
                 "process_virtual_memory_max_bytes",
-                "The most virtual memory that may be had.",
+                "Maximum amount of virtual memory available in bytes.",
             )?,
-            resident_memory: Gauge::new("process_resident_memory_bytes", "Resident memory.")?,
-            start_time: Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970.")?,
-            received: Counter::new("process_network_receive_bytes_total", "Bytes received over the network.")?,
-            transmitted: Counter::new("process_network_transmit_bytes_total", "Bytes sent over the network.")?,
+            resident_memory: Gauge::new("process_resident_memory_bytes", "Resident memory size in bytes.")?,
+            start_time: Gauge::new(
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds.",
+            )?,
+            received: Counter::new(
+                "process_network_receive_bytes_total",
+                "Number of bytes received by the process over the network.",
+            )?,
+            transmitted: Counter::new(
+                "process_network_transmit_bytes_total",
+                "Number of bytes sent by the process over the network.",
+            )?,
         })
     }
 
@@ -115,6 +124,11 @@ fn text(path: &str) -> String {
 /// The number at a place among the words that follow a line's beginning.
 fn word_after(text: &str, beginning: &str, place: usize) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(beginning))?.split_whitespace().nth(place)?.parse().ok()
+}
+
+/// When this process began, in seconds since 1970.
+pub fn process_started() -> Option<f64> {
+    times().map(|(_, started)| started)
 }
 
 /// CPU seconds used, and when the process began.

@@ -7,13 +7,18 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use apiserver::admission::Selection;
 use apiserver::controlplane::{AuthorizationMode, EndpointReconciler, Limits, RuntimeConfig};
 use apiserver::endpoints::negotiation::Formats;
+use apiserver::filters::cors::Cors;
+use apiserver::server::settings::{Settings, strict_transport_security};
+use apiserver::server::tls;
 use apiserver::{ControlPlane, Options};
 use component::Shutdown;
+use component::duration::GoDuration;
 use component::flags::FlagSet;
 use ipnet::IpNet;
 
@@ -63,6 +68,7 @@ fn options(flags: &FlagSet) -> Result<Options> {
     let listen = SocketAddr::new(bind, flags.parse("secure-port")?);
     Ok(Options {
         endpoint_reconciler: endpoint_reconciler(flags)?,
+        reload: Some(files::reload(flags)),
         external_hostname: flags.optional("external-hostname").map(str::to_owned),
         // Whoever anybody is, they may do everything: then they are to say at least who they are.
         anonymous: flags.is_set("anonymous-auth") && !always_allowed,
@@ -74,10 +80,38 @@ fn options(flags: &FlagSet) -> Result<Options> {
             max_mutating_requests_inflight: flags.parse("max-mutating-requests-inflight")?,
             priority_and_fairness: flags.is_set("enable-priority-and-fairness"),
         },
+        settings: settings(flags)?,
+        tls: tls::Parameters::new(
+            flags.text("tls-min-version"),
+            &flags.list("tls-cipher-suites"),
+            &flags.list("tls-curve-preferences"),
+            !flags.is_set("disable-http2-serving"),
+        )?,
+        permit_port_sharing: flags.is_set("permit-port-sharing"),
         bootstrap_tokens: flags.is_set("enable-bootstrap-token-auth"),
         authorization,
         admission: Selection::new(&flags.list("enable-admission-plugins"), &flags.list("disable-admission-plugins"))?,
         ..Options::new(listen, advertise, service_ranges, credentials)
+    })
+}
+
+/// How requests and connections are treated. Upstream: `options.ServerRunOptions`.
+fn settings(flags: &FlagSet) -> Result<Settings> {
+    let duration = |name: &str| flags.parse::<GoDuration>(name).map(|duration| duration.0);
+    let goaway_chance: f64 = flags.parse("goaway-chance")?;
+    ensure!((0.0..=0.02).contains(&goaway_chance), "--goaway-chance can not be less than 0 or greater than 0.02");
+    let streams: u32 = flags.parse("http2-max-streams-per-connection")?;
+    Ok(Settings {
+        flags: self::flags::shown(&self::flags(), flags),
+        profiling: flags.is_set("profiling"),
+        request_timeout: duration("request-timeout")?,
+        min_request_timeout: Duration::from_secs(flags.parse("min-request-timeout")?),
+        cors: Cors::new(&flags.list("cors-allowed-origins"))?,
+        strict_transport_security: strict_transport_security(&flags.list("strict-transport-security-directives"))?,
+        goaway_chance,
+        livez_grace_period: duration("livez-grace-period")?,
+        shutdown_delay: duration("shutdown-delay-duration")?,
+        http2_max_streams: (streams > 0).then_some(streams),
     })
 }
 

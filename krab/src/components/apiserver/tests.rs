@@ -77,3 +77,18 @@ fn every_flag_is_named_once() {
     let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
     assert_eq!(twice, Vec::<&[&str]>::new());
 }
+
+/// Name and default of each of upstream's flags, as `/flagz` of a kube-apiserver with no other flags has them.
+const UPSTREAM: &str = include_str!("flags/upstream.txt");
+
+#[test]
+fn upstreams_flags_are_all_known_with_upstreams_defaults() {
+    let table = flags();
+    let own: std::collections::BTreeMap<String, String> =
+        super::flags::shown(&table, &flagset(&[])).into_iter().collect();
+    let differs = |line: &&str| {
+        let (name, default) = line.split_once(':').expect("NAME:DEFAULT");
+        own.get(name).map(String::as_str) != Some(default)
+    };
+    assert_eq!(UPSTREAM.lines().filter(differs).collect::<Vec<_>>(), Vec::<&str>::new());
+}

@@ -1,12 +1,17 @@
 //! The flags of kube-apiserver: those that mean something here, those accepted without effect, and those refused because a
 //! server that looked past them would be less safe than its owner believes.
 
+mod shown;
+mod without_effect;
+
 use anyhow::{Result, bail};
 use component::flags::{Flag, FlagSet, Kind};
 
+pub(crate) use self::shown::shown;
 use crate::components::EVERYWHERE;
 use crate::storage;
 
+/// Upstream's flags that mean here what they mean there, and krab's own.
 const OWN: &[Flag] = &[
     // Krab's own.
     Flag::text(
@@ -22,6 +27,23 @@ const OWN: &[Flag] = &[
     Flag::text("cert-dir", "/var/run/kubernetes", "where a certificate is made when --tls-cert-file is not given"),
     Flag::text("tls-cert-file", "", "certificate to serve with, its chain behind it"),
     Flag::text("tls-private-key-file", "", "its key"),
+    Flag::array("tls-sni-cert-key", "CERTIFICATE,KEY[:NAME,...]: another certificate for names of its own; repeatable"),
+    Flag::text("tls-min-version", "", "VersionTLS12 (default) or VersionTLS13"),
+    Flag::list("tls-cipher-suites", "", "suites of TLS 1.2 to offer, by Go's names (default: all that are safe)"),
+    Flag::list("tls-curve-preferences", "", "groups for the key exchange, by number: 29, 23, 24"),
+    Flag::switch("disable-http2-serving", "HTTP/1.1 only"),
+    Flag::text("http2-max-streams-per-connection", "0", "streams of one HTTP/2 connection at a time; 0 is 250"),
+    Flag::switch("permit-port-sharing", "other processes may listen on the same port (SO_REUSEPORT)"),
+    // Requests.
+    Flag::text("request-timeout", "1m0s", "how long a request may take that is no stream"),
+    Flag::text("min-request-timeout", "1800", "seconds a watch without a time of its own lasts at least"),
+    Flag::list("cors-allowed-origins", "", "regular expressions of origins whose pages may use the API"),
+    Flag::list("strict-transport-security-directives", "", "what Strict-Transport-Security says: max-age=SECONDS, ..."),
+    Flag::text("goaway-chance", "0", "part of HTTP/2 requests that are the last of their connection, up to 0.02"),
+    // The process.
+    Flag { default: "true", ..Flag::switch("profiling", "serve /debug/pprof (an empty list) and /debug/flags") },
+    Flag::text("livez-grace-period", "0s", "how long the start may take before /livez says that it failed"),
+    Flag::text("shutdown-delay-duration", "0s", "how long everything is served on after a signal, while /readyz fails"),
     // Callers.
     Flag {
         default: "true",
@@ -40,9 +62,9 @@ const OWN: &[Flag] = &[
         default: "true",
         ..Flag::switch("service-account-extend-token-expiration", "tokens in pods outlive their time, for old clients")
     },
-    Flag::list("service-account-issuer", "", "issuers of tokens; the first one issues"),
+    Flag::array("service-account-issuer", "issuer of tokens; repeatable, the first one issues"),
     Flag::text("service-account-jwks-uri", "", "where the keys of tokens are found from outside"),
-    Flag::list("service-account-key-file", "", "keys that verify tokens (default: the signing key)"),
+    Flag::array("service-account-key-file", "keys that verify tokens; repeatable (default: the signing key)"),
     Flag::text("service-account-max-token-expiration", "0s", "longest life of a token"),
     Flag::text("service-account-signing-key-file", "", "the key that signs tokens"),
     Flag::text("token-auth-file", "", "CSV file of static bearer tokens: token,user,uid,\"group1,group2\""),
@@ -106,141 +128,30 @@ const REFUSED: &[(&str, &str)] = &[
     ("authorization-webhook-config-file", "others are not asked for authorization here"),
     ("egress-selector-config-file", "connections are made directly here"),
     ("encryption-provider-config", "objects would be stored as they are; encrypt the disk, or leave the flag out"),
-    ("etcd-servers-overrides", "all resources are kept in one store here"),
     ("oidc-issuer-url", "tokens of other issuers are not accepted here"),
     ("service-account-signing-endpoint", "give --service-account-signing-key-file"),
 ];
 
-/// Upstream's other flags.
-const INERT: &[(Kind, &[&str])] = &[
-    (
-        Kind::Bool,
-        &[
-            "aggregator-reject-forwarding-redirect",
-            "allow-privileged",
-            "audit-log-batch-throttle-enable",
-            "audit-log-truncate-enabled",
-            "audit-webhook-batch-throttle-enable",
-            "audit-webhook-truncate-enabled",
-            "authentication-skip-lookup",
-            "contention-profiling",
-            "disable-http2-serving",
-            "emulation-forward-compatible",
-            "enable-aggregator-routing",
-            "enable-garbage-collector",
-            "enable-logs-handler",
-            "encryption-provider-config-automatic-reload",
-            "permit-address-sharing",
-            "permit-port-sharing",
-            "profiling",
-            "runtime-config-emulation-forward-compatible",
-            "service-account-lookup",
-            "shutdown-send-retry-after",
-            "watch-cache",
-        ],
-    ),
-    (
-        Kind::List,
-        &[
-            "admission-control",
-            "cors-allowed-origins",
-            "disabled-metrics",
-            "emulated-version",
-            "min-compatibility-version",
-            "oidc-required-claim",
-            "oidc-signing-algs",
-            "strict-transport-security-directives",
-            "tls-cipher-suites",
-            "tls-curve-preferences",
-            "tls-sni-cert-key",
-            "watch-cache-sizes",
-        ],
-    ),
-    (
-        Kind::Text,
-        &[
-            "allow-metric-labels",
-            "allow-metric-labels-manifest",
-            "audit-log-batch-buffer-size",
-            "audit-log-batch-max-size",
-            "audit-log-batch-max-wait",
-            "audit-log-batch-throttle-burst",
-            "audit-log-batch-throttle-qps",
-            "audit-log-format",
-            "audit-log-mode",
-            "audit-log-truncate-max-batch-size",
-            "audit-log-truncate-max-event-size",
-            "audit-log-version",
-            "audit-webhook-batch-buffer-size",
-            "audit-webhook-batch-max-size",
-            "audit-webhook-batch-max-wait",
-            "audit-webhook-batch-throttle-burst",
-            "audit-webhook-batch-throttle-qps",
-            "audit-webhook-initial-backoff",
-            "audit-webhook-mode",
-            "audit-webhook-truncate-max-batch-size",
-            "audit-webhook-truncate-max-event-size",
-            "audit-webhook-version",
-            "authentication-token-webhook-cache-ttl",
-            "authentication-token-webhook-version",
-            "authorization-webhook-cache-authorized-ttl",
-            "authorization-webhook-cache-unauthorized-ttl",
-            "authorization-webhook-version",
-            "coordinated-leadership-lease-duration",
-            "coordinated-leadership-renew-deadline",
-            "coordinated-leadership-retry-period",
-            "debug-socket-path",
-            "default-not-ready-toleration-seconds",
-            "default-unreachable-toleration-seconds",
-            "delete-collection-workers",
-            "etcd-count-metric-poll-period",
-            "etcd-db-metric-poll-interval",
-            "etcd-healthcheck-timeout",
-            "etcd-readycheck-timeout",
-            "event-ttl",
-            "goaway-chance",
-            "http2-max-streams-per-connection",
-            "kubelet-preferred-address-types",
-            "kubelet-timeout",
-            "kubernetes-service-node-port",
-            "lease-reuse-duration-seconds",
-            "livez-grace-period",
-            "max-connection-bytes-per-sec",
-            "min-request-timeout",
-            "oidc-ca-file",
-            "oidc-client-id",
-            "oidc-groups-claim",
-            "oidc-groups-prefix",
-            "oidc-username-claim",
-            "oidc-username-prefix",
-            "peer-advertise-ip",
-            "peer-advertise-port",
-            "peer-ca-file",
-            "request-timeout",
-            "service-node-port-range",
-            "show-hidden-metrics-for-version",
-            "shutdown-delay-duration",
-            "shutdown-watch-termination-grace-period",
-            "storage-backend",
-            "storage-initialization-timeout",
-            "storage-media-type",
-            "tls-min-version",
-            "tracing-config-file",
-        ],
-    ),
-];
+/// As [`REFUSED`], of flags with lists.
+const REFUSED_LISTS: &[(&str, &str)] = &[("etcd-servers-overrides", "all resources are kept in one store here")];
 
 /// All flags of the API server.
 pub(crate) fn flags() -> Vec<Flag> {
-    let inert = INERT.iter().flat_map(|(kind, names)| names.iter().map(|name| Flag::inert(name, *kind)));
-    let refused =
-        REFUSED.iter().map(|(name, _)| Flag::text(name, "", "refused: it has no effect here that could be counted on"));
-    [OWN, storage::FLAGS, EVERYWHERE].concat().into_iter().chain(inert).chain(refused).collect()
+    let refused = |name| Flag { name, ..Flag::text("", "", "refused: it has no effect here that could be counted on") };
+    let texts = REFUSED.iter().map(|(name, _)| refused(name));
+    let lists = REFUSED_LISTS.iter().map(|(name, _)| Flag { kind: Kind::List, ..refused(name) });
+    [OWN, storage::FLAGS, EVERYWHERE]
+        .concat()
+        .into_iter()
+        .chain(without_effect::flags())
+        .chain(texts)
+        .chain(lists)
+        .collect()
 }
 
 /// Refuses what nobody should believe to hold.
 pub(super) fn refuse(flags: &FlagSet) -> Result<()> {
-    match REFUSED.iter().find(|(name, _)| flags.optional(name).is_some()) {
+    match REFUSED.iter().chain(REFUSED_LISTS).find(|(name, _)| flags.optional(name).is_some()) {
         Some((name, why)) => bail!("--{name} is not supported: {why}"),
         None => Ok(()),
     }
