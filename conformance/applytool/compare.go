@@ -33,10 +33,22 @@ func (s *sequence) normal(side int, a *answer) map[string]any {
 			}
 		}
 	}
+	if message, _ := body["message"].(string); strings.Contains(message, "not declared in schema") {
+		// Upstream looks at fields in any order, and no further than the first unknown one of a map.
+		at := strings.LastIndex(message[:strings.Index(message, "not declared in schema")], ": errors:")
+		if at < 0 {
+			at = strings.Index(message, ": .")
+		}
+		body["message"] = message[:max(at, 0)]
+	}
 	if details, ok := body["details"].(map[string]any); ok {
 		if causes, ok := details["causes"].([]any); ok {
 			// Upstream lists the managers of conflicts in any order.
 			sort.Slice(causes, func(i, j int) bool { return text(causes[i]) < text(causes[j]) })
+			if len(causes) > 1 && body["reason"] == "Invalid" {
+				// And what is invalid: the message is the causes in that order.
+				body["message"] = "<causes>"
+			}
 		}
 	}
 	return map[string]any{"code": float64(a.Code), "moved": moved, "warnings": a.Warnings, "body": masked("", body)}

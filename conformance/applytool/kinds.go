@@ -13,9 +13,9 @@ type kind struct {
 	// versions are its group-versions; entries of one are converted for the other.
 	versions []string
 	cluster  bool
-	// custom has no strategic merge patch.
-	custom bool
-	scale  bool
+	// definition makes a custom resource of it, which has no strategic merge patch.
+	definition object
+	scale      bool
 	// part is some of an object, fit to be applied or patched in.
 	part func(*rand.Rand) object
 	// required is what a whole object cannot do without.
@@ -24,7 +24,7 @@ type kind struct {
 	status func(*rand.Rand) object
 }
 
-var kinds = []*kind{
+var builtInKinds = []*kind{
 	{resource: "configmaps", kind: "ConfigMap", versions: []string{"v1"}, part: with(some{"data": texts("k1", "k2", "k3"), "binaryData": one("YQ==")})},
 	{resource: "secrets", kind: "Secret", versions: []string{"v1"}, part: with(some{"stringData": texts("k1", "k2"), "data": choice(object{"k1": "YQ=="}, object{"k3": "Yg=="}, object{})})},
 	{resource: "serviceaccounts", kind: "ServiceAccount", versions: []string{"v1"}, part: with(some{
@@ -212,6 +212,19 @@ func with(own some) func(*rand.Rand) object {
 	return func(r *rand.Rand) object {
 		out := own.make(r)
 		out["metadata"] = metadata(r)
+		return out
+	}
+}
+
+// few are at most so many of these fields.
+func few(most int, s some) value {
+	keys := sorted(s)
+	return func(r *rand.Rand) any {
+		out := object{}
+		for range r.Intn(most + 1) {
+			key := pick(r, keys...)
+			out[key] = s[key](r)
+		}
 		return out
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"math/rand"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,7 +33,7 @@ func main() {
 	o := options{}
 	flag.StringVar(&o.upstream, "upstream", "", "`kubeconfig` of upstream's server")
 	flag.StringVar(&o.krab, "krab", "", "`kubeconfig` of krab's server")
-	flag.StringVar(&o.kinds, "kinds", "", "only these `resources`, separated by commas")
+	flag.StringVar(&o.kinds, "kinds", "", "only these `resources`, separated by commas, or built-in or custom ones")
 	flag.StringVar(&o.record, "record", "", "write what upstream answered to this `file`, a line a sequence")
 	flag.Int64Var(&o.seed, "seed", time.Now().UnixNano()%1_000_000, "seed of the sequences")
 	flag.IntVar(&o.first, "first", 0, "number of the first sequence")
@@ -75,7 +76,7 @@ func run(o options) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if err := p.prepare(ctx); err != nil {
+		if err := p.prepare(ctx, chosen); err != nil {
 			return false, err
 		}
 		peers = append(peers, p)
@@ -89,6 +90,10 @@ func run(o options) (bool, error) {
 		defer file.Close()
 		out = bufio.NewWriter(file)
 		defer out.Flush()
+		if steps := definitions(chosen); len(steps) > 0 {
+			line, _ := json.Marshal(steps)
+			fmt.Fprintf(out, "%s\n", line)
+		}
 	}
 
 	fmt.Printf("seed %d, sequences %d to %d\n", o.seed, o.first, o.first+o.sequences-1)
@@ -134,8 +139,14 @@ func run(o options) (bool, error) {
 }
 
 func chooseKinds(names string) ([]*kind, error) {
-	if names == "" {
+	kinds := slices.Concat(builtInKinds, customKinds)
+	switch names {
+	case "":
 		return kinds, nil
+	case "built-in":
+		return builtInKinds, nil
+	case "custom":
+		return customKinds, nil
 	}
 	var chosen []*kind
 	for _, name := range strings.Split(names, ",") {

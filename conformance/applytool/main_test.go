@@ -3,13 +3,14 @@ package main
 import (
 	"math/rand"
 	"reflect"
+	"slices"
 	"testing"
 )
 
 // The same seed and number must make the same requests, or a difference could not be looked at again.
 func TestASeedMakesTheSameSequenceAgain(t *testing.T) {
 	requests := func() []*request {
-		s := newSequence(options{seed: 5, steps: 8}, kinds, 3)
+		s := newSequence(options{seed: 5, steps: 8}, customKinds, 3)
 		var made []*request
 		for range s.steps {
 			made = append(made, s.next())
@@ -22,7 +23,7 @@ func TestASeedMakesTheSameSequenceAgain(t *testing.T) {
 }
 
 func TestEveryKindMakesObjects(t *testing.T) {
-	for _, k := range kinds {
+	for _, k := range slices.Concat(builtInKinds, customKinds) {
 		s := &sequence{r: rand.New(rand.NewSource(1)), kind: k, name: "a"}
 		if whole := s.whole(k.versions[0]); whole["kind"] != k.kind || whole["apiVersion"] != k.versions[0] {
 			t.Errorf("%s: %s", k.resource, text(whole))

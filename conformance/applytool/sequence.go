@@ -35,7 +35,7 @@ func (s *sequence) play(ctx context.Context, peers []*peer) ([]string, error) {
 		r := s.next()
 		var answers [2]*answer
 		for i, p := range peers {
-			a, err := p.send(ctx, r)
+			a, err := p.send(ctx, r.of(s.versions[i]))
 			if err != nil {
 				return nil, err
 			}
@@ -118,13 +118,18 @@ func (s *sequence) next() *request {
 		path += "/" + s.name
 	case choice < 65:
 		r.Method = "PUT"
-		r.Body = s.edited(version)
+		body := s.edited(version)
+		if s.kind.definition != nil && s.r.Intn(8) > 0 {
+			// Custom resources are not updated without.
+			merge(body, object{"metadata": object{"resourceVersion": liveVersion}})
+		}
+		r.Body = body
 		path += "/" + s.name
 	case choice < 75:
 		r.Method, r.Type = "PATCH", "application/merge-patch+json"
 		r.Body = s.kind.part(s.r)
 		path += "/" + s.name
-	case choice < 80 && !s.kind.custom:
+	case choice < 80 && s.kind.definition == nil:
 		r.Method, r.Type = "PATCH", "application/strategic-merge-patch+json"
 		r.Body = s.kind.part(s.r)
 		path += "/" + s.name
@@ -187,11 +192,14 @@ func (s *sequence) force(r *request) {
 	}
 }
 
-// whole is an object with all that is required.
+// whole is an object with all that is required, now and then as kubectl's client-side apply leaves it.
 func (s *sequence) whole(version string) object {
 	out := s.partial(version)
 	if s.kind.required != nil {
 		merge(out, s.kind.required())
+	}
+	if s.r.Intn(6) == 0 {
+		merge(out, object{"metadata": object{"annotations": object{"kubectl.kubernetes.io/last-applied-configuration": text(out) + "\n"}}})
 	}
 	return out
 }

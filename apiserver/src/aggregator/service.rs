@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 
-use crate::webhook::{Error, Identity, Trust, client_config, http::Client};
+use crate::webhook::{BadBundle, Error, Identity, Trust, client_config, http::Client};
 
 /// A group-version and who serves it.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Remote {
     }
 
     fn client(spec: &Value, server: &str, identity: Option<&Identity>) -> Result<Client, Error> {
-        let bundle = STANDARD.decode(spec["caBundle"].as_str().unwrap_or_default()).map_err(|_| Error::Roots)?;
+        let bundle = STANDARD.decode(spec["caBundle"].as_str().unwrap_or_default()).map_err(|_| BadBundle::NotPem)?;
         let trust = if spec["insecureSkipTLSVerify"] == true {
             Trust::Anyone
         } else if bundle.is_empty() {

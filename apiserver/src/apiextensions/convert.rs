@@ -22,23 +22,44 @@ pub(super) async fn convert(
     services: &dyn Objects,
     as_list: bool,
 ) -> Result<Vec<Value>, Status> {
-    let mut objects = objects;
+    let wanted = definition.api_version(version);
+    if objects.iter().all(|object| meta::api_version(object) == wanted) {
+        return Ok(objects);
+    }
+    let mut objects = ask(definition, objects, version, services, as_list).await?;
+    objects.iter_mut().for_each(|object| coerce(definition, object, version));
+    Ok(objects)
+}
+
+/// The same for objects that are not pruned.
+///
+/// # Errors
+/// As [`convert`].
+pub(super) async fn ask(
+    definition: &Definition,
+    mut objects: Vec<Value>,
+    version: usize,
+    services: &dyn Objects,
+    as_list: bool,
+) -> Result<Vec<Value>, Status> {
     if rename(definition, &mut objects, version).is_some() {
         return Ok(objects);
     }
     let Conversion::Webhook(webhook) = &definition.conversion else { return Ok(objects) };
-    let wanted = definition.api_version(version);
-    let mut converted = webhook
-        .convert(services, objects, &wanted, as_list)
-        .await
-        .map_err(|error| Status::unknown(500, error.to_string()))?;
-    // A webhook's word is not taken for what the schema says.
+    let converted = webhook.convert(services, objects, &definition.api_version(version), as_list).await;
+    converted.map_err(|error| Status::unknown(500, error.to_string()))
+}
+
+/// Brings metadata into form and takes out what the schema of a version does not know, whoever made or converted the object.
+/// What cannot be brought into form stays: it was stored past validation. Upstream: unstructuredSchemaCoercer.apply.
+pub(super) fn coerce(definition: &Definition, object: &mut Value, version: usize) {
     let node = definition.compiled(version).node.as_ref();
-    for object in &mut converted {
-        structural::prune(object, node, true, false);
-        structural::drop_nulls(object, node);
+    if let Some(metadata) = object.get_mut("metadata") {
+        drop(structural::coerce_metadata(metadata, ""));
     }
-    Ok(converted)
+    structural::prune(object, node, true, false);
+    structural::drop_nulls(object, node);
+    drop(structural::coerce(object, node));
 }
 
 /// The same where nobody has to be asked; None where a webhook would have to be.

@@ -32,6 +32,8 @@ pub struct Definition {
     pub kind: String,
     /// Kind of their lists.
     pub list_kind: String,
+    /// Are clients told of it?
+    pub established: bool,
     /// Is it on its way out? Then nothing is created any more.
     pub terminating: bool,
     /// How objects get from one version to another.
@@ -150,6 +152,7 @@ impl Definition {
             group: group.to_owned(),
             kind: kind.to_owned(),
             list_kind: list_kind.to_owned(),
+            established: is_condition_true(object, "Established"),
             terminating: meta::is_being_deleted(object) || is_condition_true(object, "Terminating"),
             conversion: Conversion::of(spec, same.map(|before| &before.conversion)),
             versions: listed.iter().map(|version| Version::of(version, group, kind, listed)).collect(),
@@ -187,7 +190,10 @@ impl Definition {
 
     fn compile(&self) -> Vec<Compiled> {
         let object: Value = serde_json::from_slice(&self.source.value).unwrap_or_default();
-        (0..self.versions.len()).map(|index| Compiled::of(&object["spec"]["versions"][index], &self.name)).collect()
+        let spec = &object["spec"];
+        let keeps_unknown = spec["preserveUnknownFields"] == true;
+        let of = |index| Compiled::of(&spec["versions"][index], &self.name, keeps_unknown);
+        (0..self.versions.len()).map(of).collect()
     }
 
     /// The schema of a version as it was written: read from the definition each time, not kept.
@@ -249,10 +255,15 @@ impl Version {
 }
 
 impl Compiled {
-    fn of(version: &Value, name: &str) -> Compiled {
+    fn of(version: &Value, name: &str, keeps_unknown: bool) -> Compiled {
         let schema = &version["schema"]["openAPIV3Schema"];
         let node = match Node::compile(schema) {
-            Ok(node) if schema.is_object() => Some(node),
+            Ok(mut node) if schema.is_object() => {
+                if keeps_unknown {
+                    node.keep_unknown();
+                }
+                Some(node)
+            }
             Ok(_) => None,
             Err(error) => {
                 // Validation lets none through: it was written past this server.

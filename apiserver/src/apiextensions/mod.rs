@@ -20,7 +20,7 @@ mod names;
 pub mod rules;
 pub(crate) mod stored;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod validation;
 
 pub use custom_resource::CustomResource;

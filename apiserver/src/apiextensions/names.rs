@@ -7,6 +7,8 @@ use api::meta;
 use serde_json::{Map, Value, json};
 
 use super::definition::condition;
+use super::validation;
+use crate::webhook::check_bundle;
 
 /// Annotation that lets a definition into a group of Kubernetes' own.
 pub(super) const APPROVAL: &str = "api-approved.kubernetes.io";
@@ -64,6 +66,7 @@ fn plan(definition: &Value, taken: &Taken, now: &str) -> Option<Value> {
     }
     accept(definition, taken, &mut status, now);
     approve(definition, &mut status, now);
+    judge_schemas(definition, &mut status, now);
     (status != definition["status"]).then_some(status)
 }
 
@@ -110,8 +113,27 @@ fn accept(definition: &Value, taken: &Taken, status: &mut Value, now: &str) {
 /// What has its names, and is served by now, says so.
 fn establish(definition: &Value, status: &mut Value, now: &str) {
     let is = |name: &str| condition(definition, name).is_some_and(|known| known["status"] == "True");
-    if is("NamesAccepted") && !is("Established") {
-        set_condition(status, "Established", true, "InitialNamesAccepted", "the initial names have been accepted", now);
+    if !is("NamesAccepted") || is("Established") {
+        return;
+    }
+    let bundle = &definition["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"];
+    if check_bundle(bundle).is_err() {
+        let message = "The conversion webhook CABundle is invalid";
+        return set_condition(status, "Established", false, "InvalidCABundle", message, now);
+    }
+    set_condition(status, "Established", true, "InitialNamesAccepted", "the initial names have been accepted", now);
+}
+
+/// Definitions of before v1 may keep unknown fields, and have schemas that are not structural: it is told how.
+/// Upstream: nonstructuralschema.calculateCondition.
+fn judge_schemas(definition: &Value, status: &mut Value, now: &str) {
+    const NAME: &str = "NonStructuralSchema";
+    if definition["spec"]["preserveUnknownFields"] == true {
+        let (reason, message) = validation::structural_faults(definition);
+        let state = if reason == "Violations" { State::True } else { State::Unknown };
+        set_state(status, NAME, state, reason, &message, now);
+    } else if let Some(conditions) = status["conditions"].as_array_mut() {
+        conditions.retain(|condition| condition["type"] != NAME);
     }
 }
 
@@ -198,7 +220,23 @@ pub(super) fn approval(definition: &Value) -> (Approval, String) {
 /// Sets a condition in its place, or as the last one. The time is that of the last change of its state.
 /// Upstream: apihelpers.SetCRDCondition.
 pub(super) fn set_condition(status: &mut Value, name: &str, holds: bool, reason: &str, message: &str, now: &str) {
-    let state = if holds { "True" } else { "False" };
+    set_state(status, name, if holds { State::True } else { State::False }, reason, message, now);
+}
+
+/// Does a condition hold?
+#[derive(Clone, Copy, Debug)]
+enum State {
+    True,
+    False,
+    Unknown,
+}
+
+fn set_state(status: &mut Value, name: &str, state: State, reason: &str, message: &str, now: &str) {
+    let state = match state {
+        State::True => "True",
+        State::False => "False",
+        State::Unknown => "Unknown",
+    };
     if !status["conditions"].is_array() {
         status["conditions"] = json!([]);
     }
@@ -234,6 +272,46 @@ mod tests {
         let accepted: Vec<&Value> = plans.iter().map(|(_, status)| &status["acceptedNames"]["kind"]).collect();
         assert_eq!(accepted, [&json!("A"), &Value::Null, &json!("C")]);
         assert_eq!(plans[1].1["conditions"][0]["reason"], "ListKindConflict");
+    }
+
+    /// The definition once all that is planned for it was written.
+    fn settled(mut definition: Value) -> Value {
+        for _ in 0..3 {
+            for (_, status) in plan_all(std::slice::from_ref(&definition), "2026-11-21T00:00:00Z") {
+                definition["status"] = status;
+            }
+        }
+        definition
+    }
+
+    #[test]
+    fn a_definition_whose_webhook_nobody_could_trust_is_not_established() {
+        let mut bad = definition("as", "A");
+        bad["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"] = "bm90IGEgcGVt".into();
+        let bad = settled(bad);
+        assert_eq!(bad["status"]["conditions"][1]["reason"], "InvalidCABundle");
+        let mut mended = bad.clone();
+        mended["spec"]["conversion"] = Value::Null;
+        assert_eq!(settled(mended)["status"]["conditions"][1]["reason"], "InitialNamesAccepted");
+    }
+
+    #[test]
+    fn schemas_of_before_v1_are_judged_until_they_are_mended() {
+        let mut old = definition("as", "A");
+        old["spec"]["preserveUnknownFields"] = true.into();
+        old["spec"]["versions"] = json!([{"name": "v1", "schema": {"openAPIV3Schema": {"properties": {"a": {}}}}}]);
+        let old = settled(old);
+        let judged = condition(&old, "NonStructuralSchema").unwrap();
+        assert_eq!(judged["status"], "True");
+        assert_eq!(
+            judged["message"],
+            "[spec.preserveUnknownFields: Invalid value: true: must be false, \
+             spec.versions[0].schema.openAPIV3Schema.properties[a].type: Required value: must not be empty for specified object \
+             fields, spec.versions[0].schema.openAPIV3Schema.type: Required value: must not be empty at the root]"
+        );
+        let mut mended = old.clone();
+        mended["spec"]["preserveUnknownFields"] = false.into();
+        assert!(condition(&settled(mended), "NonStructuralSchema").is_none());
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! remembers that: its bytes are then sent as they are ([`is_as_served`]).
 //! Upstream: crdConversionRESTOptionsGetter.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::meta;
@@ -20,33 +19,55 @@ use super::definition::Conversion;
 use crate::context::Objects;
 use crate::registry::store::decode;
 
-/// Slot: under which state of which definition the entry was looked at, and whether reading it changes anything.
-struct Looked {
+/// Slot: what is known of an entry under one state of its definition, by version.
+#[derive(Default)]
+struct Known {
     identity: (String, i64),
-    version: String,
-    as_served: bool,
+    by_version: Vec<(usize, Facts)>,
 }
 
-/// Are an entry's bytes what a reader of this version is to get?
-pub(crate) fn is_as_served(custom: &CustomResource, entry: &Entry) -> bool {
-    let definition = custom.definition();
-    let api_version = definition.api_version(custom.position());
-    let look = |entry: &Entry| {
-        let read = decode(entry).ok();
-        let own = read.as_ref().is_some_and(|object| meta::api_version(object) == api_version);
-        let as_served = own
-            && read.is_some_and(|object| {
-                let mut settled = object.clone();
-                settle(custom, &mut settled);
-                settled == object
-            });
-        Looked { identity: definition.identity.clone(), version: api_version.clone(), as_served }
-    };
-    let kept = entry.slot(look);
-    if kept.identity == definition.identity && kept.version == api_version {
-        return kept.as_served;
+/// What is known of an entry in one version.
+#[derive(Clone, Default)]
+struct Facts {
+    /// Are its bytes what a reader of this version is to get?
+    as_served: Option<bool>,
+    /// What it can be selected by.
+    selected_by: Option<Arc<[String]>>,
+}
+
+/// What is known of an entry in the version of the request, after `note` was told what is new.
+fn known(custom: &CustomResource, entry: &Entry, note: impl FnOnce(&mut Facts)) -> Facts {
+    let slot = entry.slot(|_| Mutex::<Known>::default());
+    let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let identity = &custom.definition().identity;
+    if known.identity != *identity {
+        *known = Known { identity: identity.clone(), by_version: Vec::new() };
     }
-    look(entry).as_served
+    let version = custom.position();
+    let position = known.by_version.iter().position(|(other, _)| *other == version).unwrap_or_else(|| {
+        known.by_version.push((version, Facts::default()));
+        known.by_version.len() - 1
+    });
+    let facts = &mut known.by_version[position].1;
+    note(facts);
+    facts.clone()
+}
+
+/// Are an entry's bytes what a reader of this version is to get? Found out once an entry and version.
+pub(crate) fn is_as_served(custom: &CustomResource, entry: &Entry) -> bool {
+    if let Some(as_served) = known(custom, entry, |_| {}).as_served {
+        return as_served;
+    }
+    let api_version = custom.definition().api_version(custom.position());
+    let as_served = decode(entry).is_ok_and(|object| {
+        meta::api_version(&object) == api_version && {
+            let mut settled = object.clone();
+            settle(custom, &mut settled);
+            settled == object
+        }
+    });
+    known(custom, entry, |facts| facts.as_served = Some(as_served));
+    as_served
 }
 
 /// Prunes and defaults an object by the schema of the version it is in.
@@ -54,10 +75,8 @@ fn settle(custom: &CustomResource, object: &mut Value) {
     let definition = custom.definition();
     let own = meta::api_version(object).rsplit('/').next().and_then(|version| definition.position(version));
     let Some(own) = own else { return };
-    let node = definition.compiled(own).node.as_ref();
-    structural::prune(object, node, true, false);
-    structural::drop_nulls(object, node);
-    structural::default(object, node);
+    convert::coerce(definition, object, own);
+    structural::default(object, definition.compiled(own).node.as_ref());
 }
 
 /// An entry's object in the version of the request.
@@ -65,7 +84,8 @@ fn settle(custom: &CustomResource, object: &mut Value) {
 /// # Errors
 /// It cannot be decoded or converted.
 pub(crate) async fn read(custom: &CustomResource, entry: &Entry, services: &dyn Objects) -> Result<Value, Status> {
-    read_one(custom, decode(entry)?, services).await
+    let object = decode(entry)?;
+    if is_as_served(custom, entry) { Ok(object) } else { read_one(custom, object, services).await }
 }
 
 /// The same for objects as they were decoded, all at once.
@@ -110,11 +130,7 @@ pub(crate) async fn write(custom: &CustomResource, object: Value, services: &dyn
         return Ok(object);
     }
     let mut written = convert::convert(definition, vec![object], storage, services, false).await?;
-    let mut object = written.pop().ok_or_else(|| Status::internal_error(&"a conversion lost an object"))?;
-    let node = definition.compiled(storage).node.as_ref();
-    structural::prune(&mut object, node, true, false);
-    structural::drop_nulls(&mut object, node);
-    Ok(object)
+    written.pop().ok_or_else(|| Status::internal_error(&"a conversion lost an object"))
 }
 
 /// May a webhook have to be asked to read an entry?
@@ -122,24 +138,35 @@ pub(crate) fn asks(custom: &CustomResource) -> bool {
     matches!(custom.definition().conversion, Conversion::Webhook(_))
 }
 
-/// Brings an object to a version without asking anybody; None where a webhook would have to be asked.
-pub(crate) fn rename(custom: &CustomResource, object: &mut Value) -> Option<()> {
-    convert::rename(custom.definition(), std::slice::from_mut(object), custom.position())
+/// An object in the version at a position, otherwise as it is, without asking anybody; None where a webhook would have to be
+/// asked.
+pub(crate) fn renamed(custom: &CustomResource, object: &Value, version: usize) -> Option<Value> {
+    let mut object = object.clone();
+    convert::rename(custom.definition(), std::slice::from_mut(&mut object), version)?;
+    Some(object)
+}
+
+/// The same where a webhook has to be asked.
+///
+/// # Errors
+/// It cannot be converted.
+pub(crate) async fn convert_one(
+    custom: &CustomResource,
+    object: Value,
+    version: usize,
+    services: &dyn Objects,
+) -> Result<Value, Status> {
+    let mut converted = convert::ask(custom.definition(), vec![object], version, services, false).await?;
+    converted.pop().ok_or_else(|| Status::internal_error(&"a conversion lost an object"))
 }
 
 /// An entry's object in a version, without asking anybody; None where a webhook would have to be asked.
 pub(crate) fn read_now(custom: &CustomResource, entry: &Entry) -> Option<Value> {
     let mut object = decode(entry).ok()?;
     settle(custom, &mut object);
-    rename(custom, &mut object)?;
+    convert::rename(custom.definition(), std::slice::from_mut(&mut object), custom.position())?;
+    convert::coerce(custom.definition(), &mut object, custom.position());
     Some(object)
-}
-
-/// Slot: what an entry can be selected by in the versions that were asked for, under one state of its definition.
-#[derive(Default)]
-struct Selectable {
-    identity: (String, i64),
-    by_version: HashMap<usize, Arc<[String]>>,
 }
 
 /// Has a webhook say what entries can be selected by in the version of the request, before [`selectable`] is asked. Entries that
@@ -155,7 +182,8 @@ pub(crate) async fn learn(
     if !asks(custom) || custom.version().selectable.is_empty() {
         return Ok(());
     }
-    let unknown = |entry: &&Arc<Entry>| known(custom, entry).is_none() && !is_as_served(custom, entry);
+    let unknown =
+        |entry: &&Arc<Entry>| known(custom, entry, |_| {}).selected_by.is_none() && !is_as_served(custom, entry);
     let entries: Vec<Arc<Entry>> = entries.filter(unknown).cloned().collect();
     if entries.is_empty() {
         return Ok(());
@@ -169,20 +197,8 @@ pub(crate) async fn learn(
 /// Keeps what an entry can be selected by, given what it is in the version of the request.
 pub(crate) fn remember(custom: &CustomResource, entry: &Entry, object: &Value) -> Arc<[String]> {
     let values: Arc<[String]> = custom.version().selectable.iter().map(|path| selected_by(object, path)).collect();
-    let slot = entry.slot(|_| Mutex::<Selectable>::default());
-    let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    let identity = &custom.definition().identity;
-    if known.identity != *identity {
-        *known = Selectable { identity: identity.clone(), by_version: HashMap::new() };
-    }
-    known.by_version.insert(custom.position(), Arc::clone(&values));
+    known(custom, entry, |facts| facts.selected_by = Some(Arc::clone(&values)));
     values
-}
-
-fn known(custom: &CustomResource, entry: &Entry) -> Option<Arc<[String]>> {
-    let slot = entry.slot(|_| Mutex::<Selectable>::default());
-    let known = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    (known.identity == custom.definition().identity).then(|| known.by_version.get(&custom.position()).cloned())?
 }
 
 /// The values of all fields an entry can be selected by, in the version of the request; read once for all who ask. Where that
@@ -194,7 +210,7 @@ pub(crate) fn selectable<'a>(
     name: &'a str,
 ) -> Vec<(&'a str, String)> {
     let read = || read_now(custom, entry).map(|object| remember(custom, entry, &object));
-    let values = known(custom, entry).or_else(read);
+    let values = known(custom, entry, |_| {}).selected_by.or_else(read);
     let value = |index: usize| values.as_ref().and_then(|values| values.get(index)).cloned().unwrap_or_default();
     let own = custom.version().selectable.iter().enumerate().map(|(index, path)| (path.as_str(), value(index)));
     [("metadata.name", name.to_owned()), ("metadata.namespace", namespace.to_owned())].into_iter().chain(own).collect()

@@ -123,15 +123,7 @@ async fn objects_are_served_in_every_version_and_stored_in_one() {
 async fn a_webhook_converts_what_is_stored_read_listed_and_watched() {
     let hook = webhook::testing::Server::start(|_, review| Reply::Json(convert(&review))).await;
     let server = followed().await;
-    let mut definition = definition("things.four.example", "four.example", "things", "Thing");
-    let mut newer = definition["spec"]["versions"][0].clone();
-    newer["name"] = "v2".into();
-    newer["storage"] = false.into();
-    newer["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] = json!({"length": {"type": "integer"}});
-    definition["spec"]["versions"].as_array_mut().unwrap().push(newer);
-    definition["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {
-        "clientConfig": hook.client_config("convert"), "conversionReviewVersions": ["v1"]}});
-    establish(&server, &definition).await;
+    establish(&server, &converted_by(&hook)).await;
     let place = |version: &str| format!("/apis/four.example/{version}/namespaces/default/things");
     let body =
         json!({"apiVersion": "four.example/v2", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"length": 3}});
@@ -151,6 +143,50 @@ async fn a_webhook_converts_what_is_stored_read_listed_and_watched() {
     }
 }
 
+#[tokio::test]
+async fn a_webhook_is_asked_what_owners_of_another_version_lose() {
+    let hook = webhook::testing::Server::start(|_, review| Reply::Json(convert(&review))).await;
+    let server = followed().await;
+    establish(&server, &converted_by(&hook)).await;
+    let place = |version: &str| format!("/apis/four.example/{version}/namespaces/default/things");
+    let body =
+        json!({"apiVersion": "four.example/v2", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"length": 3}});
+    let path = format!("{}?fieldManager=first", place("v2"));
+    assert_eq!(send(&server, &json!({"method": "POST", "path": path, "body": body})).await.0, 201);
+    let apply = |size: i64, query: &str| {
+        let body = json!({"apiVersion": "four.example/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"size": size}});
+        let path = format!("{}/a?fieldManager=second{query}", place("v1"));
+        json!({"method": "PATCH", "path": path, "type": "application/apply-patch+yaml", "body": body})
+    };
+    let (code, refused, _) = send(&server, &apply(5, "")).await;
+    let why = "Apply failed with 1 conflict: conflict with \"first\" using four.example/v2: .spec.length";
+    assert_eq!((code, &refused["message"]), (409, &json!(why)));
+    let owners = |object: &Value| -> Vec<String> {
+        let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+        entries.map(|entry| format!("{} {}", entry["manager"], entry["fieldsV1"])).collect()
+    };
+    let (code, shared, _) = send(&server, &apply(3, "")).await;
+    assert_eq!(code, 200, "{shared}");
+    let first = r#""first" {"f:spec":{".":{},"f:length":{}}}"#;
+    let second = r#""second" {"f:spec":{"f:size":{}}}"#;
+    assert_eq!(owners(&shared), [second, first]);
+    let (_, taken, _) = send(&server, &apply(5, "&force=true")).await;
+    assert_eq!(owners(&taken), [second, r#""first" {"f:spec":{}}"#]);
+}
+
+/// A definition whose v2 has `length` where v1 has `size`.
+fn converted_by(hook: &webhook::testing::Server) -> Value {
+    let mut definition = definition("things.four.example", "four.example", "things", "Thing");
+    let mut newer = definition["spec"]["versions"][0].clone();
+    newer["name"] = "v2".into();
+    newer["storage"] = false.into();
+    newer["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] = json!({"length": {"type": "integer"}});
+    definition["spec"]["versions"].as_array_mut().expect("versions are a list").push(newer);
+    definition["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {
+        "clientConfig": hook.client_config("convert"), "conversionReviewVersions": ["v1"]}});
+    definition
+}
+
 /// A webhook's answer: `size` of v1 is `length` of v2.
 fn convert(review: &Value) -> Value {
     let request = &review["request"];
@@ -166,7 +202,7 @@ fn convert(review: &Value) -> Value {
 }
 
 /// A server whose definitions are followed.
-async fn followed() -> ApiServer {
+pub(crate) async fn followed() -> ApiServer {
     let server = server().await;
     let controller = Controller::new(Arc::clone(server.engine()), CancellationToken::new());
     component::spawn("custom resources", controller.run());
@@ -189,7 +225,7 @@ async fn create(server: &ApiServer, definition: &Value) {
     assert_eq!(code, 201, "{answer}");
 }
 
-async fn establish(server: &ApiServer, definition: &Value) {
+pub(crate) async fn establish(server: &ApiServer, definition: &Value) {
     create(server, definition).await;
     let name = definition["metadata"]["name"].as_str().expect("definitions have names");
     until(server, name, |status| condition(status, "Established").is_some_and(|known| known["status"] == "True")).await;

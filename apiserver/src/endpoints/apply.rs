@@ -26,7 +26,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let (resource, engine) = (call.resource, call.engine().clone());
     let mut change = |ctx: &RequestContext, present: Present<'_>| {
         let (wanted, force) = (&configuration.object, options.force);
-        let object = managed_fields::apply(&engine.resources, resource, ctx, force, present.served(), wanted)?;
+        let object = managed_fields::apply(&engine.resources, resource, ctx, force, present, wanted)?;
         configuration.check_repeats(ctx, options.field_validation)?;
         let mut object = typed(resource, object, wanted)?;
         if present.is_absent() && !meta::uid(&object).is_empty() {
@@ -92,8 +92,12 @@ impl Configuration {
     }
 }
 
-/// The applied object in the form of a decoded one. Upstream: the conversion at the end of structuredMergeManager.Apply.
+/// The applied object in the form of a decoded one; a custom resource is as the configuration says it, nulls and all.
+/// Upstream: the conversion at the end of structuredMergeManager.Apply.
 fn typed(resource: &Resource, object: Value, configuration: &Value) -> Result<Value, Status> {
+    if resource.is_custom() {
+        return Ok(object);
+    }
     let target = resource.decode_target().ok_or_else(respond::no_such_resource)?;
     let decoded = decode::normalize(&object, target, FieldValidation::Ignore).map_err(|error| {
         let why = match &error {

@@ -77,7 +77,8 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         let scale = match &sent {
             Sent::Apply(configuration) => {
                 let write = Write::Apply { configuration: &configuration.object, force: options.force };
-                let applied = managed_fields::scale::write(schema, ctx, &mut present, &old, write, &replicas)?;
+                let applied =
+                    managed_fields::scale::write(schema, resource, ctx, &mut present, &old, write, &replicas)?;
                 configuration.check_repeats(ctx, options.field_validation)?;
                 applied.unwrap_or(old)
             }
@@ -90,7 +91,15 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
                     Sent::Scale(scale) => scale.clone(),
                     Sent::Apply(_) => Value::Null,
                 };
-                managed_fields::scale::write(schema, ctx, &mut present, &old, Write::Update(&scale), &replicas)?;
+                managed_fields::scale::write(
+                    schema,
+                    resource,
+                    ctx,
+                    &mut present,
+                    &old,
+                    Write::Update(&scale),
+                    &replicas,
+                )?;
                 scale
             }
         };

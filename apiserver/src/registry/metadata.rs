@@ -186,8 +186,20 @@ pub fn without_repeats(errors: ErrorList) -> ErrorList {
     once.into_iter().collect()
 }
 
-/// Faults of a changed object's metadata.
-pub fn validate_update(new: &Value, old: &Value) -> ErrorList {
+/// Faults of a changed object's metadata, as often as upstream tells them: what all objects have is looked at first, then by
+/// the strategy. Upstream: rest.validateCommonFields and the strategies' ValidateObjectMetaUpdate.
+pub fn validate_update(new: &Value, old: &Value, namespaced: bool, is_core: bool) -> ErrorList {
+    let mut errors = validate(new, namespaced, names::name_is_path_segment);
+    errors.extend(validate_changes(new, old));
+    errors.extend(validate_changes(new, old));
+    if is_core {
+        errors.extend(validate_finalizer_names(new));
+    }
+    errors
+}
+
+/// Faults of what changed.
+fn validate_changes(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("metadata");
     let (Some(new_meta), Some(old_meta)) = (meta::metadata(new), meta::metadata(old)) else { return errors };
@@ -209,7 +221,7 @@ pub fn validate_update(new: &Value, old: &Value) -> ErrorList {
             errors.push(Error::invalid(&path.child(field), new.clone(), "field is immutable"));
         }
     }
-    validate_common(new, &path, &mut errors);
+    validate_maps_and_owners(new, &path, &mut errors);
     errors
 }
 
@@ -218,6 +230,11 @@ fn validate_common(object: &Value, path: &Path, errors: &mut ErrorList) {
         let detail = "must be greater than or equal to 0";
         errors.push(Error::invalid(&path.child("generation"), meta::generation(object), detail));
     }
+    validate_maps_and_owners(object, path, errors);
+    validate_finalizers(object, &path.child("finalizers"), errors);
+}
+
+fn validate_maps_and_owners(object: &Value, path: &Path, errors: &mut ErrorList) {
     if let Some(labels) = meta::labels(object) {
         validate_labels(labels, &path.child("labels"), errors);
     }
@@ -225,7 +242,6 @@ fn validate_common(object: &Value, path: &Path, errors: &mut ErrorList) {
         validate_annotations(annotations, &path.child("annotations"), errors);
     }
     validate_owners(object, &path.child("ownerReferences"), errors);
-    validate_finalizers(object, &path.child("finalizers"), errors);
 }
 
 /// Upstream: v1validation.ValidateLabels.

@@ -174,6 +174,11 @@ impl Resource {
         matches!(self.strategy, Semantics::Custom(_))
     }
 
+    /// Is it kube-apiserver's own, and not of the servers behind it: custom resources, their definitions, APIServices?
+    pub fn is_core(&self) -> bool {
+        !self.is_custom() && !matches!(self.info.group.as_ref(), "apiextensions.k8s.io" | "apiregistration.k8s.io")
+    }
+
     /// Are an entry's bytes what is sent?
     pub fn serves_as_stored(&self, entry: &Entry) -> bool {
         match self.as_custom() {
@@ -303,14 +308,16 @@ impl Set {
         found
     }
 
-    /// The custom resources, in every version that is served.
+    /// The custom resources that clients are told of, in every version that is served.
     pub fn custom(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.custom.values().flat_map(HashMap::values).flat_map(HashMap::values)
+        let all = self.custom.values().flat_map(HashMap::values).flat_map(HashMap::values);
+        all.filter(|resource| is_established(resource))
     }
 
-    /// The custom resources of a group.
+    /// Those of a group.
     pub fn custom_in<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a Arc<Resource>> {
-        self.custom.get(group).into_iter().flat_map(HashMap::values).flat_map(HashMap::values)
+        let all = self.custom.get(group).into_iter().flat_map(HashMap::values).flat_map(HashMap::values);
+        all.filter(|resource| is_established(resource))
     }
 
     /// Is the group served without any definition?
@@ -325,6 +332,10 @@ impl Set {
         let mut versions = groups.get(group)?.values().filter_map(|version| version.get(plural));
         versions.clone().find(|resource| resource.is_storage_version()).or_else(|| versions.next())
     }
+}
+
+fn is_established(resource: &Resource) -> bool {
+    resource.as_custom().is_some_and(|custom| custom.definition().established)
 }
 
 fn insert(groups: &mut Groups, resource: Arc<Resource>) {

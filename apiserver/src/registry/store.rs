@@ -136,11 +136,16 @@ impl Engine {
 
     /// The form of an object that goes into the store.
     async fn written<'a>(&self, resource: &Resource, object: &'a Value) -> Result<Cow<'a, Value>, Status> {
+        Ok(self.converted(resource, object).await?.map_or(Cow::Borrowed(object), Cow::Owned))
+    }
+
+    /// The same where it is another than the object.
+    async fn converted(&self, resource: &Resource, object: &Value) -> Result<Option<Value>, Status> {
         match resource.as_custom() {
             Some(custom) if !resource.is_storage_version() => {
-                stored::write(custom, object.clone(), self).await.map(Cow::Owned)
+                stored::write(custom, object.clone(), self).await.map(Some)
             }
-            _ => Ok(Cow::Borrowed(object)),
+            _ => Ok(None),
         }
     }
 
@@ -160,6 +165,13 @@ impl Engine {
             Some(entry) => self.served(resource, entry).await,
             None => Ok(Served::Object(object)),
         }
+    }
+
+    /// What a write that is not made would have made, as it would be sent.
+    async fn as_if_written(&self, resource: &Resource, object: Value) -> Result<Served, Status> {
+        let Some(custom) = resource.as_custom() else { return Ok(Served::Object(object)) };
+        let written = self.written(resource, &object).await?.into_owned();
+        stored::read_one(custom, written, self).await.map(Served::Object)
     }
 
     /// The stored form of an object of the served version.
@@ -317,10 +329,10 @@ impl Objects for Engine {
     }
 }
 
-/// Is anything but metadata and status different?
-fn content_differs(new: &Value, old: &Value) -> bool {
+/// Is anything but these fields different?
+fn content_differs(new: &Value, old: &Value, uncounted: &[&str]) -> bool {
     let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new != old };
-    let counted = |key: &&String| !matches!(key.as_str(), "metadata" | "status");
+    let counted = |key: &&String| !uncounted.contains(&key.as_str());
     new.keys().filter(counted).count() != old.keys().filter(counted).count()
         || new.iter().filter(|(key, _)| counted(key)).any(|(key, value)| old.get(key) != Some(value))
 }

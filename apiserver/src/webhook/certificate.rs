@@ -17,9 +17,9 @@ use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, Pem, X509Certificate};
 
-use super::Error;
+use super::{BadBundle, Error};
 
 /// Whose certificates are accepted.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +56,7 @@ pub(crate) fn client_config(trust: Trust<'_>, identity: Option<&Identity>) -> Re
         Trust::Anyone => AnyCertificate::verifier(Arc::clone(&provider)),
         Trust::System => tls::Verifier::new(Authorities::new(SYSTEM.clone(), &provider)?, Arc::clone(&provider)),
         Trust::Bundle(pem) => {
-            let roots: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
-            if roots.is_empty() {
-                return Err(Error::Roots);
-            }
-            tls::Verifier::new(Authorities::new(roots, &provider)?, Arc::clone(&provider))
+            tls::Verifier::new(Authorities::new(authorities(pem)?, &provider)?, Arc::clone(&provider))
         }
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -73,6 +69,19 @@ pub(crate) fn client_config(trust: Trust<'_>, identity: Option<&Identity>) -> Re
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The certificates of a bundle; what else is there is passed over, as Go does.
+pub(super) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadBundle> {
+    let all: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
+    let sound = |certificate: &&CertificateDer<'_>| X509Certificate::from_der(certificate).is_ok();
+    let authorities: Vec<CertificateDer<'static>> = all.iter().filter(sound).cloned().collect();
+    match (authorities.is_empty(), all.is_empty()) {
+        (false, _) => Ok(authorities),
+        (true, false) => Err(BadBundle::Malformed),
+        (true, true) if Pem::iter_from_buffer(pem).any(|block| block.is_ok()) => Err(BadBundle::NoAuthority),
+        (true, true) => Err(BadBundle::NotPem),
+    }
 }
 
 /// Trusts what its roots signed, and its roots.

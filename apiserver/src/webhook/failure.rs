@@ -19,8 +19,8 @@ pub enum Error {
     #[error("Unparsable URL: {0}")]
     Url(String),
     /// The caBundle holds no certificate.
-    #[error("unable to load root certificates: unable to parse bytes as PEM block")]
-    Roots,
+    #[error("unable to load root certificates: {0}")]
+    Roots(#[from] BadBundle),
     /// TLS cannot be set up.
     #[error("{0}")]
     Tls(#[from] rustls::Error),
@@ -39,6 +39,20 @@ pub enum Error {
     /// The answer's status code is none of success.
     #[error("{}", .0.message)]
     Refused(Box<Status>),
+}
+
+/// Why a caBundle holds no certificate. Upstream: client-go/transport.createErrorParsingCAData.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadBundle {
+    /// It is no text of PEM.
+    #[error("unable to parse bytes as PEM block")]
+    NotPem,
+    /// What it holds is no certificate.
+    #[error("failed to parse certificate: x509: malformed certificate")]
+    Malformed,
+    /// It holds other things.
+    #[error("no valid certificate authority data seen")]
+    NoAuthority,
 }
 
 /// What happened on the way.

@@ -19,7 +19,7 @@ mod tests;
 pub use certificate::Identity;
 pub(crate) use certificate::{Trust, client_config};
 pub(crate) use failure::Cause;
-pub use failure::Error;
+pub use failure::{BadBundle, Error};
 
 use std::time::Duration;
 
@@ -36,6 +36,19 @@ use crate::context::Objects;
 
 /// An answer with more bytes than this is refused: a patch of the largest object there may be, in base64, fits three times.
 pub const MAX_ANSWER: usize = 12 << 20;
+
+/// Is a `caBundle` fit to tell whom to trust? One that is not there trusts the system's authorities.
+/// Upstream: apiserver/pkg/util/webhook.ValidateCABundle.
+///
+/// # Errors
+/// What upstream says of it.
+pub(crate) fn check_bundle(bundle: &Value) -> Result<(), Error> {
+    let bundle = STANDARD.decode(bundle.as_str().unwrap_or_default()).map_err(|_| BadBundle::NotPem)?;
+    if !bundle.is_empty() {
+        certificate::authorities(&bundle)?;
+    }
+    Ok(())
+}
 
 /// Where a webhook is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +87,7 @@ impl Webhook {
     /// Those of a configuration that cannot be used; they are to be told with each request the webhook is for.
     pub fn new(client_config: &Value, caller: Caller) -> Result<Webhook, Error> {
         let bundle = client_config.get("caBundle").and_then(Value::as_str).unwrap_or_default();
-        let bundle = STANDARD.decode(bundle).map_err(|_| Error::Roots)?;
+        let bundle = STANDARD.decode(bundle).map_err(|_| BadBundle::NotPem)?;
         // A conversion webhook's bundle of nothing but white space is none.
         let blank = caller == Caller::Conversion && bundle.trim_ascii().is_empty();
         let trust = if bundle.is_empty() || blank { Trust::System } else { Trust::Bundle(&bundle) };

@@ -5,8 +5,10 @@ use api::names;
 use serde_json::Value;
 
 use super::one_of;
+use crate::apiextensions::definition::is_condition_true;
 use crate::registry::fields::At;
 use crate::registry::validation::webhook;
+use crate::webhook::check_bundle;
 
 /// Versions of ConversionReview that are understood.
 const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
@@ -34,10 +36,20 @@ pub(super) fn validate(spec: &At<'_>, old: Option<&Value>, errors: &mut ErrorLis
     }
     if config.is_set() {
         webhook::client_config(&config, errors);
+        let bundle = config.field("caBundle");
+        if let (Err(why), false) = (check_bundle(bundle.value), old.is_none_or(may_distrust)) {
+            errors.push(bundle.invalid(why.to_string()));
+        }
     } else {
         errors.push(config.required("required when strategy is set to Webhook"));
     }
     review_versions(&reviews, old, errors);
+}
+
+/// A definition that is not established, or whose bundle was of no use before, may have one that is of none.
+fn may_distrust(old: &Value) -> bool {
+    let bundle = &old["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"];
+    !is_condition_true(old, "Established") || check_bundle(bundle).is_err()
 }
 
 fn review_versions(reviews: &At<'_>, old: Option<&Value>, errors: &mut ErrorList) {

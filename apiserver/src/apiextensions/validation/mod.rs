@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use api::field::{BadValue, Error, ErrorList, Path};
 use api::meta;
 use api::names;
+use api::structural::Node;
 use serde_json::{Map, Value};
 
 use super::definition::is_condition_true;
@@ -69,6 +70,28 @@ pub(super) fn validate_status(new: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     names_of(&At::root(new).field("status").field("acceptedNames"), &mut errors);
     errors
+}
+
+/// What its schemas are not, as the condition NonStructuralSchema says it: reason and message.
+pub(super) fn structural_faults(definition: &Value) -> (&'static str, String) {
+    let spec = At::root(definition).field("spec");
+    let mut errors = ErrorList::new();
+    errors.push(spec.field("preserveUnknownFields").invalid("must be false"));
+    for version in spec.field("versions").items() {
+        let schema = version.field("schema").field("openAPIV3Schema");
+        if !schema.is_set() {
+            continue;
+        }
+        if let Err(error) = Node::compile(schema.value) {
+            let name = version.field("name");
+            return (
+                "StructuralError",
+                format!("failed to check validation schema for version {}: {error}", name.str()),
+            );
+        }
+        errors.extend(structural::validate(&schema));
+    }
+    ("Violations", errors.message().unwrap_or_default())
 }
 
 /// What is said of a definition that is valid; on an update only of what is new in it.

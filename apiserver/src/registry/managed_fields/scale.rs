@@ -9,8 +9,9 @@ use api::schema::Schema;
 use api::status::Status;
 use serde_json::Value;
 
-use super::{OnlyOne, apply_by, settle};
+use super::{OnlyOne, apply_by, check_type, settle};
 use crate::context::RequestContext;
+use crate::registry::resource::Resource;
 
 const API_VERSION: &str = "autoscaling/v1";
 const REPLICAS: [&str; 2] = ["spec", "replicas"];
@@ -33,6 +34,7 @@ pub(crate) enum Write<'a> {
 /// Returns the new scale of an apply.
 pub(crate) fn write(
     schema: Schema<'_>,
+    resource: &Resource,
     ctx: &RequestContext,
     object: &mut Value,
     old: &Value,
@@ -49,15 +51,39 @@ pub(crate) fn write(
     let mut old = old.clone();
     set_managed_fields(&mut old, to_scale(object, replicas)?);
     let (entries, applied) = match write {
-        Write::Update(new) => (settle(&rules, ctx, &old, new).0, None),
+        Write::Update(new) => (settle(&rules, ctx, &old, new).reported(&old), None),
         Write::Apply { configuration, force } => {
+            check_type(&rules, "Scale", configuration)?;
+            if resource.is_custom() && owners(&old)?.is_empty() {
+                return Err(no_scale("create manager for existing fields: failed to convert live", "", ""));
+            }
             let new = apply_by(&rules, "Scale", ctx, force, &old, configuration)?;
+            if resource.is_custom() && differs(&new, &old) {
+                return Err(no_scale("convert new", meta::namespace(configuration), meta::name(configuration)));
+            }
             (new["metadata"].get("managedFields").cloned(), Some(new))
         }
     };
     let entries = to_object(object, entries.as_ref(), replicas)?;
     set_managed_fields(object, entries);
     Ok(applied)
+}
+
+/// Upstream cannot convert an applied Scale of a custom resource: only one that changes nothing is taken.
+fn no_scale(what: &str, namespace: &str, name: &str) -> Status {
+    let object = format!("{namespace}/{name}; {API_VERSION}, Kind=Scale");
+    let why = format!("request to convert CR to an invalid group/version: {API_VERSION}");
+    Status::unknown(500, format!("failed to {what} object ({object}) to proper version: {why}"))
+}
+
+/// Are they two in more than their owners?
+fn differs(new: &Value, old: &Value) -> bool {
+    let bare = |object: &Value| {
+        let mut object = object.clone();
+        set_managed_fields(&mut object, None);
+        object
+    };
+    bare(new) != bare(old)
 }
 
 fn owners(object: &Value) -> Result<Owners<'_>, Status> {

@@ -31,7 +31,7 @@ impl Engine {
         Engine::to_storage(resource, &mut object);
         Engine::apply_defaults(resource, &mut object);
         if ownership == Ownership::Tracked {
-            managed_fields::track(&self.resources, resource, ctx, None, &mut object);
+            managed_fields::track(&self.resources, resource, ctx, None, &mut object).await;
         }
         resource.strategy.may_create(ctx)?;
         let options = options.to_value();
@@ -92,11 +92,11 @@ impl Engine {
         }
         strategy.prepare_for_create(ctx, object);
         let mut errors = metadata::validate(object, resource.info.namespaced, strategy.name_rule());
-        if resource.as_custom().is_none() {
+        if resource.is_core() {
             errors.extend(metadata::validate_finalizer_names(object));
         }
         errors.extend(strategy.validate(ctx, object));
-        let errors = metadata::without_repeats(errors);
+        let errors = if resource.is_core() { metadata::without_repeats(errors) } else { errors };
         if !errors.is_empty() {
             return Err(invalid(resource, object, &errors));
         }
@@ -122,7 +122,7 @@ impl Engine {
                 if let Some(entry) = self.store.snapshot().get(&key) {
                     return Err(already_exists(resource, &name, Some(&entry)));
                 }
-                return Ok(Served::Object(object));
+                return self.as_if_written(resource, object).await;
             }
             let draft = self.drafted(self.written(resource, &object).await?.as_ref());
             let mut txn = Txn::create(key.as_str(), draft, Engine::expires(resource, ctx));

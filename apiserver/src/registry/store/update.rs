@@ -36,9 +36,15 @@ pub enum Mode<'a> {
 pub struct Present<'a> {
     resource: &'a Resource,
     stored: Option<&'a Value>,
+    conversions: &'a managed_fields::Conversions,
 }
 
-impl Present<'_> {
+impl<'a> Present<'a> {
+    /// What webhooks say of it in other versions.
+    pub(crate) fn conversions(&self) -> &'a managed_fields::Conversions {
+        self.conversions
+    }
+
     /// Is there none? Then the update makes one.
     pub fn is_absent(&self) -> bool {
         self.stored.is_none()
@@ -78,6 +84,18 @@ impl<'a> Update<'a> {
     pub fn direct(resource: &'a Resource, options: &'a WriteOptions, change: Change<'a>) -> Update<'a> {
         let authorize_create = &|| Ok(());
         Update { resource, mode: Mode::Direct, options, change, ownership: Ownership::Kept, authorize_create }
+    }
+
+    /// The new object. A change that misses what a webhook says is made again with it.
+    async fn changed(&mut self, ctx: &RequestContext, stored: Option<&Value>) -> Result<Value, Status> {
+        let resource = self.resource;
+        let conversions = managed_fields::Conversions::default();
+        loop {
+            let changed = (self.change)(ctx, Present { resource, stored, conversions: &conversions });
+            if !conversions.ask(resource, ctx).await {
+                return changed;
+            }
+        }
     }
 }
 
@@ -124,7 +142,7 @@ impl Engine {
     ) -> Result<Step, Status> {
         let resource = update.resource;
         let old = self.read(resource, entry).await?;
-        let mut new = (update.change)(ctx, Present { resource, stored: Some(&old) })?;
+        let mut new = update.changed(ctx, Some(&old)).await?;
         check_versions(resource, ctx, &mut new, &old, update.options)?;
         metadata::ensure_namespace(&mut new, meta::namespace(&old))?;
         Engine::to_storage(resource, &mut new);
@@ -138,15 +156,18 @@ impl Engine {
         if removed {
             return self.remove_on_update(ctx, resource, entry, new).await;
         }
-        if managed_fields::is_unchanged(&mut new, &old) && self.is_stored_as(resource, entry, &old).await? {
+        let unchanged = managed_fields::is_unchanged(&mut new, &old);
+        let converted = self.converted(resource, &new).await?;
+        if is_stored(resource, entry, unchanged, &new, converted.as_ref())? {
             return Ok(Step::Done(Written { served: self.served(resource, entry.clone()).await?, created: false }));
         }
         let extra = resource.strategy.allocate_on_update(ctx, &mut new, &old)?;
         if ctx.dry_run {
-            return Ok(Step::Done(Written { served: Served::Object(new), created: false }));
+            let served = self.as_if_written(resource, new).await?;
+            return Ok(Step::Done(Written { served, created: false }));
         }
         let expires = Engine::expires(resource, ctx);
-        let draft = self.drafted(self.written(resource, &new).await?.as_ref());
+        let draft = self.drafted(converted.as_ref().unwrap_or(&new));
         let mut txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, expires);
         txn.compare.extend(extra.compare);
         txn.operations.extend(extra.operations);
@@ -160,15 +181,6 @@ impl Engine {
         }
     }
 
-    /// Would the object be stored as it is? Custom resources of before a change of their definition would not: a write that
-    /// changes nothing brings them to the storage version and its defaults.
-    async fn is_stored_as(&self, resource: &Resource, entry: &Entry, object: &Value) -> Result<bool, Status> {
-        if resource.as_custom().is_none() {
-            return Ok(true);
-        }
-        Ok(*self.written(resource, object).await?.as_ref() == decode(entry)?)
-    }
-
     /// Admission, defaults, strategy and validation around one another in upstream's order.
     async fn admit_and_validate(
         &self,
@@ -180,7 +192,7 @@ impl Engine {
         let (resource, strategy) = (update.resource, &update.resource.strategy);
         Engine::apply_defaults(resource, new);
         if update.ownership == Ownership::Tracked {
-            managed_fields::track(&self.resources, resource, ctx, Some(old), new);
+            managed_fields::track(&self.resources, resource, ctx, Some(old), new).await;
         }
         let options = update.options.to_value();
         let attributes = Attributes {
@@ -209,16 +221,24 @@ impl Engine {
                 strategy.prepare_for_update(ctx, new, old);
             }
         }
-        if resource.rules.counts_generation && meta::generation(new) == generation && content_differs(new, old) {
+        // Where the status of a custom resource has no endpoint of its own it is a field like any other.
+        let uncounted: &[&str] = match update.mode {
+            Mode::Main if resource.is_custom() => &["metadata"],
+            _ => &["metadata", "status"],
+        };
+        if resource.rules.counts_generation
+            && meta::generation(new) == generation
+            && content_differs(new, old, uncounted)
+        {
             meta::set_generation(new, generation + 1);
         }
         metadata::keep_system_fields(new, old);
-        let mut errors = metadata::validate_update(new, old);
+        let mut errors = metadata::validate_update(new, old, resource.info.namespaced, resource.is_core());
         errors.extend(match update.mode {
             Mode::Subresource(subresource) => strategy.validate_subresource_update(ctx, subresource, new, old),
             _ => strategy.validate_update(ctx, new, old),
         });
-        let errors = metadata::without_repeats(errors);
+        let errors = if resource.is_core() { metadata::without_repeats(errors) } else { errors };
         if !errors.is_empty() {
             return Err(invalid(resource, new, &errors));
         }
@@ -253,13 +273,13 @@ impl Engine {
     }
 
     /// PUT of an object that is not there.
-    async fn create_on_update(&self, ctx: &mut RequestContext, update: Update<'_>) -> Result<Written, Status> {
+    async fn create_on_update(&self, ctx: &mut RequestContext, mut update: Update<'_>) -> Result<Written, Status> {
         let resource = update.resource;
         let may_create = resource.strategy.allow_create_on_update() || update.ownership == Ownership::Applied;
         if !may_create || update.mode != Mode::Main {
             return Err(Status::not_found(&resource.group_resource(), &ctx.target.name));
         }
-        let mut object = (update.change)(ctx, Present { resource, stored: None })?;
+        let mut object = update.changed(ctx, None).await?;
         let uid = meta::uid(&object);
         if !uid.is_empty() {
             let why = if update.ownership == Ownership::Applied {
@@ -278,6 +298,21 @@ impl Engine {
         let served = Box::pin(self.create(resource, ctx, object, &options, update.ownership)).await?;
         Ok(Written { served, created: true })
     }
+}
+
+/// Is the entry what would be stored? Custom resources of before a change of their definition are not, although nothing was
+/// changed: such a write brings them to the storage version and its defaults. What a conversion takes out is no change.
+fn is_stored(
+    resource: &Resource,
+    entry: &Entry,
+    unchanged: bool,
+    new: &Value,
+    converted: Option<&Value>,
+) -> Result<bool, Status> {
+    if !resource.is_custom() || !(unchanged || converted.is_some()) {
+        return Ok(unchanged);
+    }
+    Ok(*converted.unwrap_or(new) == decode(entry)?)
 }
 
 /// The uid and resourceVersion a client sent must be those of the object; absent ones are filled in.

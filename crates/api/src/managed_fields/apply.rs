@@ -8,7 +8,8 @@ use super::conflict::{Conflict, Conflicts};
 use super::element::same;
 use super::extract::field_set;
 use super::owners::{self, Operation, Owner, Owners};
-use super::{Place, Rules, Set, Writer, last_applied, merge, never_owned, update, validate};
+use super::validate::{Repeats, validate};
+use super::{Place, Rules, Set, Writer, described, last_applied, merge, never_owned, update};
 use crate::{decode, meta};
 
 /// Manager of what an object had before anybody's fields were tracked.
@@ -28,15 +29,29 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The live object is not what the schema says.
+    #[error("failed to create typed live object ({object}): {why}")]
+    Live {
+        /// The object, as upstream names it.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The owners of what was there before the first apply cannot be told.
+    #[error("failed to create manager for existing fields: {0}")]
+    Existing(String),
     /// The live object's managedFields cannot be read.
     #[error("failed to decode managed fields: {0}")]
     ManagedFields(#[from] owners::Error),
-    /// The live object is not what the schema says.
-    #[error("failed to compare objects: {0}")]
-    Live(String),
     /// The two cannot be put together.
     #[error("failed to merge config: {0}")]
     Merge(String),
+    /// What is no longer applied cannot be told from what others have.
+    #[error("failed to prune fields: {0}")]
+    Prune(String),
+    /// Owners in other versions cannot be told what changed for them.
+    #[error("{0}")]
+    Owners(String),
 }
 
 /// The object that `configuration` makes of `live`, with `metadata.managedFields`; defaults are the caller's to set.
@@ -50,12 +65,6 @@ pub fn apply(
     live: &Value,
     configuration: &Value,
 ) -> Result<Value, Error> {
-    validate::validate(configuration, rules.place).map_err(|why| {
-        let (version, kind) = (meta::api_version(configuration), meta::kind(configuration));
-        let (namespace, name) = (meta::namespace(configuration), meta::name(configuration));
-        let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
-        Error::Configuration { object: format!("{namespace}/{name}; {version}, Kind={kind}"), why }
-    })?;
     let mut applied = attempt(rules, writer, force, live, configuration);
     if writer.manager == last_applied::MANAGER {
         if let Err(Error::Conflicts(conflicts)) = &applied
@@ -98,22 +107,26 @@ fn attempt(
             _ => Value::Object(serde_json::Map::new()),
         };
         let before = Writer { manager: BEFORE_FIRST_APPLY, ..writer };
-        owners = update::change(rules, before, &empty, live, owners).map_err(Error::Live)?;
+        owners = update::change(rules, before, &empty, live, owners).map_err(Error::Existing)?;
         owners.cap();
     }
-    let mut owners = rules.reconciled(owners);
+    validate(configuration, rules.place, Repeats::Refused)
+        .map_err(|why| Error::Configuration { object: described(configuration), why })?;
+    rules.check(live).map_err(|why| Error::Live { object: described(live), why })?;
+    let mut owners = rules.reconciled(owners, live).map_err(Error::Owners)?;
     let merged = merge::merged(live, configuration, rules.place).map_err(Error::Merge)?;
     let fields = rules.reset.apply(field_set(configuration, rules.place));
     let mut applier = writer.owner(rules, Operation::Apply, fields);
     let last = owners.take(&applier);
     applier.time = last.as_ref().and_then(|last| last.time.clone());
     owners.put(applier.clone());
-    let object = match last.filter(|last| !rules.covers(&applier, last)) {
-        Some(last) => rules.pruned(merged, &owners, &last),
+    let object = match last.filter(|last| !rules.covers(&owners, &applier, last)) {
+        Some(last) => rules.pruned(merged, &owners, &last).map_err(Error::Prune)?,
         None => merged,
     };
-    let difference = rules.difference(live, &object).map_err(Error::Live)?;
-    let lost = rules.divide(live, &object, &difference, &mut owners, Some(&applier)).map_err(Error::Live)?;
+    let difference = rules.difference(live, &object);
+    let difference = difference.map_err(|why| Error::Owners(format!("failed to compare objects: {why}")))?;
+    let lost = rules.divide(live, &object, &difference, &mut owners, Some(&applier)).map_err(Error::Owners)?;
     if !force && !lost.is_empty() {
         return Err(Error::Conflicts(Conflicts::of(&lost)));
     }
@@ -134,9 +147,10 @@ fn attempt(
 }
 
 impl Rules<'_> {
-    /// Whether everything applied last is applied again, so that nothing can go.
-    fn covers(&self, applier: &Owner<'_>, last: &Owner<'_>) -> bool {
-        last.api_version == self.api_version && last.fields.clone().minus(&applier.fields).is_empty()
+    /// Whether everything applied last is applied again, so that nothing can go, and no owner has to be asked in another version.
+    fn covers(&self, owners: &Owners<'_>, applier: &Owner<'_>, last: &Owner<'_>) -> bool {
+        let here = |owner: &Owner<'_>| owner.api_version == self.api_version;
+        here(last) && owners.iter().all(here) && last.fields.clone().minus(&applier.fields).is_empty()
     }
 }
 

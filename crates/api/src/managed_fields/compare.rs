@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::Reset;
 use super::element::{Element, same};
 use super::set::{Branch, Node, Set};
 use super::shape::{Items, List, Place, Shape};
@@ -13,6 +14,13 @@ pub(super) struct Difference<'a> {
     pub(super) changed: Set<'a>,
     /// Fields that are gone.
     pub(super) removed: Set<'a>,
+}
+
+impl<'a> Difference<'a> {
+    /// Without what is reset.
+    pub(super) fn filtered(self, reset: Reset) -> Difference<'a> {
+        Difference { changed: reset.apply(self.changed), removed: reset.apply(self.removed) }
+    }
 }
 
 /// A list holds something that is no item of it; the text is upstream's.

@@ -7,7 +7,7 @@ use super::Rules;
 use super::compare;
 use super::extract::field_set;
 use super::set::Set;
-use super::validate::validate;
+use super::validate::{Repeats, validate};
 use crate::go_text;
 use crate::meta;
 
@@ -26,7 +26,7 @@ impl Rules<'_> {
     /// The fields that still are as they were last applied, which are therefore the client's own, whoever is named.
     pub(super) fn still_as_applied<'a>(&'a self, last: &'a Value, live: &'a Value) -> Option<Set<'a>> {
         if meta::api_version(last) != self.api_version
-            || validate(live, self.place).and(validate(last, self.place)).is_err()
+            || [live, last].iter().any(|object| validate(object, self.place, Repeats::Refused).is_err())
         {
             return None;
         }

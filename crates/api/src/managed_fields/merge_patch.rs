@@ -5,13 +5,14 @@ use serde_json::Value;
 
 use super::merge::merged;
 use super::shape::{Items, Place, Shape};
-use super::validate::validate;
+use super::validate::{Repeats, validate};
 
 /// The object with what the configuration says; the error is upstream's text. Lists and maps with one owner cannot be written
 /// in parts, so a configuration must not name them.
 pub fn merge_patch(place: Option<Place<'_>>, live: &Value, configuration: &Value) -> Result<Value, String> {
     let place = place.unwrap_or(Place::Deduced);
-    validate(configuration, place).map_err(|why| format!("failed to convert patch object to typed object: {why}"))?;
+    validate(configuration, place, Repeats::Refused)
+        .map_err(|why| format!("failed to convert patch object to typed object: {why}"))?;
     let mut whole = Vec::new();
     find_whole(configuration, place, "", &mut whole);
     if !whole.is_empty() {

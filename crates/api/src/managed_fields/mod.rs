@@ -29,6 +29,7 @@ mod tests;
 mod update;
 mod validate;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -44,13 +45,42 @@ pub use shape::Place;
 pub use update::after_update;
 
 use compare::{Difference, Malformed};
+use validate::{Repeats, validate};
+
+use crate::meta;
 
 /// The other versions of a kind: owners of fields may have named them in any.
 pub trait Versions {
     /// The schema of a version; None when there is no such version.
     fn place(&self, api_version: &str) -> Option<Place<'_>>;
+    /// What a write does not change of what owners in a version have.
+    fn reset(&self, api_version: &str) -> Reset;
     /// An object of any version in another one.
-    fn convert(&self, object: &Value, api_version: &str) -> Option<Value>;
+    ///
+    /// # Errors
+    /// There is no such version, or what upstream says of the failure.
+    fn convert(&self, object: &Value, api_version: &str) -> Result<Value, Unconverted>;
+}
+
+/// Why an object is not to be had in a version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unconverted {
+    /// The kind has no such version: what owners named in it is forgotten.
+    #[error("there is no such version")]
+    NoVersion,
+    /// It cannot be converted, or is then not what the schema says.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Unconverted {
+    /// The failure, told after what failed; None where there is no such version.
+    fn failure(self, what: &str) -> Option<String> {
+        match self {
+            Unconverted::NoVersion => None,
+            Unconverted::Failed(why) => Some(format!("{what}: {why}")),
+        }
+    }
 }
 
 /// What holds for all writes through one endpoint.
@@ -96,6 +126,13 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// An object as upstream names it in errors: namespace, name and kind.
+fn described(object: &Value) -> String {
+    let (version, kind) = (meta::api_version(object), meta::kind(object));
+    let slash = if version.contains('/') { "" } else { "/" };
+    format!("{}/{}; {slash}{version}, Kind={kind}", meta::namespace(object), meta::name(object))
+}
+
 /// Fields the server or the object's identity sets. Upstream: stripMetaManager.
 fn never_owned() -> &'static Set<'static> {
     static SET: LazyLock<Set<'static>> = LazyLock::new(|| {
@@ -121,16 +158,27 @@ impl<'s> Rules<'s> {
     where
         's: 'a,
     {
-        Ok(self.filtered(compare::difference(old, new, self.place)?))
+        Ok(compare::difference(old, new, self.place)?.filtered(self.reset))
     }
 
-    fn filtered<'a>(&self, difference: Difference<'a>) -> Difference<'a> {
-        let Difference { changed, removed } = difference;
-        Difference { changed: self.reset.apply(changed), removed: self.reset.apply(removed) }
+    /// The schema of a version an owner uses, and an object of any version in it.
+    fn in_version<'v>(&self, object: &'v Value, api_version: &str) -> Result<(Place<'_>, Cow<'v, Value>), Unconverted> {
+        let own = api_version == self.api_version;
+        let place = if own { Some(self.place) } else { self.versions.place(api_version) };
+        if meta::api_version(object) == api_version {
+            return Ok((place.ok_or(Unconverted::NoVersion)?, Cow::Borrowed(object)));
+        }
+        let converted = self.versions.convert(object, api_version)?;
+        let place = place.ok_or(Unconverted::NoVersion)?;
+        validate(&converted, place, Repeats::Refused).map_err(Unconverted::Failed)?;
+        Ok((place, Cow::Owned(converted)))
     }
 
-    /// The schema of a version an owner uses.
-    fn place_of(&self, api_version: &str) -> Option<Place<'_>> {
-        if api_version == self.api_version { Some(self.place) } else { self.versions.place(api_version) }
+    /// Whether a stored object is what the schema says; a built-in kind's is, since it was decoded.
+    fn check(&self, object: &Value) -> Result<(), Malformed> {
+        match self.place {
+            Place::Root(_) => Ok(()),
+            place => validate(object, place, Repeats::Allowed),
+        }
     }
 }

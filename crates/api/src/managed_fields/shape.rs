@@ -227,7 +227,7 @@ fn custom_fields<'a>(node: &'a Node, declared: Declared<'a>) -> Fields<'a> {
     let nothing_said = node.properties.is_empty() && node.additional.values().is_none();
     let rest = match node.additional.values() {
         Some(values) => Some(custom(values)),
-        None => (node.preserve_unknown || nothing_said).then_some(Place::Deduced),
+        None => (node.open || nothing_said).then_some(Place::Deduced),
     };
     Fields { declared, rest, whole: node.atomic }
 }

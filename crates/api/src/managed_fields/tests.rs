@@ -17,8 +17,12 @@ impl Versions for NoOther {
         None
     }
 
-    fn convert(&self, _object: &Value, _api_version: &str) -> Option<Value> {
-        None
+    fn reset(&self, _api_version: &str) -> Reset {
+        Reset::Nothing
+    }
+
+    fn convert(&self, _object: &Value, _api_version: &str) -> Result<Value, Unconverted> {
+        Err(Unconverted::NoVersion)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Who owns what after a create, an update or a patch: the writer owns what it changed, and nobody owns what is gone.
 //! Upstream: merge.Updater.Update and the managers around it in managedfields/internal.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::compare::{self, Difference, Malformed};
 use super::owners::{Operation, Owner, Owners};
-use super::{Rules, Writer, never_owned};
+use super::{Place, Rules, Unconverted, Writer, described, never_owned};
 use crate::meta;
 
 /// The `metadata.managedFields` of `new`, which a request made of `live`; None is none.
@@ -50,9 +52,14 @@ pub(super) fn change<'a>(
     new: &'a Value,
     owners: Owners<'a>,
 ) -> Result<Owners<'a>, Malformed> {
-    let difference = rules.difference(live, new)?;
-    let mut owners = rules.reconciled(owners);
-    rules.divide(live, new, &difference, &mut owners, None)?;
+    for (object, which) in [(new, "new"), (live, "live")] {
+        let named = |why| format!("failed to convert {which} object ({}) to smd typed: {why}", described(object));
+        rules.check(object).map_err(named)?;
+    }
+    let named = |why| format!("failed to update ManagedFields ({}): {why}", described(new));
+    let mut owners = rules.reconciled(owners, live).map_err(named)?;
+    let difference = rules.difference(live, new).map_err(|why| named(format!("failed to compare objects: {why}")))?;
+    rules.divide(live, new, &difference, &mut owners, None).map_err(named)?;
     let own = difference.changed.minus(never_owned());
     if own.is_empty() {
         return Ok(owners);
@@ -67,14 +74,20 @@ pub(super) fn change<'a>(
 }
 
 impl<'s> Rules<'s> {
-    /// Owners under today's schema; those of versions that are no more go.
-    pub(super) fn reconciled<'a>(&self, owners: Owners<'a>) -> Owners<'a> {
-        let reconciled = owners.0.into_iter().filter_map(|mut owner| {
-            let place = self.place_of(&owner.api_version)?;
-            owner.fields = owner.fields.reconciled(place);
-            Some(owner)
-        });
-        Owners(reconciled.collect())
+    /// Owners under today's schema, `live` being the object; those of versions that are no more go.
+    pub(super) fn reconciled<'a>(&self, owners: Owners<'a>, live: &Value) -> Result<Owners<'a>, Malformed> {
+        let mut kept = Vec::with_capacity(owners.0.len() + 1);
+        for mut owner in owners.0 {
+            match self.in_version(live, &owner.api_version) {
+                Ok((place, _)) => {
+                    owner.fields = owner.fields.reconciled(place);
+                    kept.push(owner);
+                }
+                Err(Unconverted::NoVersion) => {}
+                Err(Unconverted::Failed(why)) => return Err(why),
+            }
+        }
+        Ok(Owners(kept))
     }
 
     /// Takes from all owners but `applier` what changed and what is gone. Returns what an applier takes from them that changed.
@@ -87,20 +100,21 @@ impl<'s> Rules<'s> {
         applier: Option<&Owner<'_>>,
     ) -> Result<Vec<Owner<'a>>, Malformed> {
         let is_applier = |owner: &Owner<'_>| applier.is_some_and(|applier| owner.is_same(applier));
-        let mut others: Vec<OtherVersion> = Vec::new();
+        let mut others: Vec<OtherVersion<'_>> = Vec::new();
         for owner in owners.0.iter().filter(|owner| owner.api_version != self.api_version && !is_applier(owner)) {
             if !others.iter().any(|other| other.api_version == owner.api_version) {
                 let api_version = owner.api_version.to_string();
-                let both = self.versions.convert(live, &api_version).zip(self.versions.convert(new, &api_version));
+                let both = self.both_in_version(live, new, &api_version)?;
                 others.push(OtherVersion { api_version, both });
             }
         }
         let mut in_others: Vec<(&str, Option<Difference<'_>>)> = Vec::new();
         for OtherVersion { api_version, both } in &others {
-            let found = match (self.place_of(api_version), both) {
-                (Some(place), Some((live, new))) => Some(self.filtered(compare::difference(live, new, place)?)),
-                _ => None,
-            };
+            let found = both.as_ref().map(|(place, live, new)| {
+                let difference = compare::difference(live, new, *place)?;
+                Ok(difference.filtered(self.versions.reset(api_version)))
+            });
+            let found = found.transpose().map_err(|why: Malformed| format!("failed to compare objects: {why}"))?;
             in_others.push((api_version, found));
         }
         let mut lost = Vec::new();
@@ -128,10 +142,29 @@ impl<'s> Rules<'s> {
         owners.0 = kept;
         Ok(lost)
     }
+
+    /// Both objects in another version and its schema; None when there is no such version.
+    fn both_in_version<'v>(
+        &self,
+        live: &'v Value,
+        new: &'v Value,
+        api_version: &str,
+    ) -> Result<Option<Both<'_, 'v>>, Malformed> {
+        let of = |object: &'v Value, what: &str| match self.in_version(object, api_version) {
+            Ok(found) => Ok(Some(found)),
+            Err(why) => why.failure(what).map_or(Ok(None), Err),
+        };
+        let Some((place, live)) = of(live, "failed to convert old object")? else { return Ok(None) };
+        let Some((_, new)) = of(new, "failed to convert new object")? else { return Ok(None) };
+        Ok(Some((place, live, new)))
+    }
 }
 
+/// A schema, and the objects before and after in its version.
+type Both<'s, 'v> = (Place<'s>, Cow<'v, Value>, Cow<'v, Value>);
+
 /// The two objects in a version that owners use, if there is such a version.
-struct OtherVersion {
+struct OtherVersion<'s> {
     api_version: String,
-    both: Option<(Value, Value)>,
+    both: Option<Both<'s, 's>>,
 }

@@ -1,4 +1,4 @@
-//! Whether an applied configuration is what the schema says, in the words upstream answers with.
+//! Whether an object is what the schema says, in the words upstream answers with.
 //! Upstream: TypedValue.Validate.
 
 use std::fmt::Write;
@@ -9,9 +9,18 @@ use super::element::Element;
 use super::shape::{Items, List, Place, Scalar, Shape};
 use crate::go_text;
 
+/// May items of one list have the same name?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// In stored objects.
+    Allowed,
+    /// In what is applied or converted.
+    Refused,
+}
+
 /// All that is wrong, as one text.
-pub(super) fn validate(object: &Value, place: Place<'_>) -> Result<(), String> {
-    let mut faults = Faults::default();
+pub(super) fn validate(object: &Value, place: Place<'_>, repeats: Repeats) -> Result<(), String> {
+    let mut faults = Faults { path: String::new(), found: Vec::new(), repeats };
     faults.walk(object, place);
     match faults.found.as_slice() {
         [] => Ok(()),
@@ -20,10 +29,10 @@ pub(super) fn validate(object: &Value, place: Place<'_>) -> Result<(), String> {
     }
 }
 
-#[derive(Default)]
 struct Faults {
     path: String,
     found: Vec<String>,
+    repeats: Repeats,
 }
 
 impl Faults {
@@ -92,10 +101,11 @@ impl Faults {
                     Err(why) => return self.add(&format!("element {position}: {why}")),
                 },
             };
-            self.below(&element, |own| own.walk(item, list.element));
-            if let Some(repeated) = seen.replace(element) {
-                self.add(&format!("duplicate entries for key {repeated}"));
+            if self.repeats == Repeats::Refused && seen.contains(&element) {
+                self.add(&format!("duplicate entries for key {element}"));
             }
+            self.below(&element, |own| own.walk(item, list.element));
+            seen.insert(element);
         }
     }
 }

@@ -32,7 +32,30 @@ impl Node {
     pub fn compile(schema: &Value) -> Result<Node, Error> {
         let mut node = compile(schema)?;
         prune_defaults(&mut node);
+        open(&mut node, false);
         Ok(node)
+    }
+
+    /// Unknown fields are kept everywhere: `preserveUnknownFields` of a definition of before v1.
+    pub fn keep_unknown(&mut self) {
+        self.preserve_unknown = true;
+        self.open = true;
+        self.properties.iter_mut().for_each(|(_, property)| property.keep_unknown());
+        self.items.iter_mut().for_each(|items| items.keep_unknown());
+        if let Additional::Values(values) = &mut self.additional {
+            values.keep_unknown();
+        }
+    }
+}
+
+/// Notes where a place around keeps unknown fields.
+fn open(node: &mut Node, inherited: bool) {
+    node.open = inherited || node.preserve_unknown;
+    let inherited = node.open;
+    node.properties.iter_mut().for_each(|(_, property)| open(property, inherited));
+    node.items.iter_mut().for_each(|items| open(items, inherited));
+    if let Additional::Values(values) = &mut node.additional {
+        open(values, inherited);
     }
 }
 
@@ -56,6 +79,7 @@ fn compile(schema: &Value) -> Result<Node, Error> {
         kind,
         nullable: flag(schema, "nullable"),
         preserve_unknown: flag(schema, "x-kubernetes-preserve-unknown-fields"),
+        open: false,
         embedded: flag(schema, "x-kubernetes-embedded-resource"),
         int_or_string,
         atomic: schema.get("x-kubernetes-map-type").is_some_and(|of| of == "atomic"),

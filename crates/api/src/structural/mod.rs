@@ -111,6 +111,8 @@ pub struct Node {
     pub nullable: bool,
     /// `x-kubernetes-preserve-unknown-fields`
     pub preserve_unknown: bool,
+    /// That of this place or of one around it: ownership knows no unknown fields there. Upstream: schemaconv.convert.visitSpec.
+    pub open: bool,
     /// `x-kubernetes-embedded-resource`
     pub embedded: bool,
     /// `x-kubernetes-int-or-string`

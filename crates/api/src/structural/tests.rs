@@ -107,3 +107,14 @@ fn every_format_has_a_check() {
     }
     assert_eq!(Format::of("nonsense", Some(Kind::String), false), None);
 }
+
+#[test]
+fn an_item_without_its_keys_has_no_past() {
+    let node = node(json!({"type": "object", "properties": {"l": {
+        "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+        "items": {"type": "object", "required": ["k"], "properties": {"k": {"type": "string"}, "v": {"type": "string", "enum": ["a"]}}},
+    }}}));
+    let faults = |object: Value| validate_update(&object, &object, &node, &Path::nil()).message();
+    assert_eq!(faults(json!({"l": [{"k": "x", "v": "b"}]})), None);
+    assert_eq!(faults(json!({"l": [{"v": "a"}]})), Some("l[0].k: Required value".to_owned()));
+}

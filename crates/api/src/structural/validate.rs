@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{Additional, Checks, Kind, Node};
 use crate::field::{BadValue, Error, ErrorList, ErrorType, Path};
 use crate::go_text;
-use crate::schema::ListType;
+use crate::schema::{ListType, Name};
 
 /// Validates a value; `place` goes before the paths of what is found.
 pub fn validate(value: &Value, node: &Node, place: &Path) -> ErrorList {
@@ -104,10 +104,29 @@ impl Outcome {
 /// The value of a field or item: what is wrong with it counts only if it is new.
 fn ratcheted(node: &Node, value: &Value, old: Option<&Value>, path: &str) -> Outcome {
     let mut outcome = check(node, value, old, path);
-    if !outcome.is_valid() && old == Some(value) {
+    if !outcome.is_valid() && old.is_some_and(|old| is_as_it_was(node, value, old)) {
         outcome.findings.clear();
     }
     outcome
+}
+
+/// Is a value what it was? What has no past is new: an item of a map that lacks a key, a field the schema does not know.
+/// Upstream: `CorrelatedObject.CachedDeepEqual`.
+fn is_as_it_was(node: &Node, value: &Value, old: &Value) -> bool {
+    match (value, old, node.items.as_deref()) {
+        (Value::Array(items), Value::Array(before), Some(inner)) if node.list_type == ListType::Map => {
+            let as_it_was = |item| earlier_item(node, old, item).is_some_and(|old| is_as_it_was(inner, item, old));
+            items.len() == before.len() && items.iter().all(as_it_was)
+        }
+        (Value::Object(fields), Value::Object(before), _) => {
+            let as_it_was = |(name, value): (&String, &Value)| {
+                let inner = node.property(name).or(node.additional.values());
+                inner.zip(before.get(name)).is_some_and(|(inner, old)| is_as_it_was(inner, value, old))
+            };
+            fields.len() == before.len() && fields.iter().all(as_it_was)
+        }
+        _ => value == old,
+    }
 }
 
 fn check(node: &Node, value: &Value, old: Option<&Value>, path: &str) -> Outcome {
@@ -338,7 +357,10 @@ fn earlier_item<'o>(node: &Node, old: &'o Value, item: &Value) -> Option<&'o Val
     if node.list_type != ListType::Map {
         return None;
     }
-    let same = |other: &&Value| node.map_keys.iter().all(|key| other.get(key.as_ref()) == item.get(key.as_ref()));
+    let key = |key: &Name| item.get(key.as_ref());
+    let same = |other: &&Value| {
+        node.map_keys.iter().all(|name| key(name).is_some_and(|value| other.get(name.as_ref()) == Some(value)))
+    };
     old.as_array()?.iter().find(same)
 }
 
