@@ -110,8 +110,9 @@ fn object(kind: &CustomKind<'_>, meta: &Meta<'_>) -> Value {
         Some(schema) if meta.dialect == Dialect::V2 && preserves(schema) => json!({ "type": "object" }),
         Some(schema) => {
             let mut schema = schema.clone();
-            if meta.dialect == Dialect::V2 {
-                simplify(&mut schema);
+            match meta.dialect {
+                Dialect::V2 => simplify(&mut schema),
+                Dialect::V3 => say_int_or_string(&mut schema),
             }
             add_embedded(&mut schema, meta);
             meta.add_to(&mut schema["properties"]);
@@ -158,6 +159,15 @@ fn each(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
 
 fn is(fields: &Map<String, Value>, name: &str) -> bool {
     fields.get(name) == Some(&Value::Bool(true))
+}
+
+/// What is an integer or a string says so in words of v3.
+fn say_int_or_string(schema: &mut Value) {
+    each(schema, &mut |fields| {
+        if is(fields, "x-kubernetes-int-or-string") && !fields.contains_key("anyOf") {
+            fields.insert("anyOf".to_owned(), json!([{ "type": "integer" }, { "type": "string" }]));
+        }
+    });
 }
 
 /// Leaves out what v2 has no words for.

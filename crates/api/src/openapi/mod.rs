@@ -8,6 +8,7 @@
 mod custom;
 mod model;
 mod operation;
+mod options;
 mod path;
 mod write;
 
@@ -93,8 +94,7 @@ pub fn v3_custom(scheme: &Scheme, kinds: &[CustomKind<'_>], descriptions: &dyn D
     let first = kinds.first()?.info;
     let resources = kinds.iter().map(|kind| kind.info);
     let paths = path::of_group_version(scheme, &first.group, &first.version, resources, Some(kinds));
-    let own = Some((first.group.as_ref(), first.version.as_ref()));
-    Some(Writer::new(Dialect::V3, scheme, descriptions, kinds).v3(&paths, own))
+    Some(Writer::new(Dialect::V3, scheme, descriptions, kinds).v3_custom(&paths))
 }
 
 /// The v2 document of everything built in and of custom resources, as JSON.

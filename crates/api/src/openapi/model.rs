@@ -185,7 +185,15 @@ fn property(schema: Schema<'_>, field: &Field, dialect: Dialect, description: Op
     if !strategies.is_empty() {
         extension("patch-strategy", strategies.join(",").into());
     }
-    Value::Object(property)
+    match property.get_mut("allOf").map(Value::take) {
+        // Nothing stands beside the reference.
+        Some(Value::Array(mut only)) if property.len() == 1 => only.pop().unwrap_or_default(),
+        Some(wrapped) => {
+            property.insert("allOf".to_owned(), wrapped);
+            Value::Object(property)
+        }
+        None => Value::Object(property),
+    }
 }
 
 /// Bytes count as a list in the tags.

@@ -248,6 +248,8 @@ const CLEARED: Verb = Verb {
     parameters: DELETE_COLLECTION,
     codes: &[200],
 };
+/// As custom resources publish it: like a list.
+const CLEARED_CUSTOM: Verb = Verb { parameters: LIST, ..CLEARED };
 const WATCHED_LIST: Verb =
     Verb { name: "watch", method: "get", action: "watchlist", word: "watch", parameters: LIST, codes: &[200] };
 const WATCHED: Verb =
@@ -264,6 +266,7 @@ impl Maker<'_> {
         let scope = if resource.namespaced { "Namespaced" } else { "" };
         let subject = format!("{}{scope}{}", self.name, resource.kind);
         let deleted = if resource.delete_returns_object { model.clone() } else { STATUS.to_owned() };
+        let clear = if self.custom.is_some() { &CLEARED_CUSTOM } else { &CLEARED };
         let make = |verb: &Verb, id: String, body: Option<Body>, answer: Answer| {
             let offered = resource.has_verb(verb.name) && !(self.custom.is_some() && verb.name == "watch");
             offered.then(|| self.operation(verb, id, kind.clone(), body, answer))
@@ -273,9 +276,9 @@ impl Maker<'_> {
             make(&LISTED, format!("list{subject}"), None, Answer::Watchable(list.clone())),
             make(&POST, format!("create{subject}"), Some(Body::Object(model.clone())), Answer::Model(model.clone())),
             make(
-                &CLEARED,
+                clear,
                 format!("delete{}Collection{scope}{}", self.name, resource.kind),
-                Some(Body::DeleteOptions),
+                self.custom.is_none().then_some(Body::DeleteOptions),
                 Answer::Model(STATUS.to_owned()),
             ),
         ];
@@ -322,7 +325,12 @@ impl Maker<'_> {
 
     fn subresource(&mut self, resource: &ResourceInfo, subresource: &SubresourceInfo, path: &str, subject: &str) {
         let model = model_of(self.scheme, &subresource.group, &subresource.version, &subresource.kind);
-        let kind = [&subresource.group, &subresource.version, &subresource.kind].map(|part| part.to_string());
+        // A custom resource's scale is told to be about the resource itself.
+        let about = match self.custom {
+            Some(_) => [&resource.group, &resource.version, &resource.kind],
+            None => [&subresource.group, &subresource.version, &subresource.kind],
+        };
+        let kind = about.map(|part| part.to_string());
         let subject = format!("{subject}{}", upper_first(&subresource.name));
         if subresource.kind.ends_with("Options") {
             return self.connection(resource, subresource, path, &subject[self.name.len()..], &kind);
@@ -391,15 +399,20 @@ impl Maker<'_> {
     }
 
     fn operation(&self, verb: &Verb, id: String, kind: [String; 3], body: Option<Body>, answer: Answer) -> Operation {
+        let (parameters, codes): (&[&str], &'static [u16]) = match verb.action {
+            "get" if self.custom.is_some() => (&["resourceVersion"], verb.codes),
+            "patch" if self.custom.is_some() => (verb.parameters, &[200]),
+            _ => (verb.parameters, verb.codes),
+        };
         Operation {
             method: verb.method,
             id,
             tag: self.tag.clone(),
             action: Some((verb.action, kind)),
-            parameters: verb.parameters.iter().map(|name| Parameter::in_query(name)).collect(),
+            parameters: parameters.iter().map(|name| Parameter::in_query(name)).collect(),
             body,
             answer,
-            codes: verb.codes,
+            codes,
             custom: self.custom.is_some(),
         }
     }
