@@ -182,8 +182,8 @@ impl ControlPlane {
         let identity = Identity::new(started.own_client());
         started.presence.push(component::spawn("identity lease", identity.keep(shutdown.clone())));
         started.server.start_aggregation();
-        if let Some(reload) = options.reload {
-            let following = reload::run(reload, options.credentials, live);
+        if let Some(reload) = options.reload.clone() {
+            let following = reload::run(reload, options.credentials.clone(), live);
             component::spawn_until("changed credentials", &shutdown, following);
         }
         hooks.reached(Stage::Aggregation);
