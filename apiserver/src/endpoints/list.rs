@@ -426,7 +426,8 @@ impl Token {
 
     fn encode(&self) -> String {
         let revision = self.revision.map_or(-1, |revision| revision.0.try_into().unwrap_or(i64::MAX));
-        let mut object = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": self.start});
+        let start = format!("/{}", self.start);
+        let mut object = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": start});
         if let Some(sent) = self.sent {
             object["sent"] = sent.into();
         }

@@ -157,11 +157,13 @@ pub(crate) async fn serve(state: &Arc<State>, mut request: Request) -> Result<Re
     let mut ctx =
         RequestContext::new(request.user.clone(), target, state.engine.clone()).allowed(&info.verb, &state.authorizer);
     ctx.audit = request.parts.extensions.get().cloned();
-    if !connect::is_stream(&info.subresource) {
+    // Upstream's router knows no custom resources, and leaves their media types to who serves them.
+    if !connect::is_stream(&info.subresource) && !resource.is_custom() {
         let collection = request.is(&Method::GET) && (info.parts.len() == 1 || info.verb_in_path);
         let route = if collection { negotiation::Route::Collection } else { negotiation::Route::Single };
         route.accepts(&request.parts.headers, request.formats)?;
     }
+    let of_error = Output::of_error(&request.parts.headers, &request.query, state.formats);
     let mut call = Call { state, resource, ctx };
     let mut result = dispatch(&mut call, request).await;
     let warnings = call.ctx.take_warnings();
@@ -169,7 +171,7 @@ pub(crate) async fn serve(state: &Arc<State>, mut request: Request) -> Result<Re
         match &mut result {
             Ok(response) => crate::filters::warnings::add(response.headers_mut(), &warnings),
             Err(status) => {
-                let mut response = respond::status(status, &Output::plain());
+                let mut response = respond::status(status, &of_error);
                 crate::filters::warnings::add(response.headers_mut(), &warnings);
                 return Ok(response);
             }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::negotiation::{Output, Shape};
 use super::query::Query;
+use crate::registry::apps::daemon_set::TEMPLATE_GENERATION;
 use crate::registry::resource::Resource;
 
 /// Upstream: metav1.TableOptions.
@@ -30,6 +31,9 @@ impl TableOptions {
         Ok(TableOptions { include, without_columns: false })
     }
 }
+
+/// Annotations of kinds in apps that hold what is a field of the internal kind.
+const FIELDS_IN_ANNOTATIONS: [(&str, &str); 1] = [("DaemonSet", TEMPLATE_GENERATION)];
 
 /// What is shown, and so which columns a table of it has.
 #[derive(Clone, Copy)]
@@ -54,7 +58,8 @@ pub(crate) fn scale(scale: Value, output: &Output, options: &TableOptions) -> Re
     shaped(Shown::Scale, scale, output, options)
 }
 
-fn shaped(shown: Shown<'_>, object: Value, output: &Output, options: &TableOptions) -> Result<Value, Status> {
+fn shaped(shown: Shown<'_>, mut object: Value, output: &Output, options: &TableOptions) -> Result<Value, Status> {
+    shown.forget_fields(std::slice::from_mut(&mut object), output.shape);
     match output.shape {
         Shape::Object => Ok(object),
         Shape::PartialObjectMetadata => Ok(partial_object_metadata(&object, output.shape_version)),
@@ -75,6 +80,9 @@ fn shaped(shown: Shown<'_>, object: Value, output: &Output, options: &TableOptio
 
 /// A kind as upstream's messages name its internal type: `core.Namespace`.
 pub(super) fn go_type(resource: &Resource) -> String {
+    if resource.is_custom() {
+        return "unstructured.Unstructured".to_owned();
+    }
     format!("{}.{}", api::decode::internal_package(&resource.info.group), resource.info.kind)
 }
 
@@ -86,6 +94,7 @@ pub(crate) fn list(
     output: &Output,
     options: &TableOptions,
 ) -> Result<Value, Status> {
+    Shown::Resource(resource).forget_fields(&mut items, output.shape);
     match output.shape {
         Shape::Table => {
             let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
@@ -96,12 +105,17 @@ pub(crate) fn list(
             };
             Ok(Shown::Resource(resource).table(&items, &list, options, output))
         }
-        Shape::PartialObjectMetadata | Shape::PartialObjectMetadataList => Ok(json!({
-            "kind": "PartialObjectMetadataList",
-            "apiVersion": output.shape_version,
-            "metadata": metadata,
-            "items": items.iter().map(|item| partial_object_metadata(item, output.shape_version)).collect::<Vec<_>>(),
-        })),
+        Shape::PartialObjectMetadata | Shape::PartialObjectMetadataList => {
+            let items: Vec<Value> =
+                items.iter().map(|item| partial_object_metadata(item, output.shape_version)).collect();
+            Ok(json!({
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": output.shape_version,
+                "metadata": metadata,
+                // Upstream appends to a list that is not there.
+                "items": if items.is_empty() { Value::Null } else { items.into() },
+            }))
+        }
         Shape::Object => {
             // Items of custom resources name their type, those of built-in kinds do not.
             for item in items.iter_mut().filter(|_| !resource.is_custom()) {
@@ -121,6 +135,16 @@ pub(crate) fn list(
 }
 
 impl Shown<'_> {
+    /// Takes out of the metadata what is a field where upstream makes tables and metadata from: its internal objects.
+    fn forget_fields(self, objects: &mut [Value], shape: Shape) {
+        let Shown::Resource(resource) = self else { return };
+        let own =
+            FIELDS_IN_ANNOTATIONS.iter().filter(|(kind, _)| shape != Shape::Object && *kind == &*resource.info.kind);
+        for (_, name) in own.filter(|_| resource.info.group.as_ref() == "apps") {
+            objects.iter_mut().for_each(|object| api::meta::remove_annotation(object, name));
+        }
+    }
+
     fn go_type(self) -> String {
         match self {
             Shown::Resource(resource) => go_type(resource),

@@ -24,6 +24,7 @@ use super::{Call, Request, frames, list, respond, shape};
 use crate::apiextensions::stored;
 use crate::flowcontrol::Watching;
 use crate::registry;
+use crate::registry::apps::daemon_set::TEMPLATE_GENERATION;
 use crate::registry::resource::Resource;
 use crate::registry::selection::Selection;
 use crate::registry::store::{Engine, parse_resource_version, storage_error};
@@ -418,7 +419,8 @@ impl Watcher {
         self.sent.sent(frames.len() - before);
     }
 
-    /// An object with nothing but a revision. Upstream: the cacher's bookmark events.
+    /// An object with nothing but a revision, and the numbers that are never absent in the internal objects of which upstream
+    /// makes it. Upstream: the cacher's bookmark events.
     fn write_bookmark(&mut self, frames: &mut BytesMut, revision: Revision, ends_initial: bool) {
         let info = &self.resource.info;
         let mut object = json!({
@@ -434,6 +436,11 @@ impl Watcher {
             for (key, value) in unset.into_iter().filter(|(key, _)| key != "metadata") {
                 fields.insert(key, value);
             }
+        }
+        match (info.group.as_ref(), info.kind.as_ref()) {
+            ("apps", "Deployment" | "ReplicaSet" | "StatefulSet") => object["spec"]["replicas"] = 0.into(),
+            ("apps", "DaemonSet") => api::meta::set_annotation(&mut object, TEMPLATE_GENERATION, "0"),
+            _ => {}
         }
         self.write_shaped(frames, "BOOKMARK", object);
     }

@@ -10,7 +10,7 @@ use super::workload::Workload;
 use super::{deployment, template};
 
 /// Where apps/v1 keeps what was spec.templateGeneration.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+pub(crate) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// The semantics of daemon sets.
 pub(crate) const DAEMON_SET: Workload = Workload {

@@ -223,6 +223,15 @@ pub fn set_annotation(object: &mut Value, key: &str, value: &str) {
     set_entry(object, "annotations", key, value);
 }
 
+/// Takes one annotation away, and the map with the last.
+pub fn remove_annotation(object: &mut Value, key: &str) {
+    let Some(metadata) = metadata_mut(object) else { return };
+    let Some(Value::Object(annotations)) = metadata.get_mut("annotations") else { return };
+    if annotations.shift_remove(key).is_some() && annotations.is_empty() {
+        metadata.shift_remove("annotations");
+    }
+}
+
 fn set_entry(object: &mut Value, map: &str, key: &str, value: &str) {
     let Some(metadata) = metadata_mut(object) else { return };
     let slot = metadata.entry(map).or_insert(Value::Null);
