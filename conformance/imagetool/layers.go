@@ -31,10 +31,10 @@ group-defined-in-image:x:50000:user-defined-in-image
 //go:embed busybox/sh.c
 var shellSource []byte
 
-// debian has what tests run with exec: a shell, dig, curl, nc, ss, socat, iperf, getent, ipcs.
+// debian has what tests run with exec: a shell, dig, curl, nc, ss, netstat, socat, iperf, getent, ipcs.
 var debian = layer{name: "debian", fill: func(w *workshop, t *tree) error {
 	err := w.unpack(t, "bash", "dash", "coreutils", "bind9-dnsutils", "curl", "netcat-openbsd",
-		"iproute2", "socat", "libc-bin", "util-linux", "sed", "grep", "findutils", "procps",
+		"iproute2", "net-tools", "socat", "libc-bin", "util-linux", "sed", "grep", "findutils", "procps",
 		"mawk", "iperf", "hostname", "login", "passwd", "base-files")
 	if err != nil {
 		return err

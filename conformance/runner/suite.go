@@ -41,7 +41,8 @@ func (s suite) command(tests []test) []string {
 		for _, t := range tests[start:min(start+namesPerFocus, len(tests))] {
 			names = append(names, regexp.QuoteMeta(t.name))
 		}
-		line = append(line, "--focus="+strings.Join(names, "|"))
+		// A name may be the beginning of another's.
+		line = append(line, "--focus=("+strings.Join(names, "|")+")$")
 	}
 	line = append(line, filepath.Join(s.bin, "e2e.test"), "--",
 		"--kubeconfig="+s.kubeconfig, "--provider=skeleton", "--kubectl-path="+filepath.Join(s.bin, "kubectl"),
