@@ -57,6 +57,10 @@ struct Memory {
     finished: Option<String>,
 }
 
+/// Waits after failures: each tells its user by an event. Upstream: DefaultJobApiBackOff, MaxJobApiBackOff.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Runs the controller until shutdown.
 pub(crate) async fn run(context: Context, name: &'static str) {
     let state = Arc::new(State {
@@ -68,7 +72,9 @@ pub(crate) async fn run(context: Context, name: &'static str) {
     });
     state.pods.add_index(pods::BY_CONTROLLER, pods::controller_index);
     let (on_job, on_pod) = (state.clone(), state.clone());
-    Controller::new(name, &context)
+    let controller = Controller::new(name, &context);
+    controller.queue().wait_after_failures(FIRST_WAIT, LONGEST_WAIT);
+    controller
         .watch(&state.jobs, move |change, queue| on_job.job_changed(change, queue))
         .watch(&state.pods, move |change, queue| on_pod.pod_changed(change, queue))
         .run(context.config.concurrent_job_syncs, move |work| {

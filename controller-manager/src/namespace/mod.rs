@@ -36,13 +36,19 @@ struct State {
     applier: Applier,
 }
 
+/// Waits after failures: what keeps a namespace is soon gone, mostly. Upstream: nsControllerRateLimiter.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Runs the controller until shutdown.
 pub(crate) async fn run(context: Context, name: &'static str) {
     let state = Arc::new(State { namespaces: context.informers.of(), applier: context.applier(name) });
     let pods: Informer<Pod> = context.informers.of();
     let grace = context.config.namespace_deletion_grace;
     let (on_pod, pods_left) = (state.clone(), pods.clone());
-    Controller::new(name, &context)
+    let controller = Controller::new(name, &context);
+    controller.queue().wait_after_failures(FIRST_WAIT, LONGEST_WAIT);
+    controller
         .watch(&state.namespaces, move |change: &Change<Namespace>, queue| {
             if let Change::Applied { new, .. } = change
                 && meta::is_deleting(&new.metadata)

@@ -151,6 +151,10 @@ impl State {
                 if error.is_not_found() {
                     return Ok(Requeue::Done);
                 }
+                // It has ranges already, which are seen a moment later.
+                if error.is_invalid() {
+                    return Err(error);
+                }
                 self.record(&node, "CIDRAssignmentFailed");
                 Err(error)
             }

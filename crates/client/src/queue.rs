@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use metrics::Counted;
 pub use metrics::QueueMetrics;
 
-/// First wait after a failure, doubled with each further one.
+/// First wait after a failure, doubled with each further one; where nobody says otherwise.
 const BASE_DELAY: Duration = Duration::from_millis(5);
-/// The longest wait after a failure.
+/// The longest wait after a failure, likewise.
 const MAX_DELAY: Duration = Duration::from_secs(1000);
 
 /// A queue of keys, shared by cloning.
@@ -56,6 +56,8 @@ struct State<Key> {
     delayed_keys: HashMap<u64, Key>,
     next_delay: u64,
     failures: HashMap<Key, u32>,
+    /// The first and the longest wait after a failure.
+    waits: (Duration, Duration),
     stopped: bool,
 }
 
@@ -85,9 +87,15 @@ impl<Key: Clone + Eq + Hash> WorkQueue<Key> {
             delayed_keys: HashMap::new(),
             next_delay: 0,
             failures: HashMap::new(),
+            waits: (BASE_DELAY, MAX_DELAY),
             stopped: false,
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), counted }) }
+    }
+
+    /// Waits this long after a first failure, doubled with each further one, and never longer than `longest`.
+    pub fn wait_after_failures(&self, first: Duration, longest: Duration) {
+        self.state().waits = (first, longest);
     }
 
     /// Marks a key as needing work.
@@ -118,8 +126,9 @@ impl<Key: Clone + Eq + Hash> WorkQueue<Key> {
         }
         let delay = {
             let mut state = self.state();
+            let (first, longest) = state.waits;
             let failures = state.failures.entry(key.clone()).or_insert(0);
-            let delay = BASE_DELAY.saturating_mul(1_u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(MAX_DELAY);
+            let delay = first.saturating_mul(1_u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(longest);
             *failures = failures.saturating_add(1);
             delay
         };

@@ -41,6 +41,19 @@ async fn failures_double_the_wait_until_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waits_after_failures_are_as_told() {
+    let queue = WorkQueue::new();
+    queue.wait_after_failures(Duration::from_secs(1), Duration::from_secs(3));
+    for expected in [1, 2, 3, 3] {
+        queue.add_rate_limited("a");
+        let before = Instant::now();
+        let key = queue.get().await.unwrap();
+        assert_eq!(before.elapsed().as_secs(), expected);
+        queue.done(&key);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_earlier_delay_wakes_a_worker_that_waits_for_a_later_one() {
     let queue = WorkQueue::new();
     queue.add_after("late", Duration::from_secs(60));
