@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::decode::Target;
 use api::meta;
 use api::scheme::Scheme;
-use api::status::Status;
+use api::status::{Reason, Status};
 use http::Response;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use super::{Call, Request, body, respond, send};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::registry::computed::Computed;
-use crate::registry::store::{Ownership, Present, Served, Update, check_preconditions};
+use crate::registry::store::{Engine, Ownership, Present, Served, Update, check_preconditions};
 use crate::registry::{managed_fields, metadata};
 use crate::server::body::Body;
 
@@ -117,6 +117,14 @@ pub(super) async fn binding(call: &mut Call<'_>, request: Request) -> Result<Res
     Ok(respond::value(201, &status, &output))
 }
 
+async fn evict(engine: &Arc<Engine>, call: &mut Call<'_>, delete: &mut DeleteOptions) -> Result<(), Status> {
+    if !delete.dry_run {
+        mark_evicted(call, delete).await?;
+    }
+    engine.delete(call.resource, &call.ctx, delete).await?;
+    Ok(())
+}
+
 /// Says on the pod that it goes because it was evicted: Jobs count such failures apart.
 /// Upstream: addConditionAndDeletePod.
 async fn mark_evicted(call: &mut Call<'_>, delete: &mut DeleteOptions) -> Result<(), Status> {
@@ -204,11 +212,16 @@ pub(super) async fn eviction(call: &mut Call<'_>, request: Request) -> Result<Re
     delete.dry_run |= options.dry_run;
     call.ctx.dry_run = delete.dry_run;
     let engine = call.engine().clone();
-    super::delete::ask_budgets(&engine, call, &delete).await?;
-    if !delete.dry_run {
-        mark_evicted(call, &mut delete).await?;
+    let given = delete.resource_version.is_some();
+    let unready = super::delete::ask_budgets(&engine, call, &delete).await?;
+    if let Some(unready) = &unready {
+        delete.resource_version = Some(unready.version.clone());
     }
-    engine.delete(call.resource, &call.ctx, &delete).await?;
+    let evicted = evict(&engine, call, &mut delete).await;
+    evicted.map_err(|status| match &unready {
+        Some(unready) if !given && status.reason == Reason::Conflict => unready.changed(),
+        _ => status,
+    })?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(respond::value(201, &status, &output))
 }

@@ -106,15 +106,33 @@ fn bare(error: &api::decode::Error) -> String {
     }
 }
 
-/// Refuses an eviction no disruption budget has room for. The controller keeps `status.disruptionsAllowed`.
-pub(super) async fn ask_budgets(engine: &Arc<Engine>, call: &Call<'_>, options: &DeleteOptions) -> Result<(), Status> {
+/// A pod that may go because it is not ready, and only while it is as it was seen.
+pub(super) struct Unready {
+    pub(super) version: String,
+    budget: String,
+}
+
+impl Unready {
+    /// What a client is told when the pod has changed meanwhile.
+    pub(super) fn changed(&self) -> Status {
+        still_processed(&self.budget)
+    }
+}
+
+/// Refuses an eviction no disruption budget has room for. The controller keeps `status.disruptionsAllowed`; pods that are not
+/// ready may not need any of it.
+pub(super) async fn ask_budgets(
+    engine: &Arc<Engine>,
+    call: &Call<'_>,
+    options: &DeleteOptions,
+) -> Result<Option<Unready>, Status> {
     let target = &call.ctx.target;
     let entry = engine.get(call.resource, &target.namespace, &target.name).await?;
     let pod = crate::registry::store::decode(&entry)?;
     if meta::is_being_deleted(&pod)
         || matches!(pod["status"]["phase"].as_str(), Some("Pending" | "Succeeded" | "Failed"))
     {
-        return Ok(());
+        return Ok(None);
     }
     let budgets = call.ctx.objects.list("policy", "poddisruptionbudgets", &target.namespace);
     let covering: Vec<&Arc<Value>> = budgets
@@ -125,12 +143,37 @@ pub(super) async fn ask_budgets(engine: &Arc<Engine>, call: &Call<'_>, options: 
         })
         .collect();
     match covering.as_slice() {
-        [] => Ok(()),
-        [budget] => take_disruption(engine, call, budget, options).await,
+        [] => Ok(None),
+        [budget] if !is_ready(&pod) && lets_unready_go(budget) => {
+            let (version, budget) = (meta::resource_version(&pod).to_owned(), meta::name(budget).to_owned());
+            Ok(Some(Unready { version, budget }))
+        }
+        [budget] => take_disruption(engine, call, budget, options).await.map(|()| None),
         _ => Err(Status::internal_error(
             &"This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
         )),
     }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|own| own["type"] == "Ready" && own["status"] == "True")
+}
+
+/// Pods that are not ready count for nothing; without a policy they go while there are enough that count.
+fn lets_unready_go(budget: &Value) -> bool {
+    let number = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
+    budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+        || (number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0)
+}
+
+fn no_room(cause: String, retry: u32) -> Status {
+    let text = "Cannot evict pod as it would violate the pod's disruption budget.";
+    Status::too_many_requests(text, retry).with_cause("DisruptionBudget", cause, "")
+}
+
+fn still_processed(budget: &str) -> Status {
+    no_room(format!("The disruption budget {budget} is still being processed by the server."), 10)
 }
 
 /// Takes one of the disruptions a budget allows. Upstream: EvictionREST.checkAndDecrement.
@@ -141,22 +184,16 @@ async fn take_disruption(
     options: &DeleteOptions,
 ) -> Result<(), Status> {
     let name = meta::name(budget);
-    let refused = |cause: String, retry: u32| {
-        let text = "Cannot evict pod as it would violate the pod's disruption budget.";
-        Err(Status::too_many_requests(text, retry).with_cause("DisruptionBudget", cause, ""))
-    };
     let status = &budget["status"];
     if status["observedGeneration"].as_i64().unwrap_or(0) < meta::generation(budget) {
-        return refused(format!("The disruption budget {name} is still being processed by the server."), 10);
+        return Err(still_processed(name));
     }
     let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
     if allowed <= 0 {
         let healthy = status["currentHealthy"].as_i64().unwrap_or(0);
         let desired = status["desiredHealthy"].as_i64().unwrap_or(0);
-        return refused(
-            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"),
-            0,
-        );
+        let cause = format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently");
+        return Err(no_room(cause, 0));
     }
     if options.dry_run {
         return Ok(());

@@ -242,3 +242,29 @@ async fn a_pod_is_bound_once() {
     let again = cluster.post(&format!("{pods}/p/binding"), binding).await.expect(409);
     assert!(again.message().contains("is already assigned to node \"n\""));
 }
+
+#[tokio::test]
+async fn pods_that_are_not_ready_are_evicted_as_their_budget_says() {
+    let cluster = Cluster::new().await;
+    let (pods, budgets) =
+        ("/api/v1/namespaces/default/pods", "/apis/policy/v1/namespaces/default/poddisruptionbudgets");
+    for (name, policy, healthy, code) in [
+        ("a", Some("AlwaysAllow"), 0, 201),
+        ("b", None, 2, 201),
+        ("c", Some("IfHealthyBudget"), 1, 429),
+        ("d", None, 1, 429),
+    ] {
+        let labels = json!({"n": name});
+        let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
+        cluster.post(pods, json!({"metadata": {"name": name, "labels": labels}, "spec": spec})).await.expect(201);
+        cluster.merge(&format!("{pods}/{name}/status"), json!({"status": {"phase": "Running"}})).await.expect(200);
+        let selector = json!({"matchLabels": labels});
+        let spec = json!({"minAvailable": 2, "selector": selector, "unhealthyPodEvictionPolicy": policy});
+        cluster.post(budgets, json!({"metadata": {"name": name}, "spec": spec})).await.expect(201);
+        let status = json!({"observedGeneration": 1, "disruptionsAllowed": 0, "currentHealthy": healthy, "desiredHealthy": 2,
+            "expectedPods": 3});
+        cluster.merge(&format!("{budgets}/{name}/status"), json!({"status": status})).await.expect(200);
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+        cluster.post(&format!("{pods}/{name}/eviction"), eviction).await.expect(code);
+    }
+}
