@@ -37,9 +37,6 @@ impl Engine {
         let options = options.to_value();
         self.admission.admit(creation(ctx, resource, &options), &mut object).await?;
         Engine::apply_defaults(resource, &mut object);
-        if !meta::resource_version(&object).is_empty() {
-            return Err(Status::unknown(500, "resourceVersion should not be set on objects to be created"));
-        }
         metadata::fill_system_fields(&mut object, ctx);
         if !meta::name(&object).is_empty() || meta::generate_name(&object).is_empty() {
             return self.create_named(resource, ctx, object, &options).await;
@@ -66,6 +63,10 @@ impl Engine {
     ) -> Result<Served, Status> {
         self.prepare_new(resource, ctx, &mut object)?;
         self.admission.validate(creation(ctx, resource, options), &object).await?;
+        // Upstream's storage finds it, the last one to look.
+        if !meta::resource_version(&object).is_empty() {
+            return Err(Status::unknown(500, "resourceVersion should not be set on objects to be created"));
+        }
         self.commit_new(resource, ctx, object).await
     }
 
