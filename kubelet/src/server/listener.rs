@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Host, Response, Server, auth, routes, text};
+use super::{Host, Request, Response, Server, auth, full, routes, text};
 
 /// Connections at once.
 const CONNECTIONS: usize = 1000;
@@ -108,9 +108,17 @@ async fn connection<H: Host>(
     stream.set_nodelay(true)?;
     let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
     let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(auth::user_of_certificate);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request| {
         let (server, peer) = (server.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(guarded(routes::answer(server, peer, request)).await) }
+        let head = request.method() == http::Method::HEAD;
+        async move {
+            let mut answer = guarded(routes::answer(server, peer, request)).await;
+            if head {
+                // HTTP/2 does not drop it for us.
+                *answer.body_mut() = full(bytes::Bytes::new());
+            }
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);

@@ -72,6 +72,23 @@ impl Protocol {
         Self::choose(headers, &[PORT_FORWARD])
     }
 
+    /// The same of a port-forward whose server can do both: tunnelled, or in channels.
+    ///
+    /// # Errors
+    /// When the client offers something else.
+    pub fn of_ports(headers: &HeaderMap) -> Result<Self, Refused> {
+        let [_, v4, v4_base64, .., nameless] = PROTOCOLS;
+        if offered(headers).next().is_none() {
+            return Ok(nameless);
+        }
+        Self::choose(headers, &[PORT_FORWARD, v4, v4_base64])
+    }
+
+    /// Are its messages a connection of its own?
+    pub fn is_tunnel(self) -> bool {
+        self == PORT_FORWARD
+    }
+
     fn choose(headers: &HeaderMap, known: &[Self]) -> Result<Self, Refused> {
         let chosen = offered(headers).find_map(|name| known.iter().find(|protocol| protocol.name == name));
         chosen.copied().ok_or_else(|| {
@@ -101,7 +118,7 @@ impl Protocol {
         Ok(answers)
     }
 
-    fn wrap(self, channel: u8, data: &[u8]) -> Message {
+    pub(super) fn wrap(self, channel: u8, data: &[u8]) -> Message {
         if self.base64 {
             let text = format!("{channel}{}", STANDARD.encode(data));
             return Message::Text(Utf8Bytes::from(text));
@@ -113,7 +130,7 @@ impl Protocol {
     }
 
     /// Channel and data of a client's message; none for what is no data.
-    fn unwrap(self, message: Message) -> Option<(u8, Bytes)> {
+    pub(super) fn unwrap(self, message: Message) -> Option<(u8, Bytes)> {
         match message {
             Message::Binary(mut data) if !self.base64 && !data.is_empty() => Some((data.split_to(1)[0], data)),
             Message::Text(text) if self.base64 => {
@@ -305,6 +322,10 @@ mod tests {
         assert_eq!(Protocol::of_command(&headers).unwrap().name, "v4.channel.k8s.io");
         assert_eq!(Protocol::of_port_forward(&headers).unwrap_err().status, StatusCode::FORBIDDEN);
         assert_eq!(Protocol::of_command(&HeaderMap::new()).unwrap().name, "");
+        assert_eq!(Protocol::of_ports(&headers).unwrap().name, "v4.channel.k8s.io");
+        assert_eq!(Protocol::of_ports(&HeaderMap::new()).unwrap().name, "");
+        headers.insert("sec-websocket-protocol", HeaderValue::from_static(TUNNELLED_PORT_FORWARD));
+        assert!(Protocol::of_ports(&headers).unwrap().is_tunnel());
     }
 
     #[test]

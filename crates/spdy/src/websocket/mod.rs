@@ -1,10 +1,12 @@
 //! WebSocket clients joined to SPDY servers: what kubectl and browsers speak on one side, container runtimes and older
 //! kubelets on the other.
 //!
-//! [`join`] takes the channels of an exec or attach apart; [`tunnel`] unwraps a port-forward, whose messages are SPDY already.
+//! [`join`] takes the channels of an exec or attach apart, [`forward`] those of a port-forward; [`tunnel`] unwraps a port-forward
+//! whose messages are SPDY already.
 //! Upstream counterpart: `k8s.io/apiserver/pkg/util/proxy` (streamtranslator, streamtunnel).
 
 mod channels;
+mod ports;
 mod tunnel;
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -13,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 pub use channels::{Protocol, Wanted, join};
+pub use ports::forward;
 pub use tunnel::tunnel;
 
 /// The subprotocol whose messages carry the SPDY connection of a port-forward.

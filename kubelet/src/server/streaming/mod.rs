@@ -5,6 +5,7 @@
 //! | SPDY/3.1 | bytes both ways, untouched |
 //! | WebSocket `SPDY/3.1+portforward.k8s.io` | [`websocket::tunnel`]: the same bytes, unwrapped from messages |
 //! | WebSocket `v5`, `v4`, `channel.k8s.io`, with or without base64 | [`websocket::join`]: messages to SPDY streams and back |
+//! | the same of a port-forward, `v4` only | [`websocket::forward`]: two channels a port |
 //!
 //! The runtime always speaks SPDY: it is what containerd and CRI-O have in common, and it can close stdin alone.
 //! Upstream counterpart: `pkg/kubelet/server` (exec, attach, portforward) and `k8s.io/streaming`.
@@ -48,6 +49,22 @@ fn wanted(query: &str) -> Result<Wanted, Refusal> {
     Err(Refusal::new(StatusCode::BAD_REQUEST, "you must specify at least 1 of stdin, stdout, stderr"))
 }
 
+/// The ports of a port-forward in channels, which have no other way to name them. Upstream: portforward.NewV4Options.
+fn ports(query: &str) -> Result<Vec<u16>, Refusal> {
+    let refused = |message: String| Refusal::new(StatusCode::BAD_REQUEST, message);
+    let mut ports = Vec::new();
+    for text in parameters(query, "port") {
+        for port in text.split(',') {
+            let parsed = port.parse::<u16>().ok().filter(|port| *port > 0);
+            ports.push(parsed.ok_or_else(|| refused(format!("unable to parse {port:?} as a port")))?);
+        }
+    }
+    if ports.is_empty() {
+        return Err(refused("query parameter \"port\" is required".to_owned()));
+    }
+    Ok(ports)
+}
+
 /// What a client that is refused a WebSocket is told.
 fn refused(refused: websocket::Refused) -> Refusal {
     Refusal::new(refused.status, refused.message)
@@ -65,14 +82,16 @@ pub(super) async fn serve(
     let upgrade = token(request.headers(), header::UPGRADE).to_ascii_lowercase();
     let client = match upgrade.as_str() {
         "spdy/3.1" => None,
-        "websocket" if kind == Kind::PortForward => {
-            Some(Protocol::of_port_forward(request.headers()).map_err(refused)?)
-        }
+        "websocket" if kind == Kind::PortForward => Some(Protocol::of_ports(request.headers()).map_err(refused)?),
         "websocket" => Some(Protocol::of_command(request.headers()).map_err(refused)?),
         _ => {
             let message = "unable to upgrade: missing upgrade headers in request: ".to_owned() + &upgrade;
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
+    };
+    let ports = match client {
+        Some(protocol) if kind == Kind::PortForward && !protocol.is_tunnel() => Some(ports(&query)?),
+        _ => None,
     };
     let wanted = if kind == Kind::PortForward { None } else { Some(wanted(&query)?) };
     let url = url(runtime, kind, pod, container, &query, wanted).await?;
@@ -93,6 +112,9 @@ pub(super) async fn serve(
         let runtime_side = TokioIo::new(runtime_side);
         let outcome = match (client, wanted) {
             (None, _) => copy(client_side, runtime_side).await,
+            (Some(protocol), None) if let Some(ports) = ports => {
+                websocket::forward(protocol, &ports, client_side, runtime_side).await
+            }
             (Some(_), None) => websocket::tunnel(client_side, runtime_side).await,
             (Some(protocol), Some(wanted)) => websocket::join(protocol, wanted, client_side, runtime_side).await,
         };
