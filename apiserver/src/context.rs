@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api::status::Status;
 use jiff::Timestamp;
-use serde_json::Value;
+use json::Value;
 
 use crate::audit::Record;
 use crate::authentication::UserInfo;

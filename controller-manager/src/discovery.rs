@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::engine::{Error, Resource};
@@ -44,7 +45,8 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 /// Asks the server.
 pub(crate) async fn preferred(client: &kube::Client) -> Result<Discovery, Error> {
-    let (core, groups) = futures::try_join!(get(client, "/api", AGGREGATED), get(client, "/apis", AGGREGATED))?;
+    let (core, groups): (Value, Value) =
+        futures::try_join!(get(client, "/api", AGGREGATED), get(client, "/apis", AGGREGATED))?;
     let mut found = Collector::default();
     for answer in [core, groups] {
         if answer["kind"] == "APIGroupDiscoveryList" {
@@ -53,7 +55,7 @@ pub(crate) async fn preferred(client: &kube::Client) -> Result<Discovery, Error>
         }
         for (group, version) in group_versions(&answer) {
             let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-            match get(client, &path, "application/json").await {
+            match get::<Value>(client, &path, "application/json").await {
                 Ok(list) => found.version(&group, &version, &list["resources"]),
                 Err(error) => found.failures.push(format!("{group}/{version}: {}", error.api_message())),
             }
@@ -133,7 +135,7 @@ impl Collector {
 }
 
 /// GET with an Accept header.
-pub(crate) async fn get(client: &kube::Client, path: &str, accept: &str) -> Result<Value, Error> {
+pub(crate) async fn get<T: DeserializeOwned>(client: &kube::Client, path: &str, accept: &str) -> Result<T, Error> {
     let request = http::Request::get(path)
         .header(http::header::ACCEPT, accept)
         .body(Vec::new())
@@ -152,7 +154,7 @@ pub(crate) async fn list_metadata(
     namespace: &str,
 ) -> Result<Vec<Value>, Error> {
     const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-    let mut list = get(client, &resource.path(namespace, "", ""), METADATA).await?;
+    let mut list: Value = get(client, &resource.path(namespace, "", ""), METADATA).await?;
     let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
     Ok(items.into_iter().map(|mut item| item["metadata"].take()).collect())
 }

@@ -4,7 +4,7 @@
 use api::go_text::quote;
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Operation, Validating};

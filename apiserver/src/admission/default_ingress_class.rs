@@ -4,7 +4,7 @@
 use api::meta;
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::{Attributes, Mutating, Operation};
 use crate::registry::fields::{at, object_mut, set};

@@ -3,7 +3,7 @@
 
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{Attributes, Mutating, Operation};
 use crate::registry::fields::{items, object_mut, set, text};

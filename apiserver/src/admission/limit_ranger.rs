@@ -6,7 +6,7 @@ use api::meta;
 use api::quantity::Quantity;
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation, Validating};
@@ -86,7 +86,7 @@ pub(super) fn joined(mut errors: Vec<String>) -> Option<String> {
 }
 
 fn fill(range: &Value, pod: &mut Value) {
-    let (mut requests, mut limits) = (serde_json::Map::new(), serde_json::Map::new());
+    let (mut requests, mut limits) = (json::Map::new(), json::Map::new());
     for item in items(&range["spec"], "limits").iter().filter(|item| text(item, "type") == "Container") {
         requests.extend(item["defaultRequest"].as_object().cloned().unwrap_or_default());
         limits.extend(item["default"].as_object().cloned().unwrap_or_default());
@@ -102,7 +102,7 @@ fn fill(range: &Value, pod: &mut Value) {
             for (field, word, defaults) in [("limits", "limit", &limits), ("requests", "request", &requests)] {
                 let own = object_mut(object_mut(container, "resources"), field);
                 let mut added: Vec<&str> =
-                    defaults.keys().filter(|key| own.get(key.as_str()).is_none()).map(String::as_str).collect();
+                    defaults.keys().filter(|key| own.get(key.as_str()).is_none()).map(json::Text::as_str).collect();
                 for key in &added {
                     set(own, key, defaults[*key].clone());
                 }

@@ -31,7 +31,7 @@ pub use selection::{Error as SelectionError, Selection};
 
 use api::status::Status;
 use futures::future::BoxFuture;
-use serde_json::Value;
+use json::Value;
 use std::sync::Arc;
 
 use crate::context::RequestContext;

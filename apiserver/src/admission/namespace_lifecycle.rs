@@ -4,7 +4,7 @@
 use api::meta::GroupResource;
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use api::meta::{self, GroupResource};
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 use store::Store;
 
 use super::policy::{MutatingAdmissionPolicy, Policies, ValidatingAdmissionPolicy};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::meta;
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation, Validating};

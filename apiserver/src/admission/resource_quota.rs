@@ -13,7 +13,7 @@ use api::meta;
 use api::quantity::{Format, Quantity};
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::limit_ranger::pod_total;
 use super::plugins::forbidden;
@@ -245,7 +245,7 @@ fn pod_usage(pod: &Value, usage: &mut Amounts) {
     if matches!(at(pod, &["status", "phase"]).as_str(), Some("Failed" | "Succeeded")) {
         return;
     }
-    usage.insert("pods".to_owned(), one(1));
+    usage.insert("pods".to_string(), one(1));
     for (name, amount) in pod_total(&pod["spec"], "requests") {
         if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") {
             usage.insert(name.clone(), amount.clone());
@@ -269,9 +269,9 @@ fn service_usage(service: &Value, usage: &mut Amounts) {
         "LoadBalancer" | "NodePort" => ports.len(),
         _ => 0,
     };
-    usage.insert("services".to_owned(), one(1));
-    usage.insert("services.loadbalancers".to_owned(), one(i64::from(balanced)));
-    usage.insert("services.nodeports".to_owned(), count(node_ports));
+    usage.insert("services".to_string(), one(1));
+    usage.insert("services.loadbalancers".to_string(), one(i64::from(balanced)));
+    usage.insert("services.nodeports".to_string(), count(node_ports));
 }
 
 fn claim_usage(claim: &Value, usage: &mut Amounts) {

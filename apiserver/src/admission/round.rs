@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use json::Value;
 
 /// What the mutating plugins of one request know of one another. There are two rounds at most.
 #[derive(Default)]

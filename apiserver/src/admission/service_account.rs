@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::meta;
 use api::status::Status;
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation, Validating};

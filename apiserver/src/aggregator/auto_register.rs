@@ -11,7 +11,7 @@ use api::meta;
 use api::scheme::Scheme;
 use futures::stream::{self, StreamExt};
 use http::{Method, Request};
-use serde_json::{Value, json};
+use json::{Value, json};
 use store::Store;
 
 use super::PREFIX;

@@ -15,7 +15,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Limited};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::service::{ApiService, Remote};
 use super::{Aggregator, PREFIX, Told, discovery, openapi, proxy};
@@ -112,7 +112,7 @@ async fn check_always(aggregator: Aggregator, client: kube::Client, name: String
         let Some(entry) = aggregator.store.snapshot().get(&key) else { return };
         let service = aggregator.compiled(&entry);
         let Some(remote) = &service.remote else { return };
-        let stored: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+        let stored: Value = json::from_slice(&entry.value).unwrap_or_default();
         let found = aggregator.check(&service, remote).await;
         let is_there = found.is_ok();
         if let Some(new) = with_condition(&stored, found, jiff::Timestamp::now()) {

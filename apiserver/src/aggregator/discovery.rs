@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::auto_register::group_priority;
 use super::service::{ApiService, Remote};
@@ -23,13 +23,13 @@ pub(super) async fn download(aggregator: &Aggregator, service: &ApiService, remo
     let answer = aggregator.ask(remote, "/apis", ACCEPT).await.ok().filter(|answer| answer.code == 200);
     let aggregated = answer.filter(|answer| answer.content_type.contains("as=APIGroupDiscoveryList"));
     if let Some(answer) = aggregated {
-        let document: Value = serde_json::from_slice(&answer.body).ok()?;
+        let document: Value = json::from_slice(&answer.body).ok()?;
         let mut groups = document["items"].as_array()?.iter();
         let group = groups.find(|group| group["metadata"]["name"] == service.group.as_str())?;
         return group["versions"].as_array()?.iter().find(|own| own["version"] == service.version.as_str()).cloned();
     }
     let answer = aggregator.ask(remote, &service.root(), "application/json").await.ok()?;
-    let document: Value = serde_json::from_slice(&answer.body).ok()?;
+    let document: Value = json::from_slice(&answer.body).ok()?;
     Some(json!({"version": service.version, "resources": from_list(&document)}))
 }
 
@@ -55,12 +55,12 @@ pub(super) fn from_list(document: &Value) -> Value {
             continue;
         }
         let mut fields = Map::new();
-        fields.insert("resource".to_owned(), name.into());
-        fields.insert("responseKind".to_owned(), kind);
+        fields.insert("resource", name.into());
+        fields.insert("responseKind", kind);
         let scope = if own["namespaced"] == true { "Namespaced" } else { "Cluster" };
-        fields.insert("scope".to_owned(), scope.into());
-        fields.insert("singularResource".to_owned(), text("singularName").into());
-        fields.insert("verbs".to_owned(), own["verbs"].clone());
+        fields.insert("scope", scope.into());
+        fields.insert("singularResource", text("singularName").into());
+        fields.insert("verbs", own["verbs"].clone());
         for key in ["shortNames", "categories"] {
             if own[key].as_array().is_some_and(|list| !list.is_empty()) {
                 fields.insert(key.to_owned(), own[key].clone());

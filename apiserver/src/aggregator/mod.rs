@@ -46,9 +46,9 @@ pub(crate) struct Aggregator {
 #[derive(Debug, Default)]
 struct Told {
     /// Its part of aggregated discovery: an APIVersionDiscovery.
-    discovery: Option<serde_json::Value>,
+    discovery: Option<json::Value>,
     /// Its index of OpenAPI v3 documents: path to URL.
-    openapi_v3: serde_json::Map<String, serde_json::Value>,
+    openapi_v3: json::Map,
     /// Its OpenAPI v2 document.
     openapi_v2: Option<openapi::Document>,
 }
@@ -81,7 +81,7 @@ impl Aggregator {
 
     fn compiled(&self, entry: &Arc<store::Entry>) -> Arc<ApiService> {
         entry.slot(|entry| {
-            let stored = serde_json::from_slice(&entry.value).unwrap_or_default();
+            let stored = json::from_slice(&entry.value).unwrap_or_default();
             ApiService::compile(&stored, self.identity.as_deref())
         })
     }

@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::Aggregator;
 use super::service::{ApiService, Remote};
 use crate::discovery::hash;
 
 /// The index of a server's v3 documents; empty when it has none.
-pub(super) async fn download_index(aggregator: &Aggregator, remote: &Remote) -> Map<String, Value> {
+pub(super) async fn download_index(aggregator: &Aggregator, remote: &Remote) -> Map {
     let Ok(answer) = aggregator.ask(remote, "/openapi/v3", "application/json").await else { return Map::new() };
-    let index: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let index: Value = json::from_slice(&answer.body).unwrap_or_default();
     index["paths"].as_object().filter(|_| answer.code == 200).cloned().unwrap_or_default()
 }
 
@@ -30,13 +30,13 @@ pub(super) struct Document {
 /// A server's v2 document.
 pub(super) async fn download(aggregator: &Aggregator, remote: &Remote) -> Option<Document> {
     let answer = aggregator.ask(remote, "/openapi/v2", "application/json").await.ok()?;
-    let content = serde_json::from_slice(&answer.body).ok().filter(|_| answer.code == 200)?;
+    let content = json::from_slice(&answer.body).ok().filter(|_| answer.code == 200)?;
     Some(Document { content, hash: hash(&answer.body) })
 }
 
 impl Aggregator {
     /// Puts other servers' documents into the v3 index.
-    pub(crate) fn join_index(&self, paths: &mut Map<String, Value>) {
+    pub(crate) fn join_index(&self, paths: &mut Map) {
         for told in self.told.load().values() {
             for (path, document) in &told.openapi_v3 {
                 if !paths.contains_key(path) {

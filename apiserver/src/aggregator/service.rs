@@ -5,8 +5,8 @@ use std::sync::Arc;
 use api::meta;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use json::Value;
 use rustls_pki_types::ServerName;
-use serde_json::Value;
 
 use crate::webhook::{BadBundle, Error, Identity, Trust, client_config, http::Client};
 

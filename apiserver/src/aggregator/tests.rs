@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::availability::{Unavailable, from_objects, with_condition};
 use super::discovery::from_list;
@@ -95,7 +95,7 @@ fn only_we_say_who_asks() {
         headers.insert(name, value.parse().unwrap());
     }
     let mut user = UserInfo::new("jane", &["a", "b"]);
-    user.extra.insert("example.com/scope".to_owned(), vec!["one".to_owned()]);
+    user.extra.insert("example.com/scope".to_string(), vec!["one".to_owned()]);
     speak_for(&mut headers, &user, Some([10, 0, 0, 2].into()));
     let of = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(of("x-remote-user"), ["jane"]);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use api::meta;
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 use store::Snapshot;
 use tokio_util::sync::CancellationToken;
 
@@ -107,7 +107,7 @@ impl Controller {
         let mut objects = Vec::new();
         let mut known = HashMap::new();
         for entry in snapshot.range(PREFIX, None) {
-            let Ok(object) = serde_json::from_slice::<Value>(&entry.value) else {
+            let Ok(object) = json::from_slice::<Value>(&entry.value) else {
                 tracing::error!(key = %entry.key, "a definition cannot be decoded; its resources are not served");
                 continue;
             };
@@ -157,7 +157,7 @@ async fn clean(engine: &Arc<Engine>, name: &str, definition: Option<&Arc<Definit
         move |object: &mut Value| {
             let now = crate::context::format_time(jiff::Timestamp::now());
             if !object["status"].is_object() {
-                object["status"] = serde_json::json!({});
+                object["status"] = json::json!({});
             }
             set_condition(&mut object["status"], "Terminating", holds, reason, &message, &now);
         }
@@ -167,7 +167,7 @@ async fn clean(engine: &Arc<Engine>, name: &str, definition: Option<&Arc<Definit
     let established = definition.filter(|_| {
         let object = engine.store.snapshot().get(&format!("{PREFIX}{name}"));
         object
-            .and_then(|entry| serde_json::from_slice::<Value>(&entry.value).ok())
+            .and_then(|entry| json::from_slice::<Value>(&entry.value).ok())
             .is_some_and(|object| is_condition_true(&object, "Established"))
     });
     let (reason, message) = match established {

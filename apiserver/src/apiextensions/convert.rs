@@ -6,7 +6,7 @@
 use api::meta;
 use api::status::Status;
 use api::structural;
-use serde_json::Value;
+use json::Value;
 
 use super::definition::{Conversion, Definition};
 use crate::context::Objects;
@@ -71,7 +71,7 @@ pub(super) fn rename(definition: &Definition, objects: &mut [Value], version: us
     }
     for object in objects.iter_mut().filter(|_| differ) {
         if let Some(fields) = object.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), wanted.as_str().into());
+            fields.insert("apiVersion", wanted.as_str().into());
         }
     }
     Some(())

@@ -8,7 +8,7 @@ use api::managed_fields::Reset;
 use api::meta;
 use api::status::Status;
 use api::structural::{self, Node};
-use serde_json::Value;
+use json::Value;
 
 use super::definition::{Compiled, Definition, Scale, Version};
 use super::embedded;
@@ -216,7 +216,7 @@ impl Strategy for CustomResource {
         take_only_status(new, old);
         // Of metadata only what tells who owns the status is taken.
         if let (Some(fields), Some(metadata)) = (new.as_object_mut(), meta::metadata(old)) {
-            fields.insert("metadata".to_owned(), Value::Object(metadata.clone()));
+            fields.insert("metadata", Value::Object(metadata.clone()));
         }
         api::managed_fields::set_managed_fields(new, managed_fields);
     }

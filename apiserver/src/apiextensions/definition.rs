@@ -9,7 +9,7 @@ use api::structural::Node;
 use api::table::Columns;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use json::Value;
 use sha2::{Digest, Sha256};
 use store::Entry;
 
@@ -189,7 +189,7 @@ impl Definition {
     }
 
     fn compile(&self) -> Vec<Compiled> {
-        let object: Value = serde_json::from_slice(&self.source.value).unwrap_or_default();
+        let object: Value = json::from_slice(&self.source.value).unwrap_or_default();
         let spec = &object["spec"];
         let keeps_unknown = spec["preserveUnknownFields"] == true;
         let of = |index| Compiled::of(&spec["versions"][index], &self.name, keeps_unknown);
@@ -198,7 +198,7 @@ impl Definition {
 
     /// The schema of a version as it was written: read from the definition each time, not kept.
     pub fn schema(&self, version: usize) -> Option<Value> {
-        let mut object: Value = serde_json::from_slice(&self.source.value).ok()?;
+        let mut object: Value = json::from_slice(&self.source.value).ok()?;
         let schema = object["spec"]["versions"][version]["schema"]["openAPIV3Schema"].take();
         schema.is_object().then_some(schema)
     }

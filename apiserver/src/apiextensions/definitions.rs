@@ -3,7 +3,7 @@
 
 use api::field::ErrorList;
 use api::meta;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::controller::CLEANUP;
 use super::names::set_condition;

@@ -5,7 +5,7 @@ use api::field::{Error, ErrorList, Path};
 use api::meta;
 use api::names;
 use api::structural::{Node, walk};
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use crate::registry::metadata;
 
@@ -22,7 +22,7 @@ pub(super) fn validate(object: &Value, node: Option<&Node>) -> ErrorList {
     errors
 }
 
-fn resource(object: &Value, fields: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
+fn resource(object: &Value, fields: &Map, path: &Path, errors: &mut ErrorList) {
     for field in ["apiVersion", "kind"] {
         let place = path.child(field);
         match fields.get(field) {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use api::meta;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::definition::condition;
 use super::validation;
@@ -141,7 +141,7 @@ fn conflicts(wanted: &Value, had: &Value, used: &HashSet<String>) -> Vec<String>
     let list = |value: &Value| -> Vec<String> {
         match value {
             Value::Array(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            Value::String(name) => vec![name.clone()],
+            Value::String(name) => vec![name.to_string()],
             _ => Vec::new(),
         }
     };
@@ -151,7 +151,7 @@ fn conflicts(wanted: &Value, had: &Value, used: &HashSet<String>) -> Vec<String>
     list(wanted).into_iter().filter(taken).map(message).collect()
 }
 
-fn take(names: &mut Map<String, Value>, wanted: &Value, field: &str) {
+fn take(names: &mut Map, wanted: &Value, field: &str) {
     match wanted.get(field) {
         Some(value) => drop(names.insert(field.to_owned(), value.clone())),
         None => drop(names.shift_remove(field)),

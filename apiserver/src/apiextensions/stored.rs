@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api::meta;
 use api::status::Status;
 use api::structural;
-use serde_json::Value;
+use json::Value;
 use store::Entry;
 
 use super::convert;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::controller::Controller;
@@ -21,12 +21,12 @@ const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitio
 async fn custom_resources_are_answered_as_upstream_does() {
     let server = followed().await;
     let mut recorded = include_str!("../../testdata/custom_resources.jsonl").lines();
-    let definition: Value = serde_json::from_str(recorded.next().unwrap()).unwrap();
+    let definition: Value = json::from_str(recorded.next().unwrap()).unwrap();
     establish(&server, &definition["definition"]).await;
     let mut wrong = Vec::new();
     let all = recorded.clone().count();
     for (index, line) in recorded.enumerate() {
-        let step: Value = serde_json::from_str(line).unwrap();
+        let step: Value = json::from_str(line).unwrap();
         let (code, answer, warnings) = send(&server, &step).await;
         let got = json!([code, plain(answer), warnings]);
         let want = json!([step["code"], step["answer"], step["warnings"]]);
@@ -256,7 +256,7 @@ async fn send(server: &ApiServer, step: &Value) -> (u16, Value, Vec<String>) {
     let request = request.body(body).expect("recorded requests are well formed");
     let (parts, body) = server.handle(request, administrator()).await.into_parts();
     let bytes = body.collect().await.expect("an answer has an end").to_bytes();
-    let answer = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+    let answer = json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
     let warnings = parts.headers.get_all("warning").iter();
     let mut warnings: Vec<String> = warnings.filter_map(|text| text.to_str().ok()).map(str::to_owned).collect();
     warnings.sort();

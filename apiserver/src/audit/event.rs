@@ -2,7 +2,7 @@
 //! Upstream: k8s.io/apiserver/pkg/apis/audit/v1.Event.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::policy::Level;
 use super::{Findings, Record, Stage};
@@ -11,7 +11,7 @@ use crate::authentication::UserInfo;
 /// The line, its end included.
 pub(super) fn render(record: &Record, findings: &Findings, stage: Stage, at: Timestamp) -> String {
     let mut event = Map::new();
-    let mut put = |key: &str, value: Value| event.insert(key.to_owned(), value);
+    let mut put = |key: &str, value: Value| event.insert(key, value);
     put("kind", "Event".into());
     put("apiVersion", "audit.k8s.io/v1".into());
     put("level", record.decision.level.as_str().into());
@@ -60,15 +60,15 @@ pub(super) fn render(record: &Record, findings: &Findings, stage: Stage, at: Tim
 /// authentication/v1.UserInfo.
 fn user(user: &UserInfo) -> Value {
     let mut fields = Map::new();
-    fields.insert("username".to_owned(), user.name.as_str().into());
+    fields.insert("username", user.name.as_str().into());
     if !user.uid.is_empty() {
-        fields.insert("uid".to_owned(), user.uid.as_str().into());
+        fields.insert("uid", user.uid.as_str().into());
     }
     if !user.groups.is_empty() {
-        fields.insert("groups".to_owned(), user.groups.clone().into());
+        fields.insert("groups", user.groups.clone().into());
     }
     if !user.extra.is_empty() {
-        fields.insert("extra".to_owned(), json!(user.extra));
+        fields.insert("extra", json!(user.extra));
     }
     Value::Object(fields)
 }
@@ -97,12 +97,12 @@ fn reference(record: &Record, findings: &Findings) -> Value {
 /// The status without the type it is of.
 fn response_status(code: u16, status: Option<&Value>) -> Value {
     let mut fields = Map::new();
-    fields.insert("metadata".to_owned(), json!({}));
+    fields.insert("metadata", json!({}));
     if let Some(status) = status.and_then(Value::as_object) {
         let told = status.iter().filter(|(key, _)| !matches!(key.as_str(), "kind" | "apiVersion"));
         fields.extend(told.map(|(key, value)| (key.clone(), value.clone())));
     }
-    fields.insert("code".to_owned(), code.into());
+    fields.insert("code", code.into());
     Value::Object(fields)
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 use jiff::Timestamp;
-use serde_json::Value;
+use json::Value;
 
 use self::log::LogFile;
 pub use self::log::Rotation;
@@ -202,7 +202,7 @@ impl Record {
         let object = response.body().as_bytes().filter(|bytes| is_json(&response) && bytes.len() <= LARGEST_ANSWER);
         // Reading it again costs: only where it is wanted, or may say why it failed.
         let wanted = self.decision.level >= Level::RequestResponse || code >= 400 || self.attributes.verb == "delete";
-        let object = object.filter(|_| wanted).and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+        let object = object.filter(|_| wanted).and_then(|bytes| json::from_slice::<Value>(bytes).ok());
         let status = object.clone().filter(|object| object["kind"] == "Status");
         self.with(|findings| {
             findings.status = Some((code, status));

@@ -1,4 +1,4 @@
-use serde_json::json;
+use json::json;
 
 use super::policy::{Level, Policy};
 use super::*;
@@ -111,7 +111,7 @@ async fn a_stream_is_complete_when_it_ends() {
     let response = record.answered(Response::new(body), true);
     let stages = || {
         let text = std::fs::read_to_string(&path).unwrap();
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["stage"].clone()).collect::<Vec<_>>()
+        text.lines().map(|line| json::from_str::<Value>(line).unwrap()["stage"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(stages(), ["RequestReceived", "ResponseStarted"]);
     drop(response);

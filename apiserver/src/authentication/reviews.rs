@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::status::Status;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::{Union, UserInfo};
 use crate::context::RequestContext;
@@ -40,10 +40,10 @@ impl Computed for TokenReview {
                 Ok(Some(found)) => {
                     let user = super::union::with_authenticated_group(found.user);
                     let mut status = Map::new();
-                    status.insert("authenticated".to_owned(), true.into());
-                    status.insert("user".to_owned(), user_json(&user));
+                    status.insert("authenticated", true.into());
+                    status.insert("user", user_json(&user));
                     if !found.audiences.is_empty() {
-                        status.insert("audiences".to_owned(), found.audiences.into());
+                        status.insert("audiences", found.audiences.into());
                     }
                     Value::Object(status)
                 }
@@ -69,16 +69,16 @@ impl Computed for SelfSubjectReview {
 fn user_json(user: &UserInfo) -> Value {
     let mut json = Map::new();
     if !user.name.is_empty() {
-        json.insert("username".to_owned(), user.name.as_str().into());
+        json.insert("username", user.name.as_str().into());
     }
     if !user.uid.is_empty() {
-        json.insert("uid".to_owned(), user.uid.as_str().into());
+        json.insert("uid", user.uid.as_str().into());
     }
     if !user.groups.is_empty() {
-        json.insert("groups".to_owned(), user.groups.clone().into());
+        json.insert("groups", user.groups.clone().into());
     }
     if !user.extra.is_empty() {
-        json.insert("extra".to_owned(), json!(user.extra));
+        json.insert("extra", json!(user.extra));
     }
     Value::Object(json)
 }

@@ -9,7 +9,7 @@ use api::meta::GroupKind;
 use api::selector::{field, label};
 use api::status::Status;
 use futures::future::BoxFuture;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::node::node_of;
 use super::rbac::Rule;
@@ -142,7 +142,7 @@ fn validate_selector(selector: &Value, path: &Path, errors: &mut ErrorList) {
 
 /// Does the object carry metadata of its own, beside managed fields?
 fn has_metadata(object: &Value) -> bool {
-    let own = |key: &&String| !matches!(key.as_str(), "managedFields" | "creationTimestamp");
+    let own = |key: &&json::Text| !matches!(key.as_str(), "managedFields" | "creationTimestamp");
     object["metadata"].as_object().is_some_and(|metadata| metadata.keys().any(|key| own(&key)))
 }
 
@@ -151,7 +151,7 @@ fn named_user(spec: &Value) -> UserInfo {
         value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
     };
     let extra: BTreeMap<String, Vec<String>> =
-        spec["extra"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), strings(value))).collect();
+        spec["extra"].as_object().into_iter().flatten().map(|(key, value)| (key.to_string(), strings(value))).collect();
     UserInfo {
         name: text(spec, "user").to_owned(),
         uid: text(spec, "uid").to_owned(),
@@ -189,12 +189,12 @@ fn attributes(user: UserInfo, spec: &Value) -> Attributes {
 /// What a review came to; `resource` is what it asked about.
 fn status(review: &Review, resource: &Value) -> Value {
     let mut status = Map::new();
-    status.insert("allowed".to_owned(), review.allowed.into());
+    status.insert("allowed", review.allowed.into());
     if review.denied {
-        status.insert("denied".to_owned(), true.into());
+        status.insert("denied", true.into());
     }
     if !review.reason.is_empty() {
-        status.insert("reason".to_owned(), review.reason.as_str().into());
+        status.insert("reason", review.reason.as_str().into());
     }
     let ignored = [
         selector_note("fieldSelector", resource, field_requirement),
@@ -202,7 +202,7 @@ fn status(review: &Review, resource: &Value) -> Value {
     ];
     let ignored: Vec<String> = ignored.into_iter().flatten().collect();
     if !ignored.is_empty() {
-        status.insert("evaluationError".to_owned(), ignored.join("; ").into());
+        status.insert("evaluationError", ignored.join("; ").into());
     }
     Value::Object(status)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::status::Status;
 use futures::future::BoxFuture;
-use serde_json::Value;
+use json::Value;
 
 use crate::authentication::service_account::TokenIssuer;
 use crate::authentication::{self, Union};

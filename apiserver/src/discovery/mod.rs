@@ -12,7 +12,7 @@ use api::status::Status;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
 use crate::aggregator::Aggregator;
@@ -175,7 +175,7 @@ impl Aggregated {
         } else if output.is_plain() {
             respond::bytes_with_type(200, self.bytes.clone(), aggregated_media_type(output.format), output.gzip)
         } else {
-            let document = serde_json::from_slice(&self.bytes).unwrap_or_default();
+            let document = json::from_slice(&self.bytes).unwrap_or_default();
             respond::value_as(200, &document, output, aggregated_media_type(output.format))
         };
         let answer = response.headers_mut();
@@ -233,8 +233,8 @@ impl<'a> Served<'a> {
 
     fn group(&self, name: &str) -> Option<Value> {
         let mut document = Map::new();
-        document.insert("kind".to_string(), "APIGroup".into());
-        document.insert("apiVersion".to_string(), "v1".into());
+        document.insert("kind", "APIGroup".into());
+        document.insert("apiVersion", "v1".into());
         document.extend(self.group_fields(name)?.as_object()?.clone());
         Some(Value::Object(document))
     }
@@ -261,26 +261,26 @@ impl<'a> Served<'a> {
             }
             resources.extend(resource.subresources.iter().map(|subresource| {
                 let mut fields = Map::new();
-                fields.insert("name".to_string(), format!("{}/{}", resource.plural, subresource.name).into());
-                fields.insert("singularName".to_string(), "".into());
-                fields.insert("namespaced".to_string(), resource.namespaced.into());
+                fields.insert("name", format!("{}/{}", resource.plural, subresource.name).into());
+                fields.insert("singularName", "".into());
+                fields.insert("namespaced", resource.namespaced.into());
                 if (&subresource.group, &subresource.version) != (&resource.group, &resource.version) {
-                    fields.insert("group".to_string(), subresource.group.as_ref().into());
-                    fields.insert("version".to_string(), subresource.version.as_ref().into());
+                    fields.insert("group", subresource.group.as_ref().into());
+                    fields.insert("version", subresource.version.as_ref().into());
                 }
-                fields.insert("kind".to_string(), subresource.kind.as_ref().into());
-                fields.insert("verbs".to_string(), names(&subresource.verbs));
+                fields.insert("kind", subresource.kind.as_ref().into());
+                fields.insert("verbs", names(&subresource.verbs));
                 Value::Object(fields)
             }));
         }
         let mut document = Map::new();
-        document.insert("kind".to_string(), "APIResourceList".into());
+        document.insert("kind", "APIResourceList".into());
         if !group.is_empty() {
-            document.insert("apiVersion".to_string(), "v1".into());
+            document.insert("apiVersion", "v1".into());
         }
         let group_version = if group.is_empty() { version.to_string() } else { format!("{group}/{version}") };
-        document.insert("groupVersion".to_string(), group_version.into());
-        document.insert("resources".to_string(), resources.into());
+        document.insert("groupVersion", group_version.into());
+        document.insert("resources", resources.into());
         Some(Value::Object(document))
     }
 
@@ -345,18 +345,18 @@ fn names(names: &[api::schema::Name]) -> Value {
 
 fn legacy_resource(resource: &ResourceInfo) -> Value {
     let mut fields = Map::new();
-    fields.insert("name".to_string(), resource.plural.as_ref().into());
-    fields.insert("singularName".to_string(), resource.singular.as_ref().into());
-    fields.insert("namespaced".to_string(), resource.namespaced.into());
-    fields.insert("kind".to_string(), resource.kind.as_ref().into());
-    fields.insert("verbs".to_string(), names(&resource.verbs));
+    fields.insert("name", resource.plural.as_ref().into());
+    fields.insert("singularName", resource.singular.as_ref().into());
+    fields.insert("namespaced", resource.namespaced.into());
+    fields.insert("kind", resource.kind.as_ref().into());
+    fields.insert("verbs", names(&resource.verbs));
     for (key, values) in [("shortNames", &resource.short_names), ("categories", &resource.categories)] {
         if !values.is_empty() {
             fields.insert(key.to_string(), names(values));
         }
     }
     if !resource.storage_version_hash.is_empty() {
-        fields.insert("storageVersionHash".to_string(), resource.storage_version_hash.as_ref().into());
+        fields.insert("storageVersionHash", resource.storage_version_hash.as_ref().into());
     }
     Value::Object(fields)
 }
@@ -364,13 +364,13 @@ fn legacy_resource(resource: &ResourceInfo) -> Value {
 fn aggregated_resource(resource: &ResourceInfo) -> Value {
     let own = |kind: &str| json!({"group": "", "version": "", "kind": kind});
     let mut fields = Map::new();
-    fields.insert("resource".to_string(), resource.plural.as_ref().into());
+    fields.insert("resource", resource.plural.as_ref().into());
     if !resource.verbs.is_empty() {
-        fields.insert("responseKind".to_string(), own(&resource.kind));
+        fields.insert("responseKind", own(&resource.kind));
     }
-    fields.insert("scope".to_string(), if resource.namespaced { "Namespaced" } else { "Cluster" }.into());
-    fields.insert("singularResource".to_string(), resource.singular.as_ref().into());
-    fields.insert("verbs".to_string(), names(&resource.verbs));
+    fields.insert("scope", if resource.namespaced { "Namespaced" } else { "Cluster" }.into());
+    fields.insert("singularResource", resource.singular.as_ref().into());
+    fields.insert("verbs", names(&resource.verbs));
     for (key, values) in [("shortNames", &resource.short_names), ("categories", &resource.categories)] {
         if !values.is_empty() {
             fields.insert(key.to_string(), names(values));
@@ -390,7 +390,7 @@ fn aggregated_resource(resource: &ResourceInfo) -> Value {
         })
         .collect();
     if !subresources.is_empty() {
-        fields.insert("subresources".to_string(), subresources.into());
+        fields.insert("subresources", subresources.into());
     }
     Value::Object(fields)
 }

@@ -4,7 +4,7 @@ use api::decode::{self, FieldValidation, Syntax};
 use api::meta;
 use api::status::Status;
 use http::Response;
-use serde_json::Value;
+use json::Value;
 
 use super::options::WriteOptions;
 use super::update::{check_name, write};

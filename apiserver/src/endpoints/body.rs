@@ -4,7 +4,7 @@ use api::decode::{self, Expected, FieldValidation};
 use api::status::Status;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use json::Value;
 
 use super::negotiation::Input;
 use crate::context::RequestContext;

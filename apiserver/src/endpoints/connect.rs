@@ -8,7 +8,7 @@ use api::meta;
 use api::status::Status;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::query::Query;
 use super::{Call, Request};

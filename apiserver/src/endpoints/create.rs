@@ -7,7 +7,7 @@ use api::meta;
 use api::scheme::Scheme;
 use api::status::{Reason, Status};
 use http::Response;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::options::{DeleteOptions, WriteOptions};
 use super::{Call, Request, body, respond, send};

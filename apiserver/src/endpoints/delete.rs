@@ -10,7 +10,7 @@ use api::selector::label;
 use api::status::Status;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::negotiation::Input;
 use super::options::{DeleteOptions, WriteOptions};

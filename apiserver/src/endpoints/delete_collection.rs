@@ -2,7 +2,7 @@
 
 use api::status::Status;
 use http::Response;
-use serde_json::Map;
+use json::Map;
 
 use super::negotiation::Shape;
 use super::options::ListOptions;
@@ -30,7 +30,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     }
     let mut metadata = Map::from_iter([("resourceVersion".to_string(), snapshot.revision().0.to_string().into())]);
     if let Some(token) = list::shown_token(call.resource, None).filter(|_| output.shape == Shape::Object) {
-        metadata.insert("continue".to_string(), token.into());
+        metadata.insert("continue", token.into());
     }
     let table = shape::TableOptions::of(&request.query)?;
     let answer = shape::list(call.resource, items, metadata, &output, &table)?;

@@ -6,7 +6,7 @@
 use api::protobuf;
 use api::status::Status;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use serde_json::{Value, json};
+use json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::negotiation::Format;
@@ -15,7 +15,7 @@ use super::respond;
 /// Appends an event with a computed object.
 pub(super) fn put_value(frames: &mut BytesMut, format: Format, kind: &str, object: &Value) -> Result<(), Status> {
     match format {
-        Format::Json | Format::Yaml => put_json(frames, kind, &serde_json::to_vec(object).unwrap_or_default()),
+        Format::Json | Format::Yaml => put_json(frames, kind, &json::to_vec(object).unwrap_or_default()),
         Format::Protobuf => put_protobuf(frames, kind, &[&respond::protobuf_body(object)?]),
         Format::Cbor => frames.put_slice(&api::cbor::encode(&json!({"type": kind, "object": object}))),
     }

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 use store::{Entry, ErrorKind, Revision, Snapshot};
 
 use super::negotiation::{Format, Output, Shape};
@@ -92,16 +92,16 @@ impl Page {
         Page { entries: Vec::new(), revision: Revision(0), continue_token: None, remaining: None }
     }
 
-    fn metadata(&self) -> Map<String, Value> {
+    fn metadata(&self) -> Map {
         let mut metadata = Map::new();
         if self.revision.0 > 0 {
-            metadata.insert("resourceVersion".to_string(), self.revision.0.to_string().into());
+            metadata.insert("resourceVersion", self.revision.0.to_string().into());
         }
         if let Some(token) = &self.continue_token {
-            metadata.insert("continue".to_string(), token.as_str().into());
+            metadata.insert("continue", token.as_str().into());
         }
         if let Some(remaining) = self.remaining {
-            metadata.insert("remainingItemCount".to_string(), remaining.into());
+            metadata.insert("remainingItemCount", remaining.into());
         }
         metadata
     }
@@ -372,7 +372,7 @@ fn render(
     if let Some(token) =
         shown_token(call.resource, page.continue_token.as_deref()).filter(|_| output.shape == Shape::Object)
     {
-        metadata.insert("continue".to_string(), token.into());
+        metadata.insert("continue", token.into());
     }
     let list = shape::list(call.resource, items, metadata, output, &options)?;
     Ok(respond::value(200, &list, output))

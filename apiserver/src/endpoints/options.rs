@@ -6,7 +6,7 @@ use api::field::{self, ErrorList, Path};
 use api::meta::GroupKind;
 use api::selector::{field as field_selector, label as label_selector};
 use api::status::Status;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::query::Query;
 
@@ -209,19 +209,19 @@ impl WriteOptions {
     /// As admission sees them.
     pub fn to_value(&self) -> Value {
         let mut fields = Map::new();
-        fields.insert("kind".to_string(), self.kind.into());
-        fields.insert("apiVersion".to_string(), "meta.k8s.io/v1".into());
+        fields.insert("kind", self.kind.into());
+        fields.insert("apiVersion", "meta.k8s.io/v1".into());
         if self.dry_run {
-            fields.insert("dryRun".to_string(), json!(["All"]));
+            fields.insert("dryRun", json!(["All"]));
         }
         if self.force {
-            fields.insert("force".to_string(), true.into());
+            fields.insert("force", true.into());
         }
         if !self.field_manager.is_empty() {
-            fields.insert("fieldManager".to_string(), self.field_manager.as_str().into());
+            fields.insert("fieldManager", self.field_manager.as_str().into());
         }
         if !self.given_validation.is_empty() {
-            fields.insert("fieldValidation".to_string(), self.given_validation.as_str().into());
+            fields.insert("fieldValidation", self.given_validation.as_str().into());
         }
         Value::Object(fields)
     }
@@ -272,16 +272,16 @@ impl DeleteOptions {
     pub fn from_query(query: &Query) -> Result<DeleteOptions, Status> {
         let mut fields = Map::new();
         if let Some(seconds) = int(query, "gracePeriodSeconds")? {
-            fields.insert("gracePeriodSeconds".to_string(), seconds.into());
+            fields.insert("gracePeriodSeconds", seconds.into());
         }
         if let Some(orphan) = bool_of(query, "orphanDependents") {
-            fields.insert("orphanDependents".to_string(), orphan.into());
+            fields.insert("orphanDependents", orphan.into());
         }
         if let Some(policy) = query.get("propagationPolicy") {
-            fields.insert("propagationPolicy".to_string(), policy.into());
+            fields.insert("propagationPolicy", policy.into());
         }
         if query.has("dryRun") {
-            fields.insert("dryRun".to_string(), query.all("dryRun").collect());
+            fields.insert("dryRun", query.all("dryRun").collect());
         }
         DeleteOptions::from_value(&Value::Object(fields))
     }
@@ -330,26 +330,26 @@ impl DeleteOptions {
     /// As admission sees them.
     pub fn to_value(&self) -> Value {
         let mut fields = Map::new();
-        fields.insert("kind".to_string(), "DeleteOptions".into());
-        fields.insert("apiVersion".to_string(), "meta.k8s.io/v1".into());
+        fields.insert("kind", "DeleteOptions".into());
+        fields.insert("apiVersion", "meta.k8s.io/v1".into());
         if let Some(seconds) = self.grace_period_seconds {
-            fields.insert("gracePeriodSeconds".to_string(), seconds.into());
+            fields.insert("gracePeriodSeconds", seconds.into());
         }
-        let preconditions: Map<String, Value> = [("uid", &self.uid), ("resourceVersion", &self.resource_version)]
+        let preconditions: Map = [("uid", &self.uid), ("resourceVersion", &self.resource_version)]
             .into_iter()
             .filter_map(|(key, given)| Some((key.to_string(), given.as_deref()?.into())))
             .collect();
         if !preconditions.is_empty() {
-            fields.insert("preconditions".to_string(), preconditions.into());
+            fields.insert("preconditions", preconditions.into());
         }
         if let Some(orphan) = self.orphan_dependents {
-            fields.insert("orphanDependents".to_string(), orphan.into());
+            fields.insert("orphanDependents", orphan.into());
         }
         if let Some(propagation) = self.propagation {
-            fields.insert("propagationPolicy".to_string(), format!("{propagation:?}").into());
+            fields.insert("propagationPolicy", format!("{propagation:?}").into());
         }
         if self.dry_run {
-            fields.insert("dryRun".to_string(), json!(["All"]));
+            fields.insert("dryRun", json!(["All"]));
         }
         Value::Object(fields)
     }

@@ -9,7 +9,7 @@ use api::meta::GroupKind;
 use api::patch::{json as json_patch, merge, strategic};
 use api::status::Status;
 use http::{Response, header};
-use serde_json::Value;
+use json::Value;
 
 use super::options::WriteOptions;
 use super::update::{check_name, write};

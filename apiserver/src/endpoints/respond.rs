@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::Value;
+use json::Value;
 
 use super::negotiation::{Format, Output};
 use crate::registry::protobuf::not_marshalable;
@@ -64,7 +64,7 @@ pub(crate) fn object_bytes(code: u16, json: Bytes, output: &Output) -> Response<
         line.extend_from_slice(b"\n");
         return bytes_with_type(code, line.freeze(), output.format.media_type(), output.gzip);
     }
-    match serde_json::from_slice::<Value>(&json) {
+    match json::from_slice::<Value>(&json) {
         Ok(object) => value(code, &object, output),
         Err(error) => self::status(&Status::internal_error(&error), &Output { format: Format::Json, ..*output }),
     }
@@ -87,9 +87,9 @@ pub(crate) fn protobuf_message(
 
 fn encode(object: &Value, output: &Output) -> Result<Bytes, Status> {
     Ok(match output.format {
-        Format::Json if output.pretty => serde_json::to_vec_pretty(object).unwrap_or_default().into(),
+        Format::Json if output.pretty => json::to_vec_pretty(object).unwrap_or_default().into(),
         Format::Json => {
-            let mut bytes = serde_json::to_vec(object).unwrap_or_default();
+            let mut bytes = json::to_vec(object).unwrap_or_default();
             bytes.push(b'\n');
             bytes.into()
         }

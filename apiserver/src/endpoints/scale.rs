@@ -7,7 +7,7 @@ use api::scheme::Scheme;
 use api::selector::label;
 use api::status::Status;
 use http::{Method, Response};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::apply::Configuration;
 use super::options::WriteOptions;
@@ -172,15 +172,15 @@ fn scale_of(resource: &Resource, object: &Value) -> Value {
 
 /// A scale with the names of an object.
 fn scale_object(object: &Value, wanted: Option<i64>, present: Option<i64>, selector: &str) -> Value {
-    let mut own = serde_json::Map::new();
+    let mut own = json::Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object["metadata"].get(field) {
-            own.insert(field.to_string(), value.clone());
+            own.insert(field, value.clone());
         }
     }
-    let mut spec = serde_json::Map::new();
+    let mut spec = json::Map::new();
     if let Some(replicas) = wanted.filter(|replicas| *replicas != 0) {
-        spec.insert("replicas".to_string(), replicas.into());
+        spec.insert("replicas", replicas.into());
     }
     json!({
         "kind": "Scale",

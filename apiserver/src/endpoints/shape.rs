@@ -4,7 +4,7 @@
 use api::status::Status;
 use api::table::{Columns, IncludeObject, ListMeta, Options, partial_object_metadata};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::negotiation::{Output, Shape};
 use super::query::Query;
@@ -90,7 +90,7 @@ pub(super) fn go_type(resource: &Resource) -> String {
 pub(crate) fn list(
     resource: &Resource,
     mut items: Vec<Value>,
-    metadata: Map<String, Value>,
+    metadata: Map,
     output: &Output,
     options: &TableOptions,
 ) -> Result<Value, Status> {

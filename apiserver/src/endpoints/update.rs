@@ -3,7 +3,7 @@
 use api::meta;
 use api::status::Status;
 use http::Response;
-use serde_json::Value;
+use json::Value;
 
 use super::options::WriteOptions;
 use super::{Call, Request, body, created, respond, send};

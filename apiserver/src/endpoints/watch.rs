@@ -13,8 +13,8 @@ use api::status::Status;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
+use json::{Value, json};
 use rand::RngExt;
-use serde_json::{Value, json};
 use store::{Entry, ErrorKind, Event, EventKind, Revision, Snapshot, Watch};
 use tokio::time::Instant;
 
@@ -349,8 +349,7 @@ impl Watcher {
         let Some(custom) = self.resource.as_custom() else { return };
         let entries: Vec<Arc<Entry>> =
             entries.into_iter().filter(|entry| !stored::is_as_served(custom, entry)).collect();
-        let objects: Vec<Value> =
-            entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect();
+        let objects: Vec<Value> = entries.iter().filter_map(|entry| json::from_slice(&entry.value).ok()).collect();
         if objects.is_empty() || objects.len() != entries.len() {
             return;
         }
@@ -391,7 +390,7 @@ impl Watcher {
             self.sent.sent(bytes.len());
             return frames::put_json(frames, kind, bytes);
         }
-        let Ok(mut object) = serde_json::from_slice::<Value>(bytes) else {
+        let Ok(mut object) = json::from_slice::<Value>(bytes) else {
             tracing::error!(resource = %self.resource.group_resource(), "an object that cannot be decoded was not sent to a watcher");
             return;
         };

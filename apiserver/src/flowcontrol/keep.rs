@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::meta;
-use serde_json::{Value, json};
+use json::{Value, json};
 use store::Watch;
 
 use super::FlowControl;

@@ -139,7 +139,7 @@ impl FlowControl {
     }
 
     /// Takes another configuration, from the objects as they are stored. Requests under way finish where they began.
-    pub(crate) fn configure(&self, schemas: &[Arc<serde_json::Value>], levels: &[Arc<serde_json::Value>]) {
+    pub(crate) fn configure(&self, schemas: &[Arc<json::Value>], levels: &[Arc<json::Value>]) {
         let mut levels = Level::all(levels);
         let shares: Vec<_> = levels.iter().map(|level| level.share).collect();
         let limits = shares::limits(&shares, self.total);

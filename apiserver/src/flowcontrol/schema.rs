@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use super::Level;
 use super::dispatch::Queueing;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use api::meta;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::dispatch::{Arrival, deal};
 use super::shares::{Limits, Share, limits};

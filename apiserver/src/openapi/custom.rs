@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::openapi::{CustomKind, v3_custom};
 use api::scheme::Scheme;
-use serde_json::Value;
+use json::Value;
 
 use super::descriptions::Texts;
 use crate::registry::resource::{Resource, Set};
@@ -102,7 +102,7 @@ fn published<'a>(resources: impl Iterator<Item = &'a Arc<Resource>>) -> Vec<Publ
 mod tests {
     use api::openapi::{CustomKind, v3_custom};
     use api::scheme::{ResourceInfo, Scheme};
-    use serde_json::{Value, json};
+    use json::{Value, json};
 
     use super::{LIKE, Texts};
 
@@ -114,7 +114,7 @@ mod tests {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object"}}});
         let kind = CustomKind { info, list_kind: "IngressClassList", schema: Some(&schema), selectable: &[] };
         let document = v3_custom(scheme, &[kind], &Texts::of(Some(LIKE))).unwrap();
-        let document: Value = serde_json::from_slice(&document).unwrap();
+        let document: Value = json::from_slice(&document).unwrap();
         let models = document["components"]["schemas"].as_object().unwrap();
         let own = &models["com.example.v1.IngressClass"];
         let text = |field: &str| own["properties"][field]["description"].as_str().unwrap_or_default();

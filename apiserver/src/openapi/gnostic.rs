@@ -4,7 +4,7 @@
 //! extensions) are texts of YAML in that message, and JSON is YAML.
 //! Upstream: github.com/google/gnostic-models/openapiv2.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 /// How a JSON value is written.
 enum Kind {
@@ -190,7 +190,7 @@ fn message(value: &Value, kind: &Message) -> Vec<u8> {
     let mut out = Vec::new();
     let Some(object) = value.as_object() else { return out };
     for (number, name, kind) in kind.fields {
-        if let Some(value) = object.get(*name) {
+        if let Some(value) = object.get(name) {
             field(&mut out, *number, value, kind);
         }
     }
@@ -349,7 +349,7 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use json::json;
 
     /// What kube-apiserver v1.37.0 sent for this document's parts.
     #[test]

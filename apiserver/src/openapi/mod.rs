@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use api::openapi::{v3, v3_paths};
 use api::scheme::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use self::descriptions::Texts;
 use crate::aggregator::Aggregator;
@@ -78,7 +78,7 @@ impl OpenApi {
             let url = format!("/openapi/v3/{path}?hash={version}");
             Some((path, json!({"serverRelativeURL": url})))
         };
-        let paths: Map<String, Value> = all.into_iter().filter_map(entry).collect();
+        let paths: Map = all.into_iter().filter_map(entry).collect();
         json!({"paths": paths})
     }
 
@@ -121,7 +121,7 @@ impl OpenApi {
 
     fn protobuf(&self, set: &Set, aggregator: &Aggregator) -> Option<Vec<u8>> {
         let json = self.json(set, aggregator)?;
-        serde_json::from_slice(&json).ok().map(|document| gnostic::document(&document))
+        json::from_slice(&json).ok().map(|document| gnostic::document(&document))
     }
 
     /// Our document, with what other servers add.
@@ -130,9 +130,9 @@ impl OpenApi {
         if aggregator.version_of_documents().is_none() {
             return Some(own);
         }
-        let mut document = serde_json::from_slice(&own).ok()?;
+        let mut document = json::from_slice(&own).ok()?;
         aggregator.join_document(&mut document);
-        serde_json::to_vec(&document).ok()
+        json::to_vec(&document).ok()
     }
 
     fn second(&self, headers: &HeaderMap, output: &Output, set: &Set, aggregator: &Aggregator) -> Response<Body> {

@@ -29,7 +29,7 @@ impl std::fmt::Debug for Kubeconfig {
 impl Kubeconfig {
     /// The file's text. JSON strings are YAML strings, which is how the names are quoted.
     pub fn to_yaml(&self) -> String {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let quoted = |text: &str| json::Value::from(text).to_string();
         let (cluster, user) = (quoted(&self.cluster), quoted(&self.user));
         format!(
             "apiVersion: v1\n\

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api::meta::GroupResource;
 use api::status::Status;
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::computed::Computed;
 use crate::context::RequestContext;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use api::status::Status;
 use futures::future::BoxFuture;
-use serde_json::Value;
+use json::Value;
 
 use crate::context::RequestContext;
 

@@ -3,7 +3,7 @@
 //! Most kinds have one version; what differs otherwise is moved here, field by field, and nowhere else knows of it.
 //! Upstream: pkg/apis/{core,events,autoscaling}/*/conversion.go.
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 /// How to get from one version to the other and back. `apiVersion` is set by the caller.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ fn autoscaler_to_v1(object: &mut Value) {
             metrics.as_array().cloned().unwrap_or_default().into_iter().partition(is_cpu_utilization);
         if let Some(target) = cpu.first() {
             let percentage = target["resource"]["target"]["averageUtilization"].clone();
-            spec.insert("targetCPUUtilizationPercentage".to_string(), percentage);
+            spec.insert("targetCPUUtilizationPercentage", percentage);
         }
         if !others.is_empty() {
             kept.push((METRICS, Value::Array(others)));
@@ -90,7 +90,7 @@ fn autoscaler_to_v1(object: &mut Value) {
         let cpu = current.filter(|metric| metric["type"] == "Resource" && metric["resource"]["name"] == "cpu");
         if let Some(value) = cpu.map(|metric| &metric["resource"]["current"]["averageUtilization"]).find(|v| v.is_i64())
         {
-            status.insert("currentCPUUtilizationPercentage".to_string(), value.clone());
+            status.insert("currentCPUUtilizationPercentage", value.clone());
         }
         if let Some(conditions) = status.shift_remove("conditions") {
             kept.push((CONDITIONS, conditions));
@@ -106,7 +106,7 @@ fn autoscaler_to_v1(object: &mut Value) {
 fn autoscaler_from_v1(object: &mut Value) {
     let mut take = |annotation: &str| -> Option<Value> {
         let annotations = object.get_mut("metadata")?.get_mut("annotations")?.as_object_mut()?;
-        serde_json::from_str(annotations.shift_remove(annotation)?.as_str()?).ok()
+        json::from_str(annotations.shift_remove(annotation)?.as_str()?).ok()
     };
     let (metrics, behavior, conditions) = (take(METRICS), take(BEHAVIOR), take(CONDITIONS));
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
@@ -116,10 +116,10 @@ fn autoscaler_from_v1(object: &mut Value) {
             all.insert(0, json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
         }
         if !all.is_empty() {
-            spec.insert("metrics".to_string(), Value::Array(all));
+            spec.insert("metrics", Value::Array(all));
         }
         if let Some(behavior) = behavior {
-            spec.insert("behavior".to_string(), behavior);
+            spec.insert("behavior", behavior);
         }
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
@@ -127,12 +127,12 @@ fn autoscaler_from_v1(object: &mut Value) {
             status.shift_remove("currentReplicas");
         }
         if let Some(percentage) = status.shift_remove("currentCPUUtilizationPercentage") {
-            let current: Map<String, Value> = [("averageUtilization".to_string(), percentage)].into_iter().collect();
+            let current: Map = [("averageUtilization".to_string(), percentage)].into_iter().collect();
             let metric = json!([{"type": "Resource", "resource": {"name": "cpu", "current": current}}]);
-            status.insert("currentMetrics".to_string(), metric);
+            status.insert("currentMetrics", metric);
         }
         if let Some(conditions) = conditions {
-            status.insert("conditions".to_string(), conditions);
+            status.insert("conditions", conditions);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! order are rewritten on entry (`codec`).
 
 use bytes::Bytes;
-use serde_json::Value;
+use json::Value;
 use store::Revision;
 
 const METADATA: &[u8] = b"\"metadata\":{";
@@ -63,12 +63,12 @@ fn write_object(out: &mut Vec<u8>, object: &Value, version: Option<&str>) {
 }
 
 fn write_key(out: &mut Vec<u8>, key: &str) {
-    serde_json::to_writer(&mut *out, key).expect("writing to memory does not fail");
+    json::to_writer(&mut *out, key).expect("writing to memory does not fail");
     out.push(b':');
 }
 
 fn write(out: &mut Vec<u8>, value: &Value) {
-    serde_json::to_writer(out, value).expect("writing to memory does not fail");
+    json::to_writer(out, value).expect("writing to memory does not fail");
 }
 
 /// The bytes to serve at a revision; what does not begin like an object of ours is left as it is.
@@ -142,7 +142,7 @@ pub fn without_type(bytes: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use json::json;
 
     fn served(object: &Value, revision: u64) -> Bytes {
         serve(encode(object), Revision(revision))

@@ -6,7 +6,7 @@
 use api::field::{BadValue, Error, Path};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 static NULL: Value = Value::Null;
 
@@ -77,9 +77,9 @@ impl<'a> At<'a> {
     /// Entries of a map, in the order of their keys: Go's map order is none, and upstream sorts where it matters.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, At<'a>)> + use<'a> {
         let path = self.path.clone();
-        let mut entries: Vec<(&'a String, &'a Value)> = self.value.as_object().into_iter().flatten().collect();
+        let mut entries: Vec<(&'a json::Text, &'a Value)> = self.value.as_object().into_iter().flatten().collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
-        entries.into_iter().map(move |(key, value)| (key.as_str(), At { value, path: path.key(key.clone()) }))
+        entries.into_iter().map(move |(key, value)| (key.as_str(), At { value, path: path.key(key.as_str()) }))
     }
 
     pub fn is_empty(&self) -> bool {

@@ -7,7 +7,7 @@ use api::field::{Error, ErrorList, Path};
 use api::meta;
 use api::names::{self, NameRule};
 use api::status::Status;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use crate::context::RequestContext;
 
@@ -64,13 +64,13 @@ pub fn keep_system_fields(new: &mut Value, old: &Value) {
     let Some(metadata) = meta::metadata_mut(new) else { return };
     for field in ["creationTimestamp", "deletionTimestamp"] {
         if let Some(value) = old.get(field) {
-            metadata.insert(field.to_string(), value.clone());
+            metadata.insert(field, value.clone());
         }
     }
     for field in ["uid", "deletionGracePeriodSeconds"] {
         let absent = metadata.get(field).is_none_or(|value| value.is_null() || value == "");
         if let Some(value) = old.get(field).filter(|_| absent) {
-            metadata.insert(field.to_string(), value.clone());
+            metadata.insert(field, value.clone());
         }
     }
     metadata.shift_remove("selfLink");
@@ -80,9 +80,9 @@ pub fn keep_system_fields(new: &mut Value, old: &Value) {
 pub fn keep_fields(new: &mut Value, old: &Value, fields: &[&str]) {
     let Some(metadata) = meta::metadata_mut(new) else { return };
     for field in fields {
-        match meta::metadata(old).and_then(|old| old.get(*field)) {
+        match meta::metadata(old).and_then(|old| old.get(field)) {
             Some(value) => drop(metadata.insert((*field).to_owned(), value.clone())),
-            None => drop(metadata.shift_remove(*field)),
+            None => drop(metadata.shift_remove(field)),
         }
     }
 }
@@ -245,7 +245,7 @@ fn validate_maps_and_owners(object: &Value, path: &Path, errors: &mut ErrorList)
 }
 
 /// Upstream: v1validation.ValidateLabels.
-pub fn validate_labels(labels: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
+pub fn validate_labels(labels: &Map, path: &Path, errors: &mut ErrorList) {
     for (key, value) in labels {
         for message in names::is_qualified_name(key) {
             errors.push(Error::invalid(path, key.as_str(), message));
@@ -258,7 +258,7 @@ pub fn validate_labels(labels: &Map<String, Value>, path: &Path, errors: &mut Er
 }
 
 /// Upstream: ValidateAnnotations.
-pub fn validate_annotations(annotations: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
+pub fn validate_annotations(annotations: &Map, path: &Path, errors: &mut ErrorList) {
     let mut size = 0;
     for (key, value) in annotations {
         size += key.len() + value.as_str().map_or(0, str::len);

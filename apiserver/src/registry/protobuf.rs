@@ -7,7 +7,7 @@
 use api::protobuf;
 use api::status::Status;
 use bytes::Bytes;
-use serde_json::Value;
+use json::Value;
 use store::Entry;
 
 use super::resource::Resource;

@@ -177,7 +177,7 @@ fn read_labels(entry: &Entry) -> Labels {
         #[serde(default)]
         labels: Option<BTreeMap<String, String>>,
     }
-    let object = serde_json::from_slice::<Object>(&entry.value);
+    let object = json::from_slice::<Object>(&entry.value);
     Labels(object.ok().and_then(|object| object.metadata.labels).unwrap_or_default())
 }
 

@@ -23,7 +23,7 @@ use api::field::ErrorList;
 use api::meta::{self, GroupKind};
 use api::status::Status;
 use bytes::Bytes;
-use serde_json::Value;
+use json::Value;
 use store::{Draft, Entry, ErrorKind, Revision, Snapshot, Store, Timestamp, Unreadable};
 
 use super::resource::{Resource, Resources};
@@ -219,13 +219,13 @@ fn as_written(object: &mut Value, target: Option<Expected<'_>>) {
 
 fn set_api_version(object: &mut Value, api_version: &str) {
     if let Some(fields) = object.as_object_mut() {
-        fields.insert("apiVersion".to_string(), api_version.into());
+        fields.insert("apiVersion", api_version.into());
     }
 }
 
 /// The object of an entry, its resourceVersion included. What cannot be read is reported by its key, never dropped.
 pub fn decode(entry: &Entry) -> Result<Value, Status> {
-    serde_json::from_slice(&entry.value).map_err(|error| {
+    json::from_slice(&entry.value).map_err(|error| {
         let mut status = Status::internal_error(&format!("unable to decode the stored object {}: {error}", entry.key));
         status.reason = api::status::Reason::StorageReadError;
         status
@@ -290,9 +290,9 @@ const NOT_KEPT: [&str; 7] =
 
 fn decoded(resource: &Resource, entry: &Entry) -> Option<Arc<Value>> {
     if NOT_KEPT.contains(&resource.info.plural.as_ref()) {
-        return serde_json::from_slice(&entry.value).ok().map(Arc::new);
+        return json::from_slice(&entry.value).ok().map(Arc::new);
     }
-    entry.slot(|entry| Decoded(serde_json::from_slice(&entry.value).ok().map(Arc::new))).0.clone()
+    entry.slot(|entry| Decoded(json::from_slice(&entry.value).ok().map(Arc::new))).0.clone()
 }
 
 impl Objects for Engine {
@@ -332,7 +332,7 @@ impl Objects for Engine {
 /// Is anything but these fields different?
 fn content_differs(new: &Value, old: &Value, uncounted: &[&str]) -> bool {
     let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new != old };
-    let counted = |key: &&String| !uncounted.contains(&key.as_str());
+    let counted = |key: &&json::Text| !uncounted.contains(&key.as_str());
     new.keys().filter(counted).count() != old.keys().filter(counted).count()
         || new.iter().filter(|(key, _)| counted(key)).any(|(key, value)| old.get(key) != Some(value))
 }

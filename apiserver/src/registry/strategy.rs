@@ -14,7 +14,7 @@
 use api::field::ErrorList;
 use api::names::NameRule;
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 
 use crate::context::RequestContext;
 
@@ -189,6 +189,6 @@ pub fn take_only_status(new: &mut Value, old: &Value) {
         }
     }
     if let Some(status) = taken.remove("status") {
-        object.insert("status".to_string(), status);
+        object.insert("status", status);
     }
 }

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use api::selector::{field, label};
+use json::Value;
 use serde::Deserialize;
-use serde_json::Value;
 use store::Term;
 
 use super::resource::Resource;
@@ -40,10 +40,10 @@ pub(super) fn of_object(object: &Value) -> Box<[Term]> {
 /// The terms of the object under `key`, whose metadata begin at `metadata` in its bytes.
 pub(super) fn of(key: &str, served: &[u8], metadata: usize) -> Box<[Term]> {
     let (labels, node) = if key.starts_with(PODS) {
-        serde_json::from_slice::<Pod>(served).map(|pod| (pod.metadata.labels, pod.spec.node_name)).unwrap_or_default()
+        json::from_slice::<Pod>(served).map(|pod| (pod.metadata.labels, pod.spec.node_name)).unwrap_or_default()
     } else {
         // The rest of the object may be large, and is not looked at.
-        let mut reader = serde_json::Deserializer::from_slice(served.get(metadata..).unwrap_or_default());
+        let mut reader = json::Deserializer::from_slice(served.get(metadata..).unwrap_or_default());
         (Metadata::deserialize(&mut reader).map(|metadata| metadata.labels).unwrap_or_default(), None)
     };
     let labels = labels.iter().flatten().map(|(name, value)| label_term(name, value));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use crate::authentication::UserInfo;
 use crate::context::{Objects, RequestContext, Target};

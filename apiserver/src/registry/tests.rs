@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap;
@@ -29,7 +29,7 @@ async fn check(file: &str, recorded: &str) {
     let mut wrong = Vec::new();
     let mut lines = 0;
     for (index, line) in recorded.lines().enumerate() {
-        let row: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}:{}: {error}", index + 1));
+        let row: Value = json::from_str(line).unwrap_or_else(|error| panic!("{file}:{}: {error}", index + 1));
         let (method, target) = row["ask"].as_str().and_then(|ask| ask.split_once(' ')).unwrap_or_default();
         let watch = match &row["events"] {
             Value::Array(events) if !events.is_empty() => Some((watch(&server, target).await, events.len())),
@@ -64,7 +64,7 @@ fn difference(path: &str, want: &Value, got: &Value) -> String {
     match (want, got) {
         _ if want == got => String::new(),
         (Value::Object(left), Value::Object(right)) => {
-            let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(*key)));
+            let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(key)));
             keys.map(|key| difference(&format!("{path}.{key}"), &want[key], &got[key])).collect()
         }
         (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
@@ -271,13 +271,13 @@ async fn ask_as(
         quoted.replace("\\\"", "\"")
     };
     let warnings = parts.headers.get_all("warning").iter().map(warning).collect();
-    let answer = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+    let answer = json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
     (parts.status.as_u16(), answer, warnings)
 }
 
 pub(crate) fn administrator() -> Caller {
     let mut user = UserInfo::new("admin", &["system:masters"]);
-    user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec!["X509".to_owned()]);
+    user.extra.insert("authentication.kubernetes.io/credential-id".to_string(), vec!["X509".to_owned()]);
     Caller::InProcess(Arc::new(user))
 }
 
@@ -301,7 +301,7 @@ async fn events(mut body: Body, count: usize) -> Vec<Value> {
         text.extend_from_slice(&frame.into_data().unwrap());
     }
     let event = |event: Value| json!({"type": event["type"], "object": masked(event["object"].clone())});
-    serde_json::Deserializer::from_slice(&text).into_iter().map(|read| event(read.unwrap())).collect()
+    json::Deserializer::from_slice(&text).into_iter().map(|read| event(read.unwrap())).collect()
 }
 
 #[tokio::test]

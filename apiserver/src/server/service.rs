@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use serde_json::json;
+use json::json;
 
 use super::body::{Body, RequestBody};
 use super::debug;

@@ -1,6 +1,6 @@
 //! What `/version` says.
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 /// Upstream: k8s.io/apimachinery/pkg/version.Info of v1.37.0.
 pub(crate) fn info() -> Value {

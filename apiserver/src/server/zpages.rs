@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use api::status::Status;
 use http::{HeaderMap, Response, header};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::body::Body;
 use crate::endpoints::negotiation::{Format, Output};
@@ -75,7 +75,7 @@ impl Pages {
 
     fn flags(&self) -> Value {
         let flags = self.flags.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-        json!({"flags": flags.collect::<serde_json::Map<_, _>>()})
+        json!({"flags": flags.collect::<json::Map>()})
     }
 
     fn flags_text(&self) -> String {

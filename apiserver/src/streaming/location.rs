@@ -4,8 +4,8 @@
 use api::meta;
 use api::status::Status;
 use http::HeaderValue;
+use json::Value;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 
 use crate::endpoints::query::Query;
 
@@ -177,7 +177,7 @@ pub(crate) fn split_name(id: &str) -> Option<(&str, &str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use json::json;
 
     fn pod() -> Value {
         json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"containers": [{"name": "a"}, {"name": "b"}],

@@ -6,7 +6,7 @@
 use api::status::Status;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use json::Value;
 use spdy::websocket::{self, CLOSING_CHANNELS, Protocol, TUNNELLED_PORT_FORWARD, Wanted};
 use tokio_util::sync::CancellationToken;
 
@@ -114,7 +114,7 @@ impl Kubelets {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use json::json;
 
     use super::*;
 

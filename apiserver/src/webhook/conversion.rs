@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::field::{ErrorList, Path};
 use api::meta;
 use api::selector::label;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::review::{self, Fields, Malformed};
 use super::{Caller, Error as CallError, Webhook};
@@ -201,7 +201,7 @@ fn checked(original: &Value, mut converted: Value, api_version: &str) -> Result<
     Ok(converted)
 }
 
-fn take(metadata: &mut Map<String, Value>, returned: &Map<String, Value>, field: &str) -> Result<(), Fault> {
+fn take(metadata: &mut Map, returned: &Map, field: &str) -> Result<(), Fault> {
     let pairs = match returned.get(field) {
         None | Some(Value::Null) => {
             metadata.shift_remove(field);

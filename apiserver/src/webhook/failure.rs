@@ -138,7 +138,7 @@ impl Cause {
 pub(super) fn of_answer(head: &Parts, body: &Bytes) -> Result<(), Error> {
     let code = head.status.as_u16();
     if !(200..=206).contains(&code) {
-        let said = serde_json::from_slice(body).ok().and_then(|body| Status::from_value(&body));
+        let said = json::from_slice(body).ok().and_then(|body| Status::from_value(&body));
         let said = said.filter(|status| status.outcome == api::status::Outcome::Failure);
         let generic = || {
             let text = String::from_utf8_lossy(&body[..body.len().min(2048)]).into_owned();

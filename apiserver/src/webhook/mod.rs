@@ -28,8 +28,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use json::Value;
 use rustls_pki_types::ServerName;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::context::Objects;

@@ -4,7 +4,7 @@
 use api::decode::{FieldValidation, Syntax, decode_untyped};
 use api::go_text::quote;
 use api::meta;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 /// An answer that cannot be read, in upstream's words.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ fn json_kind(value: &Value) -> &'static str {
 /// The fields of a Go struct. Absent and null are the zero value.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a> {
-    fields: &'a Map<String, Value>,
+    fields: &'a Map,
     /// As Go's errors call it: `AdmissionResponse.response`.
     place: &'a str,
 }

@@ -1,7 +1,7 @@
 //! Where a Service is reached from the API server: at its cluster IP, as upstream without --enable-aggregator-routing.
 //! Upstream: k8s.io/apiserver/pkg/util/proxy.ResolveCluster.
 
-use serde_json::Value;
+use json::Value;
 
 use crate::context::Objects;
 

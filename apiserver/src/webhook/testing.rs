@@ -13,9 +13,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use json::{Value, json};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -131,7 +131,7 @@ async fn reply<A: Fn(&str, Value) -> Reply>(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.expect("a body").to_bytes();
-    let review = serde_json::from_slice(&body).unwrap_or_default();
+    let review = json::from_slice(&body).unwrap_or_default();
     let mut response = match answer(&path, review) {
         Reply::Json(answer) => Response::new(Full::new(Bytes::from(answer.to_string()))),
         Reply::Raw(code, body) => {

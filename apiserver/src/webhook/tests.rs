@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::testing::{Reply, Server};

@@ -76,7 +76,7 @@ impl State {
     async fn read_metadata(&self, found: &Discovered, namespace: &str, name: &str) -> Result<ObjectMeta, Error> {
         const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
         let path = found.resource.path(namespace, name, "");
-        let mut answer = discovery::get(self.applier.client(), &path, METADATA).await?;
+        let mut answer: Value = discovery::get(self.applier.client(), &path, METADATA).await?;
         serde_json::from_value(answer["metadata"].take()).map_err(|source| Error::Decode { path, source })
     }
 

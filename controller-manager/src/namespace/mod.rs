@@ -213,8 +213,9 @@ impl State {
 
     /// The longest grace period of the namespace's pods, as long as it can still be running.
     async fn grace_of_pods(&self, namespace: &Namespace, name: &str) -> Result<u64, Error> {
-        let list = discovery::get(self.applier.client(), &Resource::of::<Pod>().path(name, "", ""), "application/json")
-            .await?;
+        let list: Value =
+            discovery::get(self.applier.client(), &Resource::of::<Pod>().path(name, "", ""), "application/json")
+                .await?;
         let pods = list["items"].as_array().into_iter().flatten();
         let grace = pods
             .filter(|pod| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")))

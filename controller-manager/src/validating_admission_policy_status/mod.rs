@@ -57,7 +57,7 @@ async fn types(client: &kube::Client, policy: &ValidatingAdmissionPolicy) -> Res
         if kinds.len() == MOST_TYPES {
             break;
         }
-        let list = get(client, &path("", &group, &version), "application/json").await;
+        let list = get::<Value>(client, &path("", &group, &version), "application/json").await;
         let Some(list) = found(list)? else { continue };
         let served = list["resources"].as_array().into_iter().flatten().find(|served| served["name"] == *resource);
         if let Some(kind) = served.and_then(|served| served["kind"].as_str()) {
@@ -82,7 +82,7 @@ fn path(prefix: &str, group: &str, version: &str) -> String {
 }
 
 /// None for what is not served.
-fn found(answer: Result<Value, Error>) -> Result<Option<Value>, Error> {
+fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_not_found() => Ok(None),

@@ -52,9 +52,9 @@ pub(super) fn wanted(policy: &ValidatingAdmissionPolicy) -> Vec<(String, String,
 }
 
 /// The schema of a kind in an OpenAPI v3 document.
-pub(super) fn schema(document: &Value, group: &str, version: &str, kind: &str) -> Option<Schema> {
+pub(super) fn schema(document: &json::Value, group: &str, version: &str, kind: &str) -> Option<Schema> {
     let schemas = document["components"]["schemas"].as_object()?;
-    let is = |schema: &&Value| {
+    let is = |schema: &&json::Value| {
         let kinds = schema["x-kubernetes-group-version-kind"].as_array();
         kinds.into_iter().flatten().any(|own| own["group"] == group && own["version"] == version && own["kind"] == kind)
     };

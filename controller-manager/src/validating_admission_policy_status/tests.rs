@@ -1,7 +1,7 @@
 //! Warnings as upstream words them (k8s.io/kubernetes/test/e2e/apimachinery/validatingadmissionpolicy.go checks the same).
 
+use json::json;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use serde_json::json;
 
 use super::plan::{Checked, Types, is_due, plan, schema, wanted};
 use crate::test_support::{objects, show};

@@ -1,6 +1,6 @@
 //! The Kubernetes API as data: one table of facts and the engines that read it.
 //!
-//! Objects are `serde_json::Value`s here; no handler, codec or merge rule is written per kind.
+//! Objects are `json::Value`s here; no handler, codec or merge rule is written per kind.
 //! This crate does no I/O, starts no task and never names a component. Upstream: apimachinery, and the generated
 //! parts of `k8s.io/api`.
 

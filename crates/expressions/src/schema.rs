@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json};
+use json::{Map, Value as Json};
 
 use crate::types::Type;
 
@@ -259,7 +259,7 @@ impl Compiler<'_> {
         if root && !has_own_metadata(properties) {
             declare("apiVersion", string(&Json::Null), false);
             declare("kind", string(&Json::Null), false);
-            let metadata = serde_json::json!({"type": "object", "properties": {
+            let metadata = json::json!({"type": "object", "properties": {
                 "name": {"type": "string"}, "generateName": {"type": "string"},
             }});
             declare("metadata", self.schema(&metadata, &format!("{name}.metadata"), false, depth + 1), false);
@@ -269,7 +269,7 @@ impl Compiler<'_> {
 }
 
 /// Are kind, version and the two names declared already? Upstream: common.WithTypeAndObjectMeta.
-fn has_own_metadata(properties: &Map<String, Json>) -> bool {
+fn has_own_metadata(properties: &Map) -> bool {
     let is_string =
         |json: Option<&Json>| json.and_then(|json| json.get("type")).and_then(Json::as_str) == Some("string");
     let metadata = properties.get("metadata").and_then(|metadata| metadata.get("properties"));

@@ -1,6 +1,6 @@
 //! Expressions as upstream answers them: `testdata/expressions.jsonl`, recorded by `conformance/celtool`.
 
-use serde_json::{Value as Json, json};
+use json::{Value as Json, json};
 
 use crate::{
     Authorization, AuthorizationRequest, Authorize, AuthorizeDecision, Environment, Failure, List, Map, Type,
@@ -150,7 +150,7 @@ fn expressions_are_worth_what_upstream_recorded() {
     ];
     let mut differing = Vec::new();
     for line in include_str!("../testdata/expressions.jsonl").lines() {
-        let mut expected: Json = serde_json::from_str(line).unwrap();
+        let mut expected: Json = json::from_str(line).unwrap();
         let expression = expected["expression"].as_str().unwrap().to_owned();
         let mut actual = answer(&environment, &variables, &expression);
         if expected.get("error").is_some() {

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::{Map as JsonMap, Value as Json};
+use json::{Map as JsonMap, Value as Json};
 
 use crate::eval::Failure;
 use crate::library::{Authorization, Cidr, Format, Semver, Url};
@@ -78,7 +78,7 @@ pub enum List<'a> {
 /// A map, or an object with fields.
 #[derive(Debug, Clone)]
 pub enum Map<'a> {
-    Json(&'a JsonMap<String, Json>, Entries<'a>),
+    Json(&'a JsonMap, Entries<'a>),
     Items(Arc<IndexMap<Key, (Value<'a>, Value<'a>)>>),
 }
 
@@ -243,9 +243,9 @@ impl<'a> Value<'a> {
             Value::Int(value) => Json::from(*value),
             Value::Uint(value) => Json::from(*value),
             Value::Double(value) => Json::from(*value),
-            Value::String(text) => Json::String(text.to_string()),
-            Value::Bytes(bytes) => Json::String(crate::library::base64(bytes)),
-            Value::Duration(_) | Value::Timestamp(_) => Json::String(crate::library::to_text(self)?),
+            Value::String(text) => Json::from(&**text),
+            Value::Bytes(bytes) => Json::from(crate::library::base64(bytes)),
+            Value::Duration(_) | Value::Timestamp(_) => Json::from(crate::library::to_text(self)?),
             Value::List(List::Json(items, _)) => Json::Array(items.to_vec()),
             Value::List(List::Items(items)) => Json::Array(items.iter().map(Value::to_json).collect::<Option<_>>()?),
             Value::Map(Map::Json(map, _)) => Json::Object((*map).clone()),
@@ -266,8 +266,8 @@ impl<'a> Value<'a> {
             }
             Value::Optional(Some(value)) => value.to_json()?,
             Value::Optional(None) => Json::Null,
-            Value::Quantity(quantity) => Json::String(quantity.to_string()),
-            Value::Ip(ip) => Json::String(ip.to_string()),
+            Value::Quantity(quantity) => Json::from(quantity.to_string()),
+            Value::Ip(ip) => Json::from(ip.to_string()),
             _ => return None,
         })
     }

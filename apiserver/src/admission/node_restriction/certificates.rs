@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::go_text::quote;
 use api::meta;
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 
 use super::{Answer, Refusal, refuse};
 use crate::admission::{Attributes, Operation};
@@ -136,7 +136,7 @@ fn may_ask(ctx: &RequestContext, signer: &str, account: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use json::json;
 
     use super::*;
     use crate::registry::testing::context;

@@ -8,7 +8,7 @@ use api::go_text::quote;
 use api::meta::{self, GroupResource};
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation};
@@ -316,8 +316,8 @@ fn node_object(node: &str, attributes: Attributes<'_>, object: &Value) -> Answer
 }
 
 /// Changed labels that are not the kubelet's business, in order.
-fn forbidden_labels(new: &Map<String, Value>, old: &Map<String, Value>) -> String {
-    let changed = new.keys().chain(old.keys()).filter(|key| new.get(*key) != old.get(*key));
+fn forbidden_labels(new: &Map, old: &Map) -> String {
+    let changed = new.keys().chain(old.keys()).filter(|key| new.get(key) != old.get(key));
     let within = |namespace: &str, domain: &str| namespace == domain || namespace.ends_with(&format!(".{domain}"));
     let bad: BTreeSet<&str> = changed
         .filter(|key| {
@@ -328,7 +328,7 @@ fn forbidden_labels(new: &Map<String, Value>, old: &Map<String, Value>) -> Strin
                 || within(namespace, "node.kubernetes.io");
             within(namespace, "node-restriction.kubernetes.io") || (reserved && !own)
         })
-        .map(String::as_str)
+        .map(json::Text::as_str)
         .collect();
     bad.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -10,7 +10,7 @@ use api::go_text::quote;
 use api::meta::{self, GroupKind};
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Operation, Validating};

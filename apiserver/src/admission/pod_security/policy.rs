@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use api::go_text::quote;
-use serde_json::Value;
+use json::Value;
 
 use super::Level;
 use crate::registry::fields::{at, items, text};

@@ -2,7 +2,7 @@
 //! Upstream: validateCELCondition, findValidatingPolicyPreexistingExpressions.
 
 use api::field::{Error, ErrorList};
-use serde_json::Value;
+use json::Value;
 
 use super::conditions::{Expression, Variable};
 use super::definition::{Mutation, Mutations, Validations};

@@ -9,7 +9,7 @@ use expressions::{
     Authorization, AuthorizationRequest, Authorize, AuthorizeDecision, Environment, Failure, Lazy, Meter, Program,
     Type, Value,
 };
-use serde_json::{Value as Json, json};
+use json::{Value as Json, json};
 
 use crate::admission::webhook::Asked;
 use crate::authentication::UserInfo;

@@ -2,7 +2,7 @@
 
 use expressions::admission::{Declared, declare, environment};
 use expressions::{Environment, Type};
-use serde_json::Value;
+use json::Value;
 
 use super::Kind;
 use super::conditions::{Expression, Variable};

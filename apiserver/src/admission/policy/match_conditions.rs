@@ -4,7 +4,7 @@
 use api::meta::GroupVersionKind;
 use expressions::admission::{Declared, environment};
 use expressions::{Environment, MATCH_CONDITIONS_BUDGET, Type, Value};
-use serde_json::Value as Json;
+use json::Value as Json;
 
 use super::conditions::{Evaluator, Expression, Inputs, OUT_OF_BUDGET, request};
 use crate::admission::webhook::Asked;

@@ -25,7 +25,7 @@ pub(crate) use validating::ValidatingAdmissionPolicy;
 use std::sync::Arc;
 
 use api::meta::GroupVersionKind;
-use serde_json::Value;
+use json::Value;
 use store::Entry;
 
 use self::conditions::namespace_object;
@@ -65,7 +65,7 @@ impl Kind for Mutations {
 }
 
 fn stored(entry: &Entry) -> Value {
-    serde_json::from_slice(&entry.value).unwrap_or_default()
+    json::from_slice(&entry.value).unwrap_or_default()
 }
 
 /// A policy and its bindings.

@@ -8,7 +8,7 @@ use api::patch::json::Patch;
 use api::status::{Cause, Reason, Status};
 use expressions::{List, MATCH_CONDITIONS_BUDGET, Message, RUNTIME_COST_BUDGET, Value as Cel};
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::conditions::{Evaluator, Expression, Inputs, OUT_OF_BUDGET, request};
 use super::definition::{Mutation, Mutations};
@@ -252,7 +252,7 @@ fn operation(message: &Message<'_>) -> Result<Value, String> {
     let mut operation = json!({"op": text("op"), "path": text("path")});
     let from = text("from");
     if !from.is_empty() {
-        operation["from"] = Value::String(from);
+        operation["from"] = Value::from(from);
     }
     if let Some(value) = message.fields.get("value") {
         if let Cel::Message(own) = value {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::meta;
 use api::selector::label::Selector;
-use serde_json::Value;
+use json::Value;
 
 use crate::admission::webhook::Asked;
 use crate::registry::resource::Resource;

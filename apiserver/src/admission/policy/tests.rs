@@ -1,7 +1,7 @@
 //! Policies by themselves: what they say of an object, and what is wrong with them. Whole requests: server::tests.
 
 use api::field::ErrorList;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::compiled::Compiled;
 use super::conditions::{Evaluator, Inputs};

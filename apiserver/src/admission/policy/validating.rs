@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use api::status::{Cause, Reason, Status};
 use expressions::{MATCH_CONDITIONS_BUDGET, RUNTIME_COST_BUDGET, Value as Cel};
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::conditions::{Evaluator, Inputs, OUT_OF_BUDGET, request};
 use super::definition::{Policy, Validation, Validations};

@@ -3,7 +3,7 @@
 
 use api::go_text::quote;
 use api::status::{Outcome, Reason, Status};
-use serde_json::Value;
+use json::Value;
 
 use super::request::{Asked, Invocation};
 use super::review::{Answer, Review, Unacceptable};
@@ -63,8 +63,8 @@ pub(super) async fn ask(
     let webhook = hook.webhook.as_ref().map_err(|error| Stop::Failed(format!("could not get REST client: {error}")))?;
     let uid = uuid::Uuid::new_v4().to_string();
     let review = Review::new(&uid, version, asked, invocation, object, old);
-    let body = serde_json::to_vec(&review)
-        .map_err(|error| Stop::Failed(format!("could not create admission objects: {error}")))?;
+    let body =
+        json::to_vec(&review).map_err(|error| Stop::Failed(format!("could not create admission objects: {error}")))?;
     let failed = |why: String| Stop::Failed(format!("failed to call webhook: {why}"));
     let bytes = webhook
         .post(ctx.objects.as_ref(), body.into(), hook.timeout)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use super::rules::Matching;
 use crate::admission::policy::MatchConditions;

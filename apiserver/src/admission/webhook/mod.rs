@@ -24,7 +24,7 @@ pub(crate) use validating::ValidatingAdmissionWebhook;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use json::Value;
 use store::Store;
 
 use self::hook::Configuration;
@@ -71,7 +71,7 @@ impl Source {
         entries
             .map(|entry| {
                 entry.slot(|entry| {
-                    let stored: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+                    let stored: Value = json::from_slice(&entry.value).unwrap_or_default();
                     Configuration::compile(&stored)
                 })
             })

@@ -12,7 +12,7 @@ use api::patch::json::Patch;
 use api::scheme::Scheme;
 use api::status::Status;
 use futures::future::BoxFuture;
-use serde_json::Value;
+use json::Value;
 
 use super::Source;
 use super::call::{Stop, ask};

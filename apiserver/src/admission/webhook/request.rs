@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use api::meta::{self, GroupResource, GroupVersionKind};
 use api::selector::label::Selector;
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 
 use super::hook::Hook;
 use super::rules::{Matching, Subject};

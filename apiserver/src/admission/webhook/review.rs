@@ -7,8 +7,8 @@ use api::go_text::quote;
 use api::meta::{self, GroupVersionKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use json::Value;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::request::{Asked, Invocation};
 use crate::registry::resource::Resource;

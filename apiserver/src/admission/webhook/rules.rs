@@ -2,7 +2,7 @@
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules, plugin/policy/matching.
 
 use api::selector::label::Selector;
-use serde_json::Value;
+use json::Value;
 
 /// What a webhook, a policy or a binding is for.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Rules as a table, answers as upstream reads them, refusals in its words.
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::call::denied;
 use super::review::{Answer, Unacceptable};

@@ -3,7 +3,7 @@
 
 use api::status::Status;
 use futures::future::{BoxFuture, join_all};
-use serde_json::Value;
+use json::Value;
 
 use super::call::ask;
 use super::request::{Asked, Invocation};

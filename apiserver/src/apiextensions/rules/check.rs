@@ -5,7 +5,7 @@
 //! Upstream: apiextensions validation.ValidateCustomResourceDefinitionOpenAPISchema, CELSchemaContext.
 
 use api::field::{BadValue, Error, ErrorList, Path};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::compile::{Place, Rule};
 
@@ -82,7 +82,7 @@ impl Check {
             self.place(inner, &additional, false, below, uncorrelated);
         }
         for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
-            self.place(inner, &path.child("properties").key(name), false, below, uncorrelated);
+            self.place(inner, &path.child("properties").key(name.as_str()), false, below, uncorrelated);
         }
         if let Some(inner @ Value::Object(_)) = schema.get("items") {
             let is_map = schema["x-kubernetes-list-type"] == "map";

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use expressions::{Checked, Environment, Program, Schema, SchemaSizes, Type};
-use serde_json::Value;
+use json::Value;
 
 /// The place of `oldSelf` among the variables; `self` is before it.
 const OLD_SELF: usize = 1;
@@ -62,7 +62,7 @@ impl Place {
             rules: Vec::new(),
             schema: None,
             kind: schema["type"].as_str().unwrap_or_default().to_owned(),
-            properties: properties.filter_map(|(name, inner)| Some((name.clone(), compile(inner)?))).collect(),
+            properties: properties.filter_map(|(name, inner)| Some((name.to_string(), compile(inner)?))).collect(),
             additional: boxed("additionalProperties"),
             items: boxed("items"),
             all_of: schema["allOf"].as_array().into_iter().flatten().filter_map(compile).collect(),

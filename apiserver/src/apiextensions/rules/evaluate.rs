@@ -4,7 +4,7 @@
 
 use api::field::{BadValue, Error, ErrorList, Path};
 use expressions::{Evaluation, Failure, PER_CALL_LIMIT, Value as Cel};
-use serde_json::Value;
+use json::Value;
 
 use super::compile::{Place, Rule};
 
@@ -82,16 +82,16 @@ impl Run {
                 for (name, value) in fields {
                     let old = old.and_then(|old| old.get(name));
                     if let Some(inner) = &place.additional {
-                        self.place(inner, &path.key(name), value, old, correlated.below(value, old))?;
+                        self.place(inner, &path.key(name.as_str()), value, old, correlated.below(value, old))?;
                     }
-                    if let Some(inner) = place.properties.get(name) {
+                    if let Some(inner) = place.properties.get(name.as_str()) {
                         let is_root = correlated.above.is_none();
                         let below = if is_root && matches!(name.as_str(), "apiVersion" | "kind") {
                             Correlated::default()
                         } else {
                             correlated.below(value, old)
                         };
-                        self.place(inner, &path.child(name.clone()), value, old, below)?;
+                        self.place(inner, &path.child(name.to_string()), value, old, below)?;
                     }
                 }
             }

@@ -17,7 +17,7 @@ pub(super) use compile::field_path;
 use api::field::ErrorList;
 use api::structural::Node;
 use expressions::RUNTIME_COST_BUDGET;
-use serde_json::Value;
+use json::Value;
 
 use self::compile::Place;
 

@@ -1,7 +1,7 @@
 //! Rules as tables: a schema, an object before and after, and what is said of it.
 
 use api::field::Path;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::check::check;
 use super::compile::Place;

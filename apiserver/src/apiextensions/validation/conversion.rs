@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::one_of;
 use crate::apiextensions::definition::is_condition_true;

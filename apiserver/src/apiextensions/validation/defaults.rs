@@ -3,7 +3,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::structural::{self, Node};
-use serde_json::Value;
+use json::Value;
 
 use super::schema::under;
 use crate::apiextensions::embedded;

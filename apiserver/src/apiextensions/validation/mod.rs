@@ -18,7 +18,7 @@ use api::field::{BadValue, Error, ErrorList, Path};
 use api::meta;
 use api::names;
 use api::structural::Node;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::definition::is_condition_true;
 use super::names::{APPROVAL, Approval, approval, is_protected};
@@ -211,7 +211,7 @@ fn shown_versions(hoisted: &Hoisted<'_>) -> String {
             let absent = if *field == "deprecated" { Value::Bool(false) } else { Value::Null };
             ((*go).to_owned(), value.unwrap_or(absent))
         });
-        Value::Object(shown.collect::<Map<String, Value>>())
+        Value::Object(shown.collect::<Map>())
     };
     api::go_text::json(&hoisted.versions.slice().iter().map(version).collect::<Vec<Value>>().into())
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use api::field::{BadValue, Error, ErrorList, Path};
 use api::structural::{Format, Kind, Node};
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::super::rules::field_path;
 use super::{defaults, structural};
@@ -337,7 +337,7 @@ fn rules(schema: &At<'_>, errors: &mut ErrorList) {
 }
 
 /// Calls `look` for a schema and every one inside of it.
-pub(super) fn each<'a>(schema: &'a Value, look: &mut dyn FnMut(&'a Map<String, Value>)) {
+pub(super) fn each<'a>(schema: &'a Value, look: &mut dyn FnMut(&'a Map)) {
     let Some(fields) = schema.as_object() else { return };
     look(fields);
     for field in ["items", "not", "additionalProperties"] {
@@ -353,14 +353,14 @@ pub(super) fn each<'a>(schema: &'a Value, look: &mut dyn FnMut(&'a Map<String, V
 }
 
 /// A format that means nothing at its place.
-pub(super) fn unknown_format(schema: &Map<String, Value>) -> Option<&str> {
+pub(super) fn unknown_format(schema: &Map) -> Option<&str> {
     let format = schema.get("format")?.as_str().filter(|format| !format.is_empty())?;
     let kind = schema.get("type").and_then(Value::as_str).and_then(Kind::of);
     Format::of(format, kind, false).is_none().then_some(format)
 }
 
 /// A set of what no set can be told apart by.
-pub(super) fn unsupported_set(schema: &Map<String, Value>) -> Option<String> {
+pub(super) fn unsupported_set(schema: &Map) -> Option<String> {
     let of = schema.get("items")?.get("type")?.as_str().filter(|of| matches!(*of, "object" | "array"))?;
     (schema.get("x-kubernetes-list-type")? == "set").then(|| {
         let of = api::go_text::quote(of);

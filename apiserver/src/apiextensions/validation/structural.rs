@@ -2,7 +2,7 @@
 //! Upstream: apiextensions-apiserver/pkg/apiserver/schema/{validation,complete}.go.
 
 use api::field::{Error, ErrorList, Path};
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use crate::registry::fields::At;
 
@@ -103,7 +103,7 @@ fn metadata(schema: &At<'_>, level: Level, embedded: bool, errors: &mut ErrorLis
     }
     if level == Level::Root {
         let fields = metadata.as_object().into_iter().flatten();
-        let allowed = |(name, value): (&String, &Value)| match name.as_str() {
+        let allowed = |(name, value): (&json::Text, &Value)| match name.as_str() {
             "type" | "default" => true,
             "properties" => value.as_object().is_some_and(only_names),
             _ => value.is_null(),
@@ -116,7 +116,7 @@ fn metadata(schema: &At<'_>, level: Level, embedded: bool, errors: &mut ErrorLis
     }
 }
 
-fn only_names(properties: &Map<String, Value>) -> bool {
+fn only_names(properties: &Map) -> bool {
     properties.keys().all(|name| matches!(name.as_str(), "name" | "generateName"))
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use crate::registry::tests::{administrator, server};
 
@@ -13,7 +13,7 @@ async fn definitions_are_refused_as_upstream_does() {
     let recorded = include_str!("../../../testdata/definitions.jsonl");
     let mut wrong = Vec::new();
     for (index, line) in recorded.lines().enumerate() {
-        let case: Value = serde_json::from_str(line).unwrap();
+        let case: Value = json::from_str(line).unwrap();
         let definition = json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": case["metadata"], "spec": case["spec"],
@@ -23,7 +23,7 @@ async fn definitions_are_refused_as_upstream_does() {
         let body = Full::new(Bytes::from(definition.to_string())).map_err(|never| match never {}).boxed();
         let answer = server.handle(request.body(body).unwrap(), administrator()).await;
         let (parts, body) = answer.into_parts();
-        let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+        let body: Value = json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
         let warnings: Vec<&str> =
             parts.headers.get_all("warning").iter().map(|warning| warning.to_str().unwrap()).collect();
         let got = json!([parts.status.as_u16(), causes(&body), warnings]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use api::field::{Error, ErrorList, Path};
 use api::go_text::is_print;
 use api::structural::{Kind, Node};
-use serde_json::Value;
+use json::Value;
 
 use super::{Hoisted, schema};
 use crate::registry::fields::At;

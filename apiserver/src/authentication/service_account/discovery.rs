@@ -2,7 +2,7 @@
 //! Upstream: pkg/serviceaccount/openidmetadata.go, pkg/routes/openidmetadata.go.
 
 use bytes::Bytes;
-use serde_json::json;
+use json::json;
 
 use super::VerifyingKeys;
 

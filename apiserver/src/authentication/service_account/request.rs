@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::field::{Error as FieldError, ErrorList, Path};
 use api::meta::{self, GroupKind, GroupResource};
 use api::status::Status;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{BoundObject, Claims, KubernetesClaims, SigningKeys, user_name};
 use crate::context::RequestContext;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::*;
 use crate::authentication::tokens::TokenAuthenticator;
@@ -112,10 +112,10 @@ fn discovery_documents_name_issuer_and_keys() {
     let setup = setup();
     let keys = VerifyingKeys::from_pems(setup.public.iter().map(String::as_str)).unwrap();
     let discovery = Discovery::new(ISSUER, "https://10.0.0.1:6443/openid/v1/jwks", &keys).unwrap();
-    let configuration: Value = serde_json::from_slice(&discovery.configuration).unwrap();
+    let configuration: Value = json::from_slice(&discovery.configuration).unwrap();
     assert_eq!(configuration["jwks_uri"], "https://10.0.0.1:6443/openid/v1/jwks");
     assert_eq!(configuration["id_token_signing_alg_values_supported"], json!(["ES256"]));
-    let jwks: Value = serde_json::from_slice(&discovery.jwks).unwrap();
+    let jwks: Value = json::from_slice(&discovery.jwks).unwrap();
     assert_eq!(jwks["keys"][0]["kty"], "EC");
     assert!(Discovery::new("http://plain", "https://x:1", &keys).is_none());
 }

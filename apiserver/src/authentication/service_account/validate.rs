@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use serde_json::Value;
+use json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{BoundObject, Claims, KubernetesClaims, VerifyingKeys, user_info, user_name};
@@ -177,7 +177,7 @@ fn unverified_issuer(token: &str) -> Option<String> {
     let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return None;
     };
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let claims: Value = json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     claims.get("iss")?.as_str().map(str::to_owned)
 }
 

@@ -1,6 +1,6 @@
 //! Which objects have to do with a node: through the pods bound to it.
 
-use serde_json::Value;
+use json::Value;
 
 use crate::context::Objects;
 use crate::registry::fields::{at, items, text};

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use json::json;
 
 use super::*;
 use crate::registry::testing::Fixture;

@@ -4,7 +4,7 @@
 //! `rbac.authorization.kubernetes.io/autoupdate` is "false". Upstream: bootstrappolicy, component-helpers auth/rbac/reconciliation.
 
 use api::meta;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::escalation::uncovered;
 use super::rule::Rule;
@@ -197,7 +197,7 @@ mod tests {
         let golden = include_str!("../../../testdata/rbac_bootstrap.jsonl");
         let mut ours = policy().into_iter();
         for line in golden.lines() {
-            let mut theirs: Value = serde_json::from_str(line).unwrap();
+            let mut theirs: Value = json::from_str(line).unwrap();
             let mut own = ours.next().unwrap();
             if theirs.get("aggregationRule").is_some() {
                 theirs["rules"] = json!([]);

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use api::meta::{self, GroupResource};
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
-use serde_json::Value;
+use json::Value;
 
 use super::rule::{Rule, quoted, url_matches};
 use super::{Rbac, aggregate};

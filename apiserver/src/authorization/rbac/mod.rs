@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use api::go_text::quote;
-use serde_json::Value;
+use json::Value;
 use store::{Entry, Snapshot, Store};
 
 pub use rule::{Binding, Role, Rule, Subject};
@@ -33,7 +33,7 @@ pub trait Policies: Send + Sync {
 
 fn decoded(entry: &Entry) -> Value {
     // An entry that does not decode grants nothing; the engine reports it where it is read.
-    serde_json::from_slice(&entry.value).unwrap_or_default()
+    json::from_slice(&entry.value).unwrap_or_default()
 }
 
 impl Policies for Snapshot {

@@ -3,7 +3,7 @@
 
 use api::go_text::quote;
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use crate::authentication::{UserInfo, service_account};
 use crate::authorization::Attributes;
@@ -73,7 +73,7 @@ impl Rule {
 
     /// As the API writes it, empty lists left out.
     pub fn to_json(&self) -> Value {
-        let mut rule = Value::Object(serde_json::Map::new());
+        let mut rule = Value::Object(json::Map::new());
         let lists = [
             ("apiGroups", &self.api_groups),
             ("nonResourceURLs", &self.non_resource_urls),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use api::protobuf::{self, Envelope};
 use api::scheme::Scheme;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use json::{Value, json};
 use store::{Draft, Error, ErrorKind, Operation, Snapshot, Store, Txn};
 
 use crate::registry::fields::{items, text};

@@ -20,7 +20,7 @@ use component::Shutdown;
 use futures::FutureExt;
 use futures::future::select_all;
 use jiff::Timestamp;
-use serde_json::Value;
+use json::Value;
 use store::{Store, Watch};
 use tokio::time::Instant;
 

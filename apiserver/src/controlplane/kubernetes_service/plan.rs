@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use crate::registry::bootstrap::Write;
 use crate::registry::fields::{items, object_mut, remove, set, text};

@@ -14,11 +14,11 @@ use crate::server::tls::{Identities, Parameters};
 struct Nothing;
 
 impl Objects for Nothing {
-    fn get(&self, _: &str, _: &str, _: &str, _: &str) -> Option<Arc<serde_json::Value>> {
+    fn get(&self, _: &str, _: &str, _: &str, _: &str) -> Option<Arc<json::Value>> {
         None
     }
 
-    fn list(&self, _: &str, _: &str, _: &str) -> Vec<Arc<serde_json::Value>> {
+    fn list(&self, _: &str, _: &str, _: &str) -> Vec<Arc<json::Value>> {
         Vec::new()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use api::field::{Error, ErrorList};
 use api::meta;
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;

@@ -2,7 +2,7 @@
 //! Upstream: pkg/registry/admissionregistration/*/authz.go.
 
 use api::field::{Error, ErrorList};
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, text};
 use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};

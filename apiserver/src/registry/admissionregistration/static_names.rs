@@ -3,7 +3,7 @@
 
 use api::field::Error;
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use api::field::{Error, ErrorList};
 use api::names;
 use api::selector::label::{self, ValidateOptions};
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, items};
 use super::super::strategy::Strategy;

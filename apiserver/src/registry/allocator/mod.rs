@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use api::meta;
 use ipnet::IpNet;
-use serde_json::{Value, json};
+use json::{Value, json};
 use store::{Compare, Draft, Operation, Revision};
 
 pub(crate) use ip::{Family, Ranges};

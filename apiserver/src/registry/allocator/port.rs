@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use json::Value;
 use rand::RngExt;
-use serde_json::Value;
 use store::{Compare, Operation, Revision};
 
 use super::{Error, Plan};

@@ -3,7 +3,7 @@
 use api::field::{Error, ErrorList};
 use api::meta;
 use api::names::{self, NameRule};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::fields::{At, at};
 use super::strategy::Strategy;

@@ -1,7 +1,7 @@
 //! ControllerRevisions. Upstream: ValidateControllerRevision.
 
 use api::field::{Error, ErrorList, Path};
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at};
 use super::super::strategy::Strategy;

@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::meta;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::fields::{At, at};
 use super::super::validation::{at_most_hundred_percent, int_or_percent, nonnegative, pod_spec, same, selector};

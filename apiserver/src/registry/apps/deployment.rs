@@ -2,7 +2,7 @@
 
 use api::field::ErrorList;
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at};
 use super::super::validation::{at_most_hundred_percent, int_or_percent, nonnegative, same};
@@ -83,12 +83,12 @@ fn rollout(strategy: &At<'_>, errors: &mut ErrorList) {
 }
 
 /// A strategy as upstream shows it: its own type without field tags.
-pub(super) fn shown(strategy: &At<'_>) -> serde_json::Value {
+pub(super) fn shown(strategy: &At<'_>) -> json::Value {
     let rolling = strategy.get("rollingUpdate");
-    serde_json::json!({
+    json::json!({
         "Type": strategy.text("type"),
         "RollingUpdate": if rolling.is_null() { Value::Null } else {
-            serde_json::json!({"MaxUnavailable": rolling.get("maxUnavailable"), "MaxSurge": rolling.get("maxSurge")})
+            json::json!({"MaxUnavailable": rolling.get("maxUnavailable"), "MaxSurge": rolling.get("maxSurge")})
         },
     })
 }

@@ -1,7 +1,7 @@
 //! StatefulSets. Upstream: ValidateStatefulSetSpec, pkg/registry/apps/statefulset/strategy.go.
 
 use api::field::ErrorList;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::core::persistent_volume_claim;
 use super::super::fields::{At, items, object_mut, remove, set, text};

@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at};
 use super::super::validation::{nonnegative, pod_spec, selector};

@@ -5,7 +5,7 @@
 
 use api::field::ErrorList;
 use api::names::NameRule;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::super::core::pod_warnings;
 use super::super::fields::{At, at, set};
@@ -78,8 +78,7 @@ impl Strategy for Workload {
 
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         if !self.first_counts.is_empty() {
-            let counts: Map<String, Value> =
-                self.first_counts.iter().map(|count| ((*count).to_owned(), 0.into())).collect();
+            let counts: Map = self.first_counts.iter().map(|count| ((*count).to_owned(), 0.into())).collect();
             set(new, "status", counts);
         }
         (self.prepare)(new, None);

@@ -4,7 +4,7 @@ mod behavior;
 mod metric;
 
 use api::field::ErrorList;
-use serde_json::Value;
+use json::Value;
 
 use self::behavior::behavior;
 use self::metric::metric;

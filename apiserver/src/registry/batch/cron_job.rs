@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::meta;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::core::pod_warnings;
 use super::super::fields::{At, at, set};

@@ -4,7 +4,7 @@ use api::field::{Error, ErrorList, Path};
 use api::meta;
 use api::names;
 use api::status::Status;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::apps::template;
 use super::super::core::pod_warnings;
@@ -33,7 +33,7 @@ impl Strategy for Job {
 
     fn allocate_on_create(&self, _ctx: &RequestContext, new: &mut Value) -> Result<Extra, Status> {
         // Upstream's defaulting does it at each read: not before validation.
-        if meta::labels(new).is_none_or(serde_json::Map::is_empty) {
+        if meta::labels(new).is_none_or(json::Map::is_empty) {
             let labels = at(new, &["spec", "template", "metadata", "labels"]).clone();
             if !labels.is_null() {
                 set(object_mut(new, "metadata"), "labels", labels);

@@ -113,7 +113,7 @@ fn exit_codes(at: &At<'_>, spec: &At<'_>, errors: &mut ErrorList) {
     }
     let count = values.slice().len();
     if count == 0 {
-        let none = serde_json::Value::from(Vec::<serde_json::Value>::new());
+        let none = json::Value::from(Vec::<json::Value>::new());
         errors.push(Error::invalid(&values.path, none, "at least one value is required"));
     } else if count > 255 {
         errors.push(Error::too_many(&values.path, Some(count), 255));

@@ -3,7 +3,7 @@
 use api::meta;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use http::{Method, Request};
-use serde_json::Value;
+use json::Value;
 
 use super::{Write, objects};
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Config;
@@ -15,7 +15,7 @@ use super::Config;
 const SLACK: Duration = Duration::from_secs(300);
 
 /// What this server says.
-pub(super) fn own(config: &Config) -> Map<String, Value> {
+pub(super) fn own(config: &Config) -> Map {
     let list = |items: &[String]| Value::from(json!(items).to_string());
     let mut data = Map::new();
     data.extend(config.client_ca.iter().map(|pem| ("client-ca-file".to_owned(), Value::from(pem.as_str()))));
@@ -53,7 +53,7 @@ pub(super) fn combined(existing: &Value, own: &Value, now: Timestamp) -> Value {
 fn names(before: &str, here: &str) -> Option<String> {
     let list = |text: &str| match text {
         "" => Some(Vec::new()),
-        text => serde_json::from_str::<Vec<String>>(text).ok(),
+        text => json::from_str::<Vec<String>>(text).ok(),
     };
     let mut all = list(before)?;
     for name in list(here)? {

@@ -15,7 +15,7 @@ mod tests;
 use api::meta;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde_json::Value;
+use json::Value;
 
 pub use apply::{Error, apply};
 pub(crate) use objects::flow_control;

@@ -3,7 +3,7 @@
 use api::meta;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{Config, authentication};
 use crate::registry::fields::set;
@@ -82,7 +82,7 @@ pub(super) fn static_objects(config: &Config) -> Vec<Value> {
 
 /// The flows and priority levels every cluster has; flow control keeps them up while the server runs.
 pub(crate) fn flow_control() -> Vec<Value> {
-    let facts = FLOW_CONTROL.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let facts = FLOW_CONTROL.lines().filter_map(|line| json::from_str::<Value>(line).ok());
     let object = |fact: Value| {
         json!({
             "apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": fact["kind"],

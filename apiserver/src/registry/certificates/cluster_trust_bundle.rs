@@ -3,7 +3,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::names::{self, NameRule};
-use serde_json::Value;
+use json::Value;
 use x509_parser::pem::Pem;
 
 use super::signer_name;

@@ -7,7 +7,7 @@ pub(crate) mod signer;
 
 use api::field::{BadValue, Error, ErrorList, Path};
 use api::names::{self, NameRule};
-use serde_json::{Value, json};
+use json::{Value, json};
 use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
 use super::fields::{At, at, base64_field, items, items_mut, object_mut, remove, set, text};

@@ -10,7 +10,7 @@ use api::names;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use json::{Value, json};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509CertificationRequest};
 use x509_parser::public_key::PublicKey;

@@ -3,7 +3,7 @@
 //! There what all versions have in common stands once, beside them. We store v1, which upstream reads as well.
 //! Upstream: apiextensions/v1.Convert_apiextensions_CustomResourceDefinitionSpec_To_v1_CustomResourceDefinitionSpec.
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 pub(super) const KIND: &str = "CustomResourceDefinition";
 pub(super) const OLDER: &str = "apiextensions.k8s.io/v1beta1";
@@ -34,7 +34,7 @@ pub(super) fn to_v1(definition: &mut Value) {
         }
     }
     versions.iter_mut().filter_map(Value::as_object_mut).for_each(columns);
-    spec.insert("versions".to_owned(), versions.into());
+    spec.insert("versions", versions.into());
     if spec.get("preserveUnknownFields") == Some(&Value::Bool(false)) {
         spec.shift_remove("preserveUnknownFields");
     }
@@ -43,23 +43,22 @@ pub(super) fn to_v1(definition: &mut Value) {
     }
 }
 
-fn columns(version: &mut Map<String, Value>) {
+fn columns(version: &mut Map) {
     let columns = version.get_mut("additionalPrinterColumns").and_then(Value::as_array_mut);
     for column in columns.into_iter().flatten().filter_map(Value::as_object_mut) {
         if let Some(path) = column.shift_remove("JSONPath") {
-            column.insert("jsonPath".to_owned(), path);
+            column.insert("jsonPath", path);
         }
     }
 }
 
-fn webhook(conversion: &mut Map<String, Value>) {
+fn webhook(conversion: &mut Map) {
     let (client, versions) =
         (conversion.shift_remove("webhookClientConfig"), conversion.shift_remove("conversionReviewVersions"));
     if client.is_none() && versions.is_none() {
         return;
     }
     let fields = [("clientConfig", client), ("conversionReviewVersions", versions)];
-    let webhook: Map<String, Value> =
-        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    conversion.insert("webhook".to_owned(), webhook.into());
+    let webhook: Map = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    conversion.insert("webhook", webhook.into());
 }

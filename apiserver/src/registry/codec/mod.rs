@@ -18,7 +18,7 @@ use api::decode::{FieldValidation, Target, normalize};
 use api::protobuf::{self, Envelope};
 use api::scheme::{ResourceInfo, Scheme};
 use bytes::Bytes;
-use serde_json::Value;
+use json::Value;
 use store::{Decoded, Draft, Revision, Transform, Undecodable};
 
 use super::strategy::Strategy;
@@ -161,7 +161,7 @@ fn unknown(api_version: &str, kind: &str) -> Undecodable {
 
 /// An object in JSON.
 fn custom(stored: &Bytes) -> Result<Value, Undecodable> {
-    match serde_json::from_slice::<Value>(stored) {
+    match json::from_slice::<Value>(stored) {
         Ok(object)
             if object["metadata"].is_object() && object["kind"].is_string() && object["apiVersion"].is_string() =>
         {

@@ -1,12 +1,12 @@
 //! Values as upstream has them in etcd.
 
-use serde_json::json;
+use json::json;
 
 use super::*;
 
 fn decode(key: &str, stored: impl Into<Bytes>) -> Result<Value, String> {
     let decoded = Objects.decode(key, &stored.into()).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&decoded.value).map_err(|error| error.to_string())
+    json::from_slice(&decoded.value).map_err(|error| error.to_string())
 }
 
 fn pod() -> Value {
@@ -28,7 +28,7 @@ fn a_shared_store_has_builtin_kinds_in_protobuf_and_others_in_json() {
     let widget = json!({"kind": "Widget", "apiVersion": "example.com/v1", "metadata": {"name": "w"}});
     let service = json!({"kind": "APIService", "apiVersion": "apiregistration.k8s.io/v1", "metadata": {"name": "v1."}});
     for object in [widget, service] {
-        assert_eq!(serde_json::from_slice::<Value>(&shared(&object)).unwrap(), object);
+        assert_eq!(json::from_slice::<Value>(&shared(&object)).unwrap(), object);
     }
     assert_eq!(draft(&pod(), false).unwrap().stored, encode::encode(&pod()));
 }
@@ -38,10 +38,7 @@ fn what_was_written_in_protobuf_is_found_and_served_as_the_writer_said() {
     let draft = draft(&whole(pod()), true).unwrap();
     let ready = draft.ready.unwrap();
     let decoded = Objects.decode("/registry/pods/n/a", &draft.stored).unwrap();
-    assert_eq!(
-        serde_json::from_slice::<Value>(&decoded.value).unwrap(),
-        serde_json::from_slice::<Value>(&ready.value).unwrap()
-    );
+    assert_eq!(json::from_slice::<Value>(&decoded.value).unwrap(), json::from_slice::<Value>(&ready.value).unwrap());
     assert_eq!(decoded.terms, ready.terms);
     let served = Objects.serve("/registry/pods/n/a", decoded.value, Revision(7));
     assert!(served.starts_with(br#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"7","#), "{served:?}");

@@ -1,7 +1,7 @@
 //! The group coordination.k8s.io: Leases. Upstream: pkg/apis/coordination/validation.
 
 use api::field::ErrorList;
-use serde_json::Value;
+use json::Value;
 
 use super::fields::At;
 use super::strategy::Strategy;

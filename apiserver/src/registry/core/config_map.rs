@@ -4,7 +4,7 @@ use api::field::{Error, ErrorList, Path};
 use api::names;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;

@@ -2,7 +2,7 @@
 
 use api::field::ErrorList;
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;

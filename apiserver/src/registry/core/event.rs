@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at, text};
 use super::super::strategy::Strategy;
@@ -53,7 +53,7 @@ impl Strategy for Event {
         unset("firstTimestamp", root.has("firstTimestamp"));
         unset("lastTimestamp", root.has("lastTimestamp"));
         unset("count", root.field("count").int() != 0);
-        unset("source", !root.field("source").is_empty() && root.field("source").value != &serde_json::json!({}));
+        unset("source", !root.field("source").is_empty() && root.field("source").value != &json::json!({}));
         series(&root, &mut errors);
         if !root.has("eventTime") {
             errors.push(Error::required(&Path::new("eventTime"), ""));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;

@@ -3,7 +3,7 @@
 use api::field::{Error, ErrorList, Path};
 use api::meta;
 use api::names::{self, NameRule};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::fields::{At, items, object_mut, set, set_default, text};
 use super::super::strategy::{Strategy, take_only_status};

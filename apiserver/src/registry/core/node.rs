@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at, items, object_mut, set, text};
 use super::super::strategy::Strategy;
@@ -53,7 +53,7 @@ impl Strategy for Node {
 fn one_pod_cidr(node: &mut Value) {
     let own = text(&node["spec"], "podCIDR").to_owned();
     if !own.is_empty() && at(node, &["spec", "podCIDRs"])[0] != own.as_str() {
-        set(object_mut(node, "spec"), "podCIDRs", serde_json::json!([own]));
+        set(object_mut(node, "spec"), "podCIDRs", json::json!([own]));
     }
 }
 

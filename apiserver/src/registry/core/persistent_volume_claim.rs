@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::fields::{At, at, object_mut, remove, set, text};
 use super::super::strategy::Strategy;

@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::meta;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::fields::{At, at, items, items_mut, object_mut, remove, set, text};
 use super::super::strategy::Strategy;

@@ -1,7 +1,7 @@
 //! PodTemplates. Upstream: ValidatePodTemplate.
 
 use api::field::ErrorList;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;

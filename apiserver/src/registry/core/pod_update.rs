@@ -3,7 +3,7 @@
 use api::field::{Error, ErrorList};
 use api::meta;
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at, items, remove, set, text};
 use super::super::validation::{immutable, ip, named, nonnegative, qualified_name, same};
@@ -17,10 +17,8 @@ const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/"
 pub(super) fn annotations(new: &Value, old: &Value, errors: &mut ErrorList) {
     let path = At::root(new).field("metadata").field("annotations").path;
     let (now, before) = (meta::annotations(new), meta::annotations(old));
-    let keys = |map: Option<&serde_json::Map<String, Value>>| {
-        map.into_iter().flatten().map(|(key, _)| key.clone()).collect::<Vec<_>>()
-    };
-    let get = |map: Option<&serde_json::Map<String, Value>>, key: &str| map.and_then(|map| map.get(key)).cloned();
+    let keys = |map: Option<&json::Map>| map.into_iter().flatten().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let get = |map: Option<&json::Map>, key: &str| map.and_then(|map| map.get(key)).cloned();
     let mut forbid = |key: &str, verb: &str| {
         if key.starts_with(APP_ARMOR_PREFIX) {
             errors.push(Error::forbidden(&path.key(key), format!("may not {verb} AppArmor annotations")));
@@ -171,11 +169,11 @@ fn difference(old: &Value, new: &Value) -> String {
         }
         match (old, new) {
             (Value::Object(left), Value::Object(right)) => {
-                let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
+                let mut keys: Vec<&json::Text> = left.keys().chain(right.keys()).collect();
                 keys.sort_unstable();
                 keys.dedup();
                 for key in keys {
-                    let value = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                    let value = |map: &json::Map| map.get(key).cloned().unwrap_or_default();
                     walk(&format!("{path}.{key}"), &value(left), &value(right), lines);
                 }
             }

@@ -1,7 +1,7 @@
 //! Warnings about pods and templates that are legal but unwise. Upstream: pkg/api/pod/warnings.go (the common ones).
 
 use api::{meta, names};
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, items, text};
 use super::super::validation::node_labels;

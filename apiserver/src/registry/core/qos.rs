@@ -1,7 +1,7 @@
 //! A pod's quality-of-service class. Upstream: pkg/apis/core/helper/qos.
 
 use api::quantity::Quantity;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, items};
 use super::super::validation::resources::quantity;
@@ -48,7 +48,7 @@ pub(crate) fn class(spec: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use json::json;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! ReplicationControllers. Upstream: ValidateReplicationControllerSpec.
 
 use api::field::ErrorList;
-use serde_json::json;
+use json::json;
 
 use super::super::apps::template;
 use super::super::apps::workload::Workload;

@@ -1,7 +1,7 @@
 //! ResourceQuotas. Upstream: ValidateResourceQuota.
 
 use api::field::{Error, ErrorList};
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;

@@ -4,7 +4,7 @@ use api::field::{Error, ErrorList, Path};
 use api::meta;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, object_mut, remove, set, text};
 use super::super::strategy::Strategy;
@@ -93,7 +93,7 @@ fn docker_config(key: &'static str, data: &At<'_>, errors: &mut ErrorList) {
         return;
     }
     let content = STANDARD.decode(data.text(key)).unwrap_or_default();
-    let parsed: Result<serde_json::Map<String, Value>, _> = serde_json::from_slice(&content);
+    let parsed: Result<json::Map, _> = json::from_slice(&content);
     if let Err(error) = parsed {
         // Go's words for the two common cases; the content is never shown.
         let detail = if content.is_empty() || error.is_eof() {

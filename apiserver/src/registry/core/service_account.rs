@@ -1,6 +1,6 @@
 //! Service accounts. Upstream: pkg/registry/core/serviceaccount/strategy.go.
 
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::items_mut;
 use super::super::strategy::Strategy;

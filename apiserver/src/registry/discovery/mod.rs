@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::core::service::endpoint_ip;
 use super::fields::{At, at, items_mut, remove};

@@ -1,7 +1,7 @@
 //! What a claim got: the status of ResourceClaims. Upstream: ValidateResourceClaimStatusUpdate.
 
 use api::field::{Error, ErrorList};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::fields::{At, at, items, items_mut, remove, text};
 use super::super::validation::{affinity, dns_label, parse_ip_sloppy, required_one_of, required_text, same, volume};

@@ -2,7 +2,7 @@
 //! Upstream: ValidateResourceClaim, ValidateResourceClaimTemplate.
 
 use api::field::{BadValue, Error, ErrorList};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::fields::{At, at, items_mut, object_mut, remove, set};
 use super::super::metadata::validate_annotations;

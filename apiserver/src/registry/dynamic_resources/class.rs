@@ -1,7 +1,7 @@
 //! DeviceClasses: what administrators offer as one kind of device. Upstream: ValidateDeviceClass.
 
 use api::field::ErrorList;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at};
 use super::super::strategy::Strategy;

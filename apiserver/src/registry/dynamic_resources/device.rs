@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use api::field::{Error, ErrorList, Path};
+use json::Value;
 use regex::Regex;
-use serde_json::Value;
 
 use super::super::fields::At;
 use super::super::validation::dns_label;

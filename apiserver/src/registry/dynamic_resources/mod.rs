@@ -24,7 +24,7 @@ pub use slice::ResourceSlice;
 pub use taint::DeviceTaintRule;
 
 use api::field::{Error, ErrorList};
-use serde_json::Value;
+use json::Value;
 
 use super::fields::At;
 

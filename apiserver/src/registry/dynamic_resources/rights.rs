@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::{At, at, items, text};
 use super::super::validation::same;
@@ -107,7 +107,7 @@ fn runs_on(user: &UserInfo, node: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use json::json;
 
     use super::*;
 

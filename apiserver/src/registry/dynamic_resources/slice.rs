@@ -1,7 +1,7 @@
 //! ResourceSlices: the devices that a driver offers, a part of a pool each. Upstream: ValidateResourceSlice.
 
 use api::field::{Error, ErrorList};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::fields::{At, at, items, items_mut, remove, text};
 use super::super::strategy::Strategy;
@@ -32,7 +32,7 @@ impl Strategy for ResourceSlice {
                 remove(consumed, "compatibilityGroups");
             });
             let attributes = device.get_mut("attributes").and_then(Value::as_object_mut);
-            for attribute in attributes.into_iter().flat_map(serde_json::Map::values_mut) {
+            for attribute in attributes.into_iter().flat_map(json::Map::values_mut) {
                 for field in LIST_ATTRIBUTES {
                     remove(attribute, field);
                 }

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use api::managed_fields::Unconverted;
-use serde_json::Value;
+use json::Value;
 
 use crate::apiextensions::{CustomResource, stored};
 use crate::context::RequestContext;

@@ -17,7 +17,7 @@ use api::managed_fields::{self, Conflict, Place, Reset, Rules, Unconverted, Vers
 use api::meta::{self, GroupVersionKind};
 use api::schema::Schema;
 use api::status::{Cause, Status};
-use serde_json::Value;
+use json::Value;
 
 use super::resource::{Resource, Resources, Set};
 use super::store::{Engine, Present};
@@ -257,7 +257,7 @@ pub(crate) fn place(resource: &Resource) -> Option<Place<'_>> {
 fn empty(resource: &Resource) -> Value {
     match resource.schema() {
         Some(schema) => api::decode::empty(schema),
-        None => serde_json::json!({"kind": resource.info.kind, "apiVersion": resource.api_version}),
+        None => json::json!({"kind": resource.info.kind, "apiVersion": resource.api_version}),
     }
 }
 
@@ -344,6 +344,6 @@ fn entries(object: &Value) -> Option<&Value> {
 
 fn same_but_time(new: &Value, old: &Value) -> bool {
     let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new == old };
-    let rest = |entry: &serde_json::Map<String, Value>| entry.len() - usize::from(entry.contains_key("time"));
+    let rest = |entry: &json::Map| entry.len() - usize::from(entry.contains_key("time"));
     rest(new) == rest(old) && new.iter().all(|(key, value)| key == "time" || old.get(key) == Some(value))
 }

@@ -7,7 +7,7 @@ use api::managed_fields::{Operation, Owner, Owners, Place, Reset, Rules, Set, se
 use api::meta;
 use api::schema::Schema;
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 
 use super::{OnlyOne, apply_by, check_type, settle};
 use crate::context::RequestContext;

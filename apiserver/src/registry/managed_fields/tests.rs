@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use crate::ApiServer;
 use crate::apiextensions::tests::{establish, followed};
@@ -28,7 +28,7 @@ async fn those_of_custom_resources_are_too() {
         send(&server, &step).await;
     }
     let mut recorded = include_str!("../../../testdata/applies_custom.jsonl").lines();
-    let definitions: Vec<Value> = serde_json::from_str(recorded.next().unwrap()).unwrap();
+    let definitions: Vec<Value> = json::from_str(recorded.next().unwrap()).unwrap();
     for step in &definitions {
         establish(&server, &step["body"]).await;
     }
@@ -39,7 +39,7 @@ async fn those_of_custom_resources_are_too() {
 async fn play(server: &ApiServer, recorded: impl Iterator<Item = &str> + Clone) {
     let mut wrong = Vec::new();
     for (index, line) in recorded.clone().enumerate() {
-        let mut steps: Vec<Value> = serde_json::from_str(line).expect("a line is a sequence");
+        let mut steps: Vec<Value> = json::from_str(line).expect("a line is a sequence");
         let mut version = Value::Null;
         for (number, step) in steps.iter_mut().enumerate() {
             if step["body"]["metadata"]["resourceVersion"] == "<live>" {
@@ -73,7 +73,7 @@ async fn send(server: &ApiServer, step: &Value) -> (u16, Value) {
     let request = request.body(body).expect("recorded requests are well formed");
     let (parts, body) = server.handle(request, administrator()).await.into_parts();
     let bytes = body.collect().await.expect("an answer has an end").to_bytes();
-    (parts.status.as_u16(), serde_json::from_slice(&bytes).unwrap_or_default())
+    (parts.status.as_u16(), json::from_slice(&bytes).unwrap_or_default())
 }
 
 /// The message of an answer without the difference of two pods, which upstream shows in Go's words, and without what it finds

@@ -1,7 +1,7 @@
 //! The group node.k8s.io: RuntimeClasses. Upstream: ValidateRuntimeClass.
 
 use api::field::ErrorList;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::fields::{At, at};
 use super::strategy::Strategy;

@@ -1,7 +1,7 @@
 //! The group policy: PodDisruptionBudgets. Upstream: ValidatePodDisruptionBudgetSpec.
 
 use api::field::ErrorList;
-use serde_json::Value;
+use json::Value;
 
 use super::fields::At;
 use super::strategy::Strategy;

@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::names::{self, NameRule};
-use serde_json::Value;
+use json::Value;
 
 use super::fields::{At, at};
 use super::strategy::Strategy;
@@ -115,7 +115,7 @@ impl Strategy for Binding {
         let fields = ["apiGroup", "kind", "name"];
         if fields.iter().any(|field| role.text(field) != at(old, &["roleRef", field]).as_str().unwrap_or_default()) {
             // Upstream shows its own type, without field tags.
-            let shown = serde_json::json!({
+            let shown = json::json!({
                 "APIGroup": role.text("apiGroup"), "Kind": role.text("kind"), "Name": role.text("name"),
             });
             errors.push(Error::invalid(&Path::new("roleRef"), shown, super::validation::FIELD_IMMUTABLE));

@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList, Path};
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use super::fields::{At, at};
 use super::strategy::Strategy;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use crate::context::RequestContext;
 use crate::registry::fields::{At, at};

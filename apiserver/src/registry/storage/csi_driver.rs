@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::meta;
-use serde_json::Value;
+use json::Value;
 
 use crate::context::RequestContext;
 use crate::registry::fields::{At, at};

@@ -2,7 +2,7 @@
 //! Upstream: ValidateCSINode, pkg/registry/storage/csinode.
 
 use api::field::ErrorList;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use crate::context::RequestContext;
 use crate::registry::fields::{At, items, remove, set};

@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use crate::context::RequestContext;
 use crate::registry::core::persistent_volume;

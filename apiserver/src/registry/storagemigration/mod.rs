@@ -3,7 +3,7 @@
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::fields::{At, items, set, text};
 use super::strategy::Strategy;

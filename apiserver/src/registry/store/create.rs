@@ -3,7 +3,7 @@
 
 use api::meta;
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 use store::{Entry, ErrorKind, Txn};
 
 use super::{ATTEMPTS, Engine, Ownership, Served, decode, invalid, storage_error};
@@ -84,7 +84,7 @@ impl Engine {
         {
             // What Go writes for a status nobody set.
             match resource.storage_schema().and_then(|schema| api::decode::unset(schema, "status")) {
-                Some(unset) => fields.insert("status".to_string(), unset),
+                Some(unset) => fields.insert("status", unset),
                 None => fields.shift_remove("status"),
             };
         }

@@ -10,7 +10,7 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use json::Value;
 use store::{Entry, Snapshot, Txn};
 
 use super::{ATTEMPTS, Engine, MODIFIED, Served, storage_error};
@@ -328,9 +328,9 @@ fn mark(new: &mut Value, at: Timestamp, grace: Option<i64>) {
 
 fn set_deletion(new: &mut Value, at: Timestamp, grace: Option<i64>) {
     if let Some(metadata) = meta::metadata_mut(new) {
-        metadata.insert("deletionTimestamp".to_string(), crate::context::format_time(at).into());
+        metadata.insert("deletionTimestamp", crate::context::format_time(at).into());
         if let Some(seconds) = grace {
-            metadata.insert("deletionGracePeriodSeconds".to_string(), seconds.into());
+            metadata.insert("deletionGracePeriodSeconds", seconds.into());
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use api::scheme::Scheme;
-use serde_json::json;
+use json::json;
 use store::{ErrorKind, Revision};
 
 use super::{content_differs, parse_resource_version, storage_error};

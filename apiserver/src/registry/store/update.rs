@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::field::{Error as FieldError, ErrorList, Path};
 use api::meta::{self, GroupKind};
 use api::status::Status;
-use serde_json::Value;
+use json::Value;
 use store::{Entry, Txn};
 
 use super::create::warn_of_duplicate_owners;
@@ -362,7 +362,7 @@ fn other_uid(key: &str, asked: &str, found: &str) -> String {
 fn keep_status(new: &mut Value, old: &Value) {
     let Some(fields) = new.as_object_mut() else { return };
     match old.get("status") {
-        Some(status) => fields.insert("status".to_string(), status.clone()),
+        Some(status) => fields.insert("status", status.clone()),
         None => fields.shift_remove("status"),
     };
 }

@@ -24,7 +24,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use api::field::{Error, ErrorList};
 use api::names;
 use ipnet::IpNet;
-use serde_json::Value;
+use json::Value;
 
 use super::fields::At;
 
@@ -293,7 +293,7 @@ pub(crate) fn at_most_hundred_percent(at: &At<'_>, errors: &mut ErrorList) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use json::json;
 
     use super::*;
 

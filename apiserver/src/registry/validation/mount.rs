@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use api::field::{Error, ErrorList};
-use serde_json::Value;
+use json::Value;
 
 use super::super::fields::At;
 use super::{one_of, required_text};

@@ -33,10 +33,10 @@ pub(crate) fn template(at: &At<'_>, errors: &mut ErrorList) {
 
 /// Annotations that mean something to pods. Upstream: ValidatePodSpecificAnnotations.
 /// Takes away fields of features that are off: stop signals. Upstream: dropDisabledFields.
-pub(crate) fn drop_disabled(spec: &mut serde_json::Value) {
+pub(crate) fn drop_disabled(spec: &mut json::Value) {
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         for container in items_mut(spec, list) {
-            let Some(lifecycle) = container.get_mut("lifecycle").and_then(serde_json::Value::as_object_mut) else {
+            let Some(lifecycle) = container.get_mut("lifecycle").and_then(json::Value::as_object_mut) else {
                 continue;
             };
             if lifecycle.shift_remove("stopSignal").is_some() && lifecycle.is_empty() {
@@ -298,7 +298,7 @@ fn names_of_others(spec: &At<'_>, errors: &mut ErrorList) {
 fn overhead(at: &At<'_>, errors: &mut ErrorList) {
     if at.is_set() {
         // Upstream validates it as the limits of a container, path included.
-        let limits = serde_json::json!({ "limits": at.value });
+        let limits = json::json!({ "limits": at.value });
         resources::container_requirements(&At::new(&limits, at.path.clone()), &[], errors);
     }
 }

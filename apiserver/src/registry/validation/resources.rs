@@ -46,8 +46,8 @@ const HUGE_PAGES: &str = "hugepages-";
 /// Zero for what does not parse: decoding refused it before.
 pub(crate) fn quantity(at: &At<'_>) -> Quantity {
     match at.value {
-        serde_json::Value::String(text) => Quantity::parse(text).unwrap_or_default(),
-        serde_json::Value::Number(number) => Quantity::parse(&number.to_string()).unwrap_or_default(),
+        json::Value::String(text) => Quantity::parse(text).unwrap_or_default(),
+        json::Value::Number(number) => Quantity::parse(&number.to_string()).unwrap_or_default(),
         _ => Quantity::default(),
     }
 }

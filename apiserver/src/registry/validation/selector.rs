@@ -2,7 +2,7 @@
 
 use api::field::{Error, ErrorList};
 use api::names;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::super::fields::At;
 use super::{named, qualified_name};
@@ -51,7 +51,7 @@ pub(crate) fn is_empty(selector: &Value) -> bool {
 }
 
 /// Does a (valid) selector match the labels?
-pub(crate) fn matches(selector: &Value, labels: Option<&Map<String, Value>>) -> bool {
+pub(crate) fn matches(selector: &Value, labels: Option<&Map>) -> bool {
     let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
     let wanted = At::root(selector);
     let all_labels = wanted.field("matchLabels").entries().all(|(key, value)| label(key) == Some(value.str()));

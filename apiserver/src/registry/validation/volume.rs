@@ -335,7 +335,7 @@ pub(crate) fn driver_name_declared(at: &At<'_>, errors: &mut ErrorList) {
 mod tests {
     use super::*;
     use api::field::Path;
-    use serde_json::{Value, json};
+    use json::{Value, json};
 
     fn faults(certificate: Value) -> String {
         let volume = json!({"sources": [{"podCertificate": certificate}]});

@@ -1,6 +1,6 @@
 //! Who may what: impersonation and refusals in upstream's words, as kube-apiserver v1.37.0 answered them.
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::Cluster;
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::Cluster;
 use crate::webhook::testing::{Reply, Server};

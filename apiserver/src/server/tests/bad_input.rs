@@ -208,7 +208,7 @@ async fn bad_bodies_are_refused_with_the_reason() {
 #[tokio::test]
 async fn unknown_fields_warn_are_ignored_or_refused() {
     let cluster = Cluster::new().await;
-    let body = |name: &str| serde_json::json!({"metadata": {"name": name}, "foo": 1});
+    let body = |name: &str| json::json!({"metadata": {"name": name}, "foo": 1});
     let maps = format!("{NS}/configmaps");
     let warned = cluster.post(&maps, body("w")).await.expect(201);
     assert_eq!(warned.headers["warning"], "299 - \"unknown field \\\"foo\\\"\"");

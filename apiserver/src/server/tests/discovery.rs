@@ -1,6 +1,6 @@
 //! Paths that are no resources.
 
-use serde_json::json;
+use json::json;
 
 use super::Cluster;
 

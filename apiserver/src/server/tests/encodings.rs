@@ -3,7 +3,7 @@
 use api::decode::{self, FieldValidation, Target};
 use api::{cbor, protobuf};
 use bytes::Buf;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{Answer, Cluster};
 use crate::endpoints::negotiation::Formats;

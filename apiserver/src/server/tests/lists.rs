@@ -1,6 +1,6 @@
 //! Lists: pages, selectors, revisions, shapes.
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::Cluster;
 

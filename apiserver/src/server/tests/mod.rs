@@ -25,7 +25,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, RequestBody};
@@ -78,7 +78,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {:?}", self.bytes))
+        json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {:?}", self.bytes))
     }
 
     pub(super) fn message(&self) -> String {
@@ -231,7 +231,7 @@ impl Events {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                return Some(serde_json::from_slice(&line).unwrap());
+                return Some(json::from_slice(&line).unwrap());
             }
             let wait = std::time::Duration::from_secs(5);
             let frame = tokio::time::timeout(wait, self.body.frame()).await.expect("an event within five seconds")?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::Cluster;
 use crate::admission::Chain;

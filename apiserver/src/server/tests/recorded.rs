@@ -3,7 +3,7 @@
 //!
 //! `{RV}` is the newest revision, `{FUTURE}` one that is not there, `{CONT}` the token of a page of two.
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::{Answer, Cluster};
 
@@ -28,13 +28,13 @@ async fn lists_and_watches_answer_as_upstream_did() {
     tokio::time::pause();
     let mut differences = Vec::new();
     for line in RECORDED.lines() {
-        let row: Value = serde_json::from_str(line).unwrap();
+        let row: Value = json::from_str(line).unwrap();
         let recorded = row["query"].as_str().unwrap();
         let query = known.iter().fold(recorded.to_owned(), |query, (name, value)| query.replace(name, value));
         let answer = cluster.get(&format!("{CONFIG_MAPS}?{query}")).await;
         let shown = json!({"code": answer.code, "answer": summary(&answer)}).to_string();
         let shown = shown.replace(&future.to_string(), "{FUTURE}");
-        let shown: Value = serde_json::from_str(&current.replace_all(&shown, "current: N")).unwrap();
+        let shown: Value = json::from_str(&current.replace_all(&shown, "current: N")).unwrap();
         if (&shown["code"], &shown["answer"]) != (&row["code"], &row["answer"]) {
             let (upstream, here) = (&row["answer"], &shown["answer"]);
             differences
@@ -47,29 +47,29 @@ async fn lists_and_watches_answer_as_upstream_did() {
 /// What is compared: names, and what there is besides them.
 fn summary(answer: &Answer) -> Value {
     let text = std::str::from_utf8(&answer.bytes).expect("JSON is text");
-    let first: Value = text.lines().next().map_or(Value::Null, |line| serde_json::from_str(line).unwrap_or_default());
+    let first: Value = text.lines().next().map_or(Value::Null, |line| json::from_str(line).unwrap_or_default());
     if text.is_empty() || first.get("type").is_some() {
-        return text.lines().map(|line| event(&serde_json::from_str(line).unwrap_or_default())).collect();
+        return text.lines().map(|line| event(&json::from_str(line).unwrap_or_default())).collect();
     }
     let object = answer.json();
     let mut fields = Map::new();
     let continues = object["metadata"]["continue"].as_str().is_some_and(|token| !token.is_empty());
     if object["kind"] == "Status" {
-        fields.insert("message".to_owned(), object["message"].clone());
+        fields.insert("message", object["message"].clone());
         if let Some(seconds) = object["details"].get("retryAfterSeconds") {
             let causes = object["details"]["causes"].as_array().into_iter().flatten();
-            fields.insert("causes".to_owned(), causes.map(|cause| cause["message"].clone()).collect());
-            fields.insert("retry".to_owned(), seconds.clone());
+            fields.insert("causes", causes.map(|cause| cause["message"].clone()).collect());
+            fields.insert("retry", seconds.clone());
         }
     } else {
         let items = object["items"].as_array().into_iter().flatten();
-        fields.insert("names".to_owned(), items.map(|item| item["metadata"]["name"].clone()).collect());
+        fields.insert("names", items.map(|item| item["metadata"]["name"].clone()).collect());
         if let Some(remaining) = object["metadata"].get("remainingItemCount") {
-            fields.insert("remaining".to_owned(), remaining.clone());
+            fields.insert("remaining", remaining.clone());
         }
     }
     if continues {
-        fields.insert("continue".to_owned(), true.into());
+        fields.insert("continue", true.into());
     }
     Value::Object(fields)
 }

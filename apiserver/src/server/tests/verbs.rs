@@ -1,6 +1,6 @@
 //! Create, get, update, patch, delete, and what an object lives through.
 
-use serde_json::json;
+use json::json;
 
 use super::Cluster;
 

@@ -1,6 +1,6 @@
 //! Watches: where they begin, what they show, how they end.
 
-use serde_json::json;
+use json::json;
 
 use super::{Cluster, event};
 

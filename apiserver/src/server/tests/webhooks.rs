@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::Cluster;
 use crate::admission::Chain;

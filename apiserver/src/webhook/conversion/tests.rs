@@ -1,6 +1,6 @@
 //! What a conversion webhook is sent, and what of its answers is taken.
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{ConversionWebhook, described};
 use crate::registry::testing::Fixture;

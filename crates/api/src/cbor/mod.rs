@@ -10,7 +10,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Number, Value};
+use json::{Number, Value};
 
 pub use read::{Error, decode, decode_first};
 

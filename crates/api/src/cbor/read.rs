@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use serde_json::{Map, Number, Value};
+use json::{Map, Number, Value};
 
 use super::{ARRAY, BYTES, FALSE, FLOAT16, FLOAT32, FLOAT64, MAP, NEGATIVE, NULL, TAG, TEXT, TRUE, UNSIGNED};
 use crate::decode::MAX_DEPTH;
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         let head = self.head()?;
         match head.major {
             UNSIGNED | NEGATIVE => integer(head),
-            BYTES | TEXT => self.text(head).map(Value::String),
+            BYTES | TEXT => self.text(head).map(Value::from),
             ARRAY => self.array(head, depth),
             MAP => self.map(head, depth),
             TAG => self.tagged(head.number.unwrap_or_default(), depth),
@@ -191,8 +191,8 @@ impl<'a> Reader<'a> {
                 }
                 let bytes = self.string(head)?;
                 Ok(Value::String(match tag {
-                    TAG_BASE64_URL => URL_SAFE_NO_PAD.encode(bytes),
-                    TAG_BASE64 => STANDARD.encode(bytes),
+                    TAG_BASE64_URL => URL_SAFE_NO_PAD.encode(bytes).into(),
+                    TAG_BASE64 => STANDARD.encode(bytes).into(),
                     _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
                 }))
             }

@@ -1,6 +1,6 @@
 use super::*;
+use json::json;
 use proptest::prelude::*;
-use serde_json::json;
 
 /// Hexadecimal digits as bytes.
 fn bytes(digits: &str) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Bodies that are no text: protobuf, typed by its envelope, and CBOR, which is JSON in another writing.
 //! Upstream: runtime/serializer/{protobuf,cbor}.
 
-use serde_json::json;
+use json::json;
 
 use super::node::Node;
 use super::{Decoded, Error, Expected, FieldValidation, error, normalize};

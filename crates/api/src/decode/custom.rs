@@ -3,7 +3,7 @@
 //! Unknown fields are dropped and nulls that mean nothing with them; whether the rest fits is for validation to say, and so
 //! is the kind. Upstream: `unstructuredSchemaCoercer` behind `UnstructuredJSONScheme`.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::node::Node;
 use super::{Decoded, Error, Expected, FieldValidation, Syntax, error};
@@ -76,7 +76,7 @@ fn in_order(object: Value) -> Value {
     let mut ordered = Map::with_capacity(fields.len());
     for name in ["kind", "apiVersion", "metadata"] {
         if let Some(value) = fields.shift_remove(name) {
-            ordered.insert(name.to_owned(), value);
+            ordered.insert(name, value);
         }
     }
     ordered.extend(fields);

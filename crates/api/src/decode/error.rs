@@ -1,6 +1,6 @@
 //! What is wrong with a body as a whole: its kind, its version; and the words upstream has for it.
 
-use serde_json::Value;
+use json::Value;
 
 use super::node::Node;
 use super::{Expected, Syntax, Target};
@@ -139,9 +139,9 @@ impl Named {
             [("kind", self.kind.clone()), ("apiVersion", self.api_version())].into_iter().enumerate()
         {
             match members.get_mut(key) {
-                Some(slot) => *slot = Value::String(value),
+                Some(slot) => *slot = Value::from(value),
                 None => {
-                    members.shift_insert(position.min(members.len()), key.to_owned(), Value::String(value));
+                    members.shift_insert(position.min(members.len()), key, Value::from(value));
                 }
             }
         }

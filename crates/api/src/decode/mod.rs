@@ -1,4 +1,4 @@
-//! Bytes of a request (JSON or YAML) into a checked `serde_json::Value`.
+//! Bytes of a request (JSON or YAML) into a checked `json::Value`.
 //!
 //! [`decode`] gives what a Go round trip through the typed struct gives: types checked, unknown fields pruned,
 //! null and empty optional fields dropped, numbers, quantities and times in canonical form, fields in Go's order.
@@ -24,7 +24,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use ::json::Value;
 
 use crate::schema::Schema;
 use crate::scheme::Scheme;
@@ -284,7 +284,7 @@ fn keep_cleared_owners(node: &Node<'_>, object: &mut Value) {
     if matches!(entries, Some(Node::Array(entries)) if entries.is_empty())
         && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
     {
-        metadata.insert("managedFields".to_owned(), Value::Array(vec![Value::Object(serde_json::Map::new())]));
+        metadata.insert("managedFields", Value::Array(vec![Value::Object(::json::Map::new())]));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Number, Value};
+use json::{Map, Number, Value};
 
 use super::scalar;
 
@@ -64,12 +64,12 @@ impl<'a> Node<'a> {
             Node::Null => Value::Null,
             Node::Bool(flag) => Value::Bool(*flag),
             Node::Number(text) => number(text).map_or(Value::Null, Value::Number),
-            Node::String(text) => Value::String(text.to_string()),
+            Node::String(text) => Value::from(&**text),
             Node::Array(items) => Value::Array(items.iter().map(Node::to_value).collect()),
             Node::Object(members) => {
                 let mut object = Map::with_capacity(members.len());
                 for (key, value) in members {
-                    object.insert(key.to_string(), value.to_value());
+                    object.insert(&**key, value.to_value());
                 }
                 Value::Object(object)
             }

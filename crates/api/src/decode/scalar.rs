@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Number, Value};
+use json::{Number, Value};
 
 use super::node::Node;
 use crate::quantity::Quantity;
@@ -80,7 +80,7 @@ pub(super) fn bytes_of_numbers(items: &[Node<'_>]) -> Option<Value> {
             _ => None,
         })
         .collect();
-    bytes.map(|bytes| Value::String(STANDARD.encode(bytes)))
+    bytes.map(|bytes| Value::from(STANDARD.encode(bytes)))
 }
 
 /// The canonical text of a duration.

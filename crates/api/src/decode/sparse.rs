@@ -1,14 +1,14 @@
 //! Some fields of a JSON object, read without decoding the rest of it.
 
+use json::{Map, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
 
 /// The parts of `bytes` that lie on one of `paths` (`spec.nodeName`); what lies beside them is skipped over. Where a path ends, all
 /// that is there is taken; `name[0]` takes the whole list `name`. A path that meets anything but an object finds nothing.
 ///
 /// Meant for bytes that were encoded here: what is skipped is not checked. Fails on what is no JSON up to its end.
-pub fn sparse(bytes: &[u8], paths: &[&str]) -> Result<Value, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+pub fn sparse(bytes: &[u8], paths: &[&str]) -> Result<Value, json::Error> {
+    let mut reader = json::Deserializer::from_slice(bytes);
     let found = On(paths).deserialize(&mut reader)?;
     reader.end()?;
     Ok(found)
@@ -110,7 +110,7 @@ fn below<'a>(path: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use json::json;
 
     #[test]
     fn only_what_lies_on_a_path_is_read() {

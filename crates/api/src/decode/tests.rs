@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{FieldValidation, Syntax, Target, decode, decode_untyped, normalize};
 
@@ -20,7 +20,7 @@ fn target(kind: &str) -> Target<'static> {
 fn bad_bodies_get_upstreams_answers() {
     let mut wrong = Vec::new();
     for line in RECORDED.lines() {
-        let case: Value = serde_json::from_str(line).unwrap();
+        let case: Value = json::from_str(line).unwrap();
         let text = |key: &str| case[key].as_str().unwrap_or_default();
         let body: Vec<u8> = match case["repeat"].as_u64() {
             Some(times) => text("body").replace("OPEN", &text("open").repeat(times as usize)).into_bytes(),
@@ -53,10 +53,7 @@ fn bad_bodies_get_upstreams_answers() {
 
 fn check(kind: &str, body: Value, expected: Value) {
     let decoded = decode(body.to_string().as_bytes(), Syntax::Json, target(kind), FieldValidation::Strict).unwrap();
-    assert_eq!(
-        serde_json::to_string_pretty(&decoded.object).unwrap(),
-        serde_json::to_string_pretty(&expected).unwrap()
-    );
+    assert_eq!(json::to_string_pretty(&decoded.object).unwrap(), json::to_string_pretty(&expected).unwrap());
     // What was normal stays so.
     let again = normalize(&decoded.object, target(kind), FieldValidation::Strict).unwrap();
     assert_eq!(again.object, decoded.object);
@@ -147,7 +144,7 @@ fn what_the_scanner_refuses_the_parser_refuses_too() {
             text.push_str(pieces[(seed >> 33) as usize % pieces.len()]);
         }
         let ours = super::json::parse(&text).is_ok();
-        assert_eq!(ours, serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+        assert_eq!(ours, json::from_str::<Value>(&text).is_ok(), "{text}");
         if ours {
             assert_eq!(super::json::syntax_error(text.as_bytes()), "unexpected end of JSON input", "{text}");
         }

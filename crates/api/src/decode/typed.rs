@@ -5,7 +5,7 @@
 //! Upstream: `sigs.k8s.io/json` for decoding, `encoding/json` and the protobuf round trip through the store for what
 //! comes out.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::node::{Node, number};
 use super::scalar;
@@ -134,7 +134,7 @@ impl<'a> Walker<'a> {
             (Type::List(element), Node::Array(items)) => self.list(items, element, place).map(Some),
             (Type::Map(element), Node::Object(members)) => self.map(members, element, place).map(Some),
             (Type::Bool, Node::Bool(flag)) => Ok(Some(Value::Bool(*flag))),
-            (Type::String, Node::String(text)) => Ok(Some(Value::String(text.to_string()))),
+            (Type::String, Node::String(text)) => Ok(Some(Value::from(&**text))),
             (Type::Int32 | Type::Int64 | Type::Uint32 | Type::Uint64 | Type::Float64, Node::Number(text)) => {
                 let fits = scalar::integer_or_float(text, r#type);
                 if fits.is_none() {
@@ -143,7 +143,7 @@ impl<'a> Walker<'a> {
                 Ok(fits)
             }
             (Type::Bytes, Node::String(text)) => match scalar::base64(text) {
-                Ok(canonical) => Ok(Some(Value::String(canonical))),
+                Ok(canonical) => Ok(Some(Value::from(canonical))),
                 Err(reason) => {
                     self.saved.get_or_insert(Problem::Value(reason));
                     Ok(None)
@@ -175,7 +175,7 @@ impl<'a> Walker<'a> {
     fn leaf(&mut self, node: &'a Node<'a>, r#type: &Type) -> Result<Option<Option<Value>>, Problem> {
         let text_only = |reader: &dyn Fn(&str) -> Result<Option<String>, String>| match node {
             Node::Null => Ok(None),
-            Node::String(text) => reader(text).map(|found| found.map(Value::String)).map_err(Problem::Value),
+            Node::String(text) => reader(text).map(|found| found.map(Value::from)).map_err(Problem::Value),
             _ => Err(self.problem(node.noun().to_owned(), "string".to_owned())),
         };
         let value = match r#type {
@@ -184,11 +184,11 @@ impl<'a> Walker<'a> {
             Type::Duration => text_only(&|text| scalar::duration(text).map(Some))?,
             Type::Quantity => match node {
                 Node::Null => None,
-                _ => Some(Value::String(scalar::quantity(node).map_err(Problem::Value)?)),
+                _ => Some(Value::from(scalar::quantity(node).map_err(Problem::Value)?)),
             },
             Type::IntOrString => match node {
                 Node::Null => None,
-                Node::String(text) => Some(Value::String(text.to_string())),
+                Node::String(text) => Some(Value::from(&**text)),
                 Node::Number(text) => match scalar::integer_or_float(text, &Type::Int32) {
                     Some(value) => Some(value),
                     None => return Err(self.problem(format!("number {text}"), "int32".to_owned())),
@@ -237,7 +237,7 @@ impl<'a> Walker<'a> {
         entries.sort_by_key(|(a, _)| *a);
         let mut map = Map::with_capacity(entries.len());
         for (key, value) in entries {
-            map.insert(key.to_owned(), value);
+            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }
@@ -263,8 +263,8 @@ impl<'a> Walker<'a> {
         let names: Result<Vec<Value>, Problem> = items
             .iter()
             .map(|item| match item {
-                Node::String(text) => Ok(Value::String(text.to_string())),
-                Node::Null => Ok(Value::String(String::new())),
+                Node::String(text) => Ok(Value::from(&**text)),
+                Node::Null => Ok(Value::from("")),
                 other => Err(self.problem(other.noun().to_owned(), "string".to_owned())),
             })
             .collect();
@@ -369,7 +369,7 @@ fn assemble(schema: Schema<'_>, found: Vec<(usize, Option<Value>)>) -> Value {
     let mut put = |position: usize, slot: Option<Value>| {
         let field: &Field = &fields[position];
         if let Some(value) = present(schema, field, slot) {
-            object.insert(field.name.to_string(), value);
+            object.insert(field.key(), value);
         }
     };
     let mut unasked = schema.object().written_when_absent().peekable();
@@ -428,9 +428,9 @@ pub(crate) fn zero(schema: Schema<'_>, r#type: &Type) -> Value {
         Type::Int32 | Type::Int64 | Type::Uint32 | Type::Uint64 | Type::Float64 | Type::IntOrString => {
             number("0").map_or(Value::Null, Value::Number)
         }
-        Type::String | Type::Bytes => Value::String(String::new()),
-        Type::Quantity => Value::String("0".to_owned()),
-        Type::Duration => Value::String("0s".to_owned()),
+        Type::String | Type::Bytes => Value::from(""),
+        Type::Quantity => Value::from("0"),
+        Type::Duration => Value::from("0s"),
         Type::Object(id) => zero_object(schema.resolve(*id)),
         Type::Time
         | Type::MicroTime

@@ -298,8 +298,8 @@ fn float(text: &str) -> Option<String> {
         && digits.contains(|c: char| c.is_ascii_digit())
         && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
     let value = shape.then(|| plain.parse::<f64>().ok()).flatten().filter(|value| value.is_finite())?;
-    let number = serde_json::Number::from_f64(value)?;
-    Some(go_text::json(&serde_json::Value::Number(number)))
+    let number = json::Number::from_f64(value)?;
+    Some(go_text::json(&json::Value::Number(number)))
 }
 
 fn owned(node: Node<'_>) -> Node<'static> {

@@ -13,7 +13,7 @@ mod table;
 mod tests;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use crate::quantity::Quantity;
 use crate::schema::{Field, ObjectType, Presence, Schema, Type};
@@ -32,7 +32,7 @@ pub fn apply_at(object: &mut Value, schema: Schema<'_>, now: Timestamp) {
     }
 }
 
-fn walk(members: &mut Map<String, Value>, schema: Schema<'_>, now: Timestamp) {
+fn walk(members: &mut Map, schema: Schema<'_>, now: Timestamp) {
     let object = schema.object();
     if !object.has_defaults {
         return;
@@ -69,7 +69,7 @@ fn round_up(list: Option<&mut Value>) {
             amount.as_str().filter(|text| text.ends_with(['u', 'n'])).and_then(|text| text.parse::<Quantity>().ok());
         if let Some(mut quantity) = quantity {
             quantity.round_up(-3);
-            *amount = Value::String(quantity.to_string());
+            *amount = Value::from(quantity.to_string());
         }
     }
 }
@@ -89,7 +89,7 @@ fn descend(value: &mut Value, r#type: &Type, inner: Schema<'_>, now: Timestamp) 
 }
 
 /// Sets a field unless it has a value. A zero value behind no pointer counts as none, as in Go.
-fn fill(members: &mut Map<String, Value>, schema: Schema<'_>, field: &Field, value: &Value) {
+fn fill(members: &mut Map, schema: Schema<'_>, field: &Field, value: &Value) {
     let unset = match members.get(field.name.as_ref()) {
         None | Some(Value::Null) => true,
         Some(have) => !field.pointer && !schema.object().go_type.is_empty() && is_zero(have),
@@ -111,28 +111,28 @@ fn is_zero(value: &Value) -> bool {
 }
 
 /// Follows a path of field names. Objects behind a pointer are not made on the way, others are always there in Go.
-fn fill_path(members: &mut Map<String, Value>, schema: Schema<'_>, path: &[&'static str], value: &Value) {
+fn fill_path(members: &mut Map, schema: Schema<'_>, path: &[&'static str], value: &Value) {
     let Some((name, rest)) = path.split_first() else { return };
     let Some(field) = schema.field(name) else { return };
     if rest.is_empty() {
         return fill(members, schema, field, value);
     }
     let Some(inner) = schema.object_of(&field.r#type) else { return };
-    if !field.pointer && field.presence != Presence::OmitZero && !members.get(*name).is_some_and(Value::is_object) {
+    if !field.pointer && field.presence != Presence::OmitZero && !members.get(name).is_some_and(Value::is_object) {
         insert(members, schema.object(), name, Value::Object(Map::new()));
     }
-    if let Some(Value::Object(members)) = members.get_mut(*name) {
+    if let Some(Value::Object(members)) = members.get_mut(name) {
         fill_path(members, inner, rest, value);
     }
 }
 
 /// Puts a field in its place in Go's order.
-fn insert(members: &mut Map<String, Value>, object: &ObjectType, name: &str, value: Value) {
+fn insert(members: &mut Map, object: &ObjectType, name: &str, value: Value) {
     if let Some(slot) = members.get_mut(name) {
         *slot = value;
         return;
     }
     let own = object.position(name).unwrap_or(usize::MAX);
     let before = members.keys().take_while(|key| object.position(key).is_some_and(|position| position < own)).count();
-    members.shift_insert(before, name.to_owned(), value);
+    members.shift_insert(before, name, value);
 }

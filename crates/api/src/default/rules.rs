@@ -5,12 +5,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::{image, insert};
 use crate::schema::Schema;
 
-type Members = Map<String, Value>;
+type Members = Map;
 /// Fills in one object; nested ones come later.
 pub(crate) type Rule = fn(&mut Members, Schema<'_>, Timestamp);
 
@@ -119,7 +119,7 @@ fn volume(members: &mut Members, schema: Schema<'_>, _: Timestamp) {
 fn pod(members: &mut Members, schema: Schema<'_>, _: Timestamp) {
     let Some((spec, schema)) = nested(members, schema, "spec") else { return };
     if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
-        spec.insert("terminationGracePeriodSeconds".to_owned(), 1.into());
+        spec.insert("terminationGracePeriodSeconds", 1.into());
     }
     let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
     let (Some(container_schema), Some(port_schema)) = (schema.at(&["containers"]), schema.at(&["containers", "ports"]))
@@ -188,7 +188,7 @@ fn namespace(members: &mut Members, schema: Schema<'_>, _: Timestamp) {
     }
     set(metadata, schema, "labels", json!({}));
     if let Some(labels) = object(metadata, "labels") {
-        labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
+        labels.insert("kubernetes.io/metadata.name", name.into());
         labels.sort_keys();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use json::Value;
 
 use super::rules;
 use crate::schema::{Field, Name, Type, TypeId, Types};
@@ -41,7 +41,7 @@ pub(crate) fn attach(
 
 /// Upstream fills in what it publishes, where that differs from what an unset field is anyway.
 fn published(field: &Field) -> Option<Value> {
-    let value: Value = serde_json::from_str(field.published_default.as_deref()?).ok()?;
+    let value: Value = json::from_str(field.published_default.as_deref()?).ok()?;
     let trivial = matches!(&value, Value::Object(_)) || (!field.pointer && super::is_zero(&value));
     (!trivial).then_some(value)
 }
@@ -82,6 +82,6 @@ fn parse(line: &'static str) -> Option<(String, Constant)> {
     let (model, rest) = line.split_once(' ')?;
     let (path, value) = rest.split_once(' ')?;
     let model = if model.starts_with("io.k8s.") { model.to_owned() } else { format!("io.k8s.api.{model}") };
-    let value = serde_json::from_str(value).ok()?;
+    let value = json::from_str(value).ok()?;
     Some((model, Constant { path: path.split('.').collect(), value }))
 }

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{apply_at, image};
 use crate::decode::{FieldValidation, Syntax, Target, decode, normalize};
@@ -45,7 +45,7 @@ fn remove(value: &mut Value, pointer: &str) {
 fn objects_get_the_defaults_upstream_gives_them() {
     let mut wrong = Vec::new();
     for line in RECORDED.lines() {
-        let case: Value = serde_json::from_str(line).unwrap();
+        let case: Value = json::from_str(line).unwrap();
         let resource = case["resource"].as_str().unwrap();
         let [group, version, plural] = resource.split('/').collect::<Vec<_>>()[..] else { panic!("{resource}") };
         let info = Scheme::builtin().resource(group, version, plural).unwrap();

@@ -2,7 +2,7 @@
 
 use super::Path;
 use crate::go_text;
-use serde_json::Value;
+use json::Value;
 use std::collections::HashSet;
 use std::fmt;
 

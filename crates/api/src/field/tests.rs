@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use json::json;
 
 #[test]
 fn paths_print_as_upstream() {

@@ -2,7 +2,7 @@
 //!
 //! A few functions, no state. Never used to store objects: the wire encoders have their own writer.
 
-use serde_json::Value;
+use json::Value;
 use std::fmt::Write;
 
 /// Quotes a string as `%q` does. Upstream: strconv.Quote.
@@ -60,10 +60,10 @@ pub fn percent_v(value: &Value) -> String {
         Value::Bool(b) => b.to_string(),
         Value::Number(n) if n.is_f64() => n.as_f64().map(float).unwrap_or_default(),
         Value::Number(n) => n.to_string(),
-        Value::String(s) => s.clone(),
+        Value::String(s) => s.to_string(),
         Value::Array(items) => format!("[{}]", items.iter().map(percent_v).collect::<Vec<_>>().join(" ")),
         Value::Object(fields) => {
-            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            let mut fields: Vec<(&json::Text, &Value)> = fields.iter().collect();
             fields.sort_unstable_by_key(|(key, _)| *key);
             let fields: Vec<String> =
                 fields.into_iter().map(|(key, item)| format!("{key}:{}", percent_v(item))).collect();
@@ -81,7 +81,7 @@ pub fn percent_sharp_v(value: &Value) -> String {
             format!("[]interface {{}}{{{}}}", items.iter().map(percent_sharp_v).collect::<Vec<_>>().join(", "))
         }
         Value::Object(fields) => {
-            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            let mut fields: Vec<(&json::Text, &Value)> = fields.iter().collect();
             fields.sort_unstable_by_key(|(key, _)| *key);
             let fields: Vec<String> =
                 fields.into_iter().map(|(key, item)| format!("{}:{}", quote(key), percent_sharp_v(item))).collect();

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use json::json;
 
 #[test]
 fn quote_escapes_as_strconv_does() {

@@ -3,7 +3,7 @@
 //! Upstream: k8s.io/apimachinery/pkg/util/intstr.
 
 use crate::go_text::quote;
-use serde_json::Value;
+use json::Value;
 
 /// Why a value is neither.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +56,7 @@ pub fn percent(text: &str) -> Result<i64, Error> {
 /// The value as text prints it: the number or the text. Upstream: IntOrString.String.
 pub fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.to_string(),
         Value::Null => "<nil>".to_owned(),
         other => other.to_string(),
     }

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use json::json;
 
 #[test]
 fn percentages_are_rounded_as_asked() {

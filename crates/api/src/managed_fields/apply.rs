@@ -2,7 +2,7 @@
 //! says goes unless somebody else owns it, and a field that others own and it wants otherwise is a conflict.
 //! Upstream: merge.Updater.Apply and managedfields/internal.FieldManager.Apply.
 
-use serde_json::Value;
+use json::Value;
 
 use super::conflict::{Conflict, Conflicts};
 use super::element::same;
@@ -104,7 +104,7 @@ fn attempt(
     if owners.is_empty() {
         empty = match rules.place {
             Place::Root(schema) => decode::empty(schema),
-            _ => Value::Object(serde_json::Map::new()),
+            _ => Value::Object(json::Map::new()),
         };
         let before = Writer { manager: BEFORE_FIRST_APPLY, ..writer };
         owners = update::change(rules, before, &empty, live, owners).map_err(Error::Existing)?;
@@ -158,7 +158,7 @@ impl Rules<'_> {
 pub fn set_managed_fields(object: &mut Value, entries: Option<Value>) {
     let Some(metadata) = meta::metadata_mut(object) else { return };
     match entries {
-        Some(entries) => metadata.insert("managedFields".to_owned(), entries),
+        Some(entries) => metadata.insert("managedFields", entries),
         None => metadata.shift_remove("managedFields"),
     };
 }

@@ -1,6 +1,6 @@
 //! What a change of an object changed, as field sets. Upstream: TypedValue.Compare.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::Reset;
 use super::element::{Element, same};
@@ -107,7 +107,7 @@ fn walk<'a>(old: Option<&'a Value>, new: Option<&'a Value>, shape: Shape<'a>) ->
         }
         Shape::Map(fields) => {
             let (before, after) = (members(old), members(new));
-            let nothing = |map: Option<&Map<String, Value>>| map.is_none_or(Map::is_empty);
+            let nothing = |map: Option<&Map>| map.is_none_or(Map::is_empty);
             if fields.whole || (nothing(before) && nothing(after)) {
                 return Ok(leaf(old, new));
             }
@@ -145,7 +145,7 @@ fn items(value: Option<&Value>) -> &[Value] {
     value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-fn members(value: Option<&Value>) -> Option<&Map<String, Value>> {
+fn members(value: Option<&Value>) -> Option<&Map> {
     value.and_then(Value::as_object)
 }
 

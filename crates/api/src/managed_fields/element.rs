@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Deref;
 
-use serde_json::{Number, Value};
+use json::{Number, Value};
 
 use crate::go_text;
 
@@ -57,7 +57,7 @@ impl<'a> Element<'a> {
     /// Reads FieldsV1's spelling. None is an element of a kind that is not known here, which is skipped.
     pub(super) fn parse(text: &'a str) -> Result<Option<Self>, BadElement> {
         let bad = || BadElement(text.to_owned());
-        let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| bad());
+        let json = |text: &str| json::from_str::<Value>(text).map_err(|_| bad());
         let (Some(kind), Some(b':'), Some(rest)) = (text.bytes().next(), text.as_bytes().get(1), text.get(2..)) else {
             return Err(bad());
         };
@@ -67,7 +67,8 @@ impl<'a> Element<'a> {
             b'i' => Element::Index(rest.parse().map_err(|_| bad())?),
             b'k' => {
                 let Value::Object(fields) = json(rest)? else { return Err(bad()) };
-                let fields = fields.into_iter().map(|(name, value)| (name.into(), Literal::Owned(Box::new(value))));
+                let fields =
+                    fields.into_iter().map(|(name, value)| (name.to_string().into(), Literal::Owned(Box::new(value))));
                 Element::key(fields.collect())
             }
             _ => return Ok(None),

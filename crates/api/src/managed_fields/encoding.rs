@@ -3,7 +3,7 @@
 //! `{"f:spec":{"f:replicas":{},"f:ports":{"k:{\"port\":80}":{".":{},"f:port":{}}}}}`: a name with nothing below is a member,
 //! `.` says so of one with something below.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::element::{BadElement, Element};
 use super::set::{Branch, Node, Set};
@@ -19,10 +19,10 @@ impl<'a> Set<'a> {
         Value::Object(self.members_of(false))
     }
 
-    fn members_of(&self, own: bool) -> Map<String, Value> {
+    fn members_of(&self, own: bool) -> Map {
         let mut out = Map::with_capacity(self.nodes.len() + usize::from(own));
         if own && !self.is_empty() {
-            out.insert(".".to_owned(), Value::Object(Map::new()));
+            out.insert(".", Value::Object(Map::new()));
         }
         for node in &self.nodes {
             out.insert(node.element.encode(), Value::Object(node.branch.below.members_of(node.branch.member)));

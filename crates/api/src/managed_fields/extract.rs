@@ -1,6 +1,6 @@
 //! The fields an object sets. Upstream: TypedValue.ToFieldSet.
 
-use serde_json::Value;
+use json::Value;
 
 use super::element::Element;
 use super::set::{Branch, Node, Set};

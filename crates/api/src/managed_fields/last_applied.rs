@@ -1,7 +1,7 @@
 //! The way from client-side apply, which kept the configuration in an annotation, to server-side apply and beside it: only
 //! for the manager `kubectl`. Upstream: managedfields/internal/lastapplied{manager,updater}.go.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::Rules;
 use super::compare;
@@ -19,7 +19,7 @@ const ANNOTATIONS_LIMIT: usize = 256 << 10;
 
 /// Reads the configuration the annotation of an object holds.
 pub(super) fn configuration(object: &Value) -> Option<Value> {
-    serde_json::from_str(meta::annotation(object, ANNOTATION)?).ok()
+    json::from_str(meta::annotation(object, ANNOTATION)?).ok()
 }
 
 impl Rules<'_> {
@@ -65,9 +65,9 @@ fn sorted(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
         Value::Object(members) => {
-            let mut members: Vec<(String, Value)> = members.into_iter().collect();
+            let mut members: Vec<(json::Text, Value)> = members.into_iter().collect();
             members.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Object(members.into_iter().map(|(key, value)| (key, sorted(value))).collect::<Map<_, _>>())
+            Value::Object(members.into_iter().map(|(key, value)| (key, sorted(value))).collect::<Map>())
         }
         other => other,
     }

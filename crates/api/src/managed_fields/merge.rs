@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::element::Element;
 use super::shape::{Fields, Items, List, Place, Shape};
@@ -41,11 +41,7 @@ fn at<'a>(live: Option<&'a Value>, applied: Option<&'a Value>, place: Place<'a>)
     }
 }
 
-fn merged_members<'a>(
-    fields: &Fields<'a>,
-    live: Option<&'a Map<String, Value>>,
-    applied: Option<&'a Map<String, Value>>,
-) -> Result<Map<String, Value>, String> {
+fn merged_members<'a>(fields: &Fields<'a>, live: Option<&'a Map>, applied: Option<&'a Map>) -> Result<Map, String> {
     let mut out = Map::with_capacity(live.map_or(0, Map::len) + applied.map_or(0, Map::len));
     let child = |key: &str| fields.child(key).map_or(Place::Whole, |(place, _)| place);
     for (key, value) in live.into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! A configuration put over an object by a policy, which owns nothing by it.
 //! Upstream: admission/plugin/policy/mutating/patch.ApplyStructuredMergeDiff.
 
-use serde_json::Value;
+use json::Value;
 
 use super::merge::merged;
 use super::shape::{Items, Place, Shape};

@@ -32,7 +32,7 @@ mod validate;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use json::Value;
 
 pub use apply::{apply, set_managed_fields};
 pub use conflict::{Conflict, Conflicts};

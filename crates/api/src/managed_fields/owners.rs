@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::element::BadElement;
 use super::set::Set;
@@ -101,7 +101,7 @@ impl<'a> Owner<'a> {
         let mut entry = Map::with_capacity(7);
         let mut put = |field: &str, value: &str| {
             if !value.is_empty() {
-                entry.insert(field.to_owned(), value.into());
+                entry.insert(field, value.into());
             }
         };
         put("manager", &self.manager);
@@ -109,9 +109,9 @@ impl<'a> Owner<'a> {
         put("apiVersion", &self.api_version);
         put("time", self.time.as_deref().unwrap_or_default());
         put("fieldsType", "FieldsV1");
-        entry.insert("fieldsV1".to_owned(), self.fields.encode());
+        entry.insert("fieldsV1", self.fields.encode());
         if !self.subresource.is_empty() {
-            entry.insert("subresource".to_owned(), self.subresource.as_ref().into());
+            entry.insert("subresource", self.subresource.as_ref().into());
         }
         Value::Object(entry)
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use json::Value;
 
 use super::compare::Malformed;
 use super::extract::field_set;

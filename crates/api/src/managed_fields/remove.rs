@@ -1,6 +1,6 @@
 //! An object without some of its fields. Upstream: TypedValue.RemoveItems.
 
-use serde_json::Value;
+use json::Value;
 
 use super::set::{Branch, Set};
 use super::shape::{Items, Place, Shape};

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::element::{Element, Literal};
 use crate::schema::{Field, ListType, Name, Schema, Type};
@@ -276,7 +276,7 @@ impl<'a> List<'a> {
         }
     }
 
-    fn keyed(&self, names: &'a [Name], fields: &'a Map<String, Value>) -> Result<Element<'a>, String> {
+    fn keyed(&self, names: &'a [Name], fields: &'a Map) -> Result<Element<'a>, String> {
         let mut key = Vec::with_capacity(names.len());
         for name in names {
             let name: &'a str = name;
@@ -304,6 +304,6 @@ impl<'a> List<'a> {
         }
         let Place::Typed(schema, r#type, _) = self.element else { return None };
         let default = schema.object_of(r#type)?.field(name)?.published_default.as_deref()?;
-        serde_json::from_str(default).ok().map(|value| Literal::Owned(Box::new(value)))
+        json::from_str(default).ok().map(|value| Literal::Owned(Box::new(value)))
     }
 }

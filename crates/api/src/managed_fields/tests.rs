@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::compare::difference;
 use super::extract::field_set;
@@ -75,7 +75,7 @@ fn owners_of(object: &Value) -> String {
 #[test]
 fn fields_are_written_in_upstreams_order_and_read_back() {
     let text = r#"{"f:metadata":{"f:finalizers":{".":{},"v:\"a\"":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:ports":{".":{},"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{}}}},"i:3":{}}}"#;
-    let fields: Value = serde_json::from_str(text).unwrap();
+    let fields: Value = json::from_str(text).unwrap();
     let set = Set::decode(&fields).unwrap();
     assert_eq!(set.encode().to_string(), text);
     let shuffled = json!({"f:spec": fields["f:spec"], "x:unknown": {"f:a": {}}, "f:metadata": fields["f:metadata"]});
@@ -87,7 +87,7 @@ fn fields_are_written_in_upstreams_order_and_read_back() {
 
 #[test]
 fn sets_are_joined_cut_and_taken_apart() {
-    let set = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+    let set = |text: &str| -> Value { json::from_str(text).unwrap() };
     let (a, b) = (set(r#"{"f:a":{".":{},"f:b":{}},"f:c":{}}"#), set(r#"{"f:a":{"f:b":{},"f:d":{}},"f:e":{}}"#));
     let (a, b) = (Set::decode(&a).unwrap(), Set::decode(&b).unwrap());
     let shown = |set: Set<'_>| set.encode().to_string();

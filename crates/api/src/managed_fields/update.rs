@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use json::Value;
 
 use super::compare::{self, Difference, Malformed};
 use super::owners::{Operation, Owner, Owners};

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use json::Value;
 
 use super::element::Element;
 use super::shape::{Items, List, Place, Scalar, Shape};

@@ -1,7 +1,7 @@
 //! Names of kinds and resources, and the metadata of objects held as JSON.
 //!
 //! [`GroupVersionKind`] and its siblings print as upstream's do; [`object`]'s functions read and write `metadata` of a
-//! `serde_json::Value` without decoding it; [`time`] writes and reads the API's timestamps. Nothing here validates.
+//! `json::Value` without decoding it; [`time`] writes and reads the API's timestamps. Nothing here validates.
 //!
 //! Upstream: k8s.io/apimachinery/pkg/runtime/schema and pkg/apis/meta/v1.
 

@@ -4,7 +4,7 @@
 
 use super::{GroupVersionKind, time};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 /// The reference that makes an object its owner's, read from `metadata.ownerReferences`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,12 @@ pub fn gvk(object: &Value) -> Option<GroupVersionKind> {
 }
 
 /// The whole `metadata`.
-pub fn metadata(object: &Value) -> Option<&Map<String, Value>> {
+pub fn metadata(object: &Value) -> Option<&Map> {
     object.get("metadata").and_then(Value::as_object)
 }
 
 /// The whole `metadata`, made if it is absent. None only if the object is no JSON object.
-pub fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
+pub fn metadata_mut(object: &mut Value) -> Option<&mut Map> {
     let slot = object.as_object_mut()?.entry("metadata").or_insert(Value::Null);
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
@@ -103,7 +103,7 @@ pub fn is_being_deleted(object: &Value) -> bool {
 }
 
 /// `metadata.labels`.
-pub fn labels(object: &Value) -> Option<&Map<String, Value>> {
+pub fn labels(object: &Value) -> Option<&Map> {
     field(object, "labels").and_then(Value::as_object)
 }
 
@@ -113,7 +113,7 @@ pub fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 }
 
 /// `metadata.annotations`.
-pub fn annotations(object: &Value) -> Option<&Map<String, Value>> {
+pub fn annotations(object: &Value) -> Option<&Map> {
     field(object, "annotations").and_then(Value::as_object)
 }
 
@@ -168,7 +168,7 @@ pub fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
         // shift_remove: the other fields keep their order, which is the order of the encoding.
         metadata.shift_remove(key);
     } else {
-        metadata.insert(key.to_owned(), value);
+        metadata.insert(key, value);
     }
 }
 
@@ -239,7 +239,7 @@ fn set_entry(object: &mut Value, map: &str, key: &str, value: &str) {
         *slot = Value::Object(Map::new());
     }
     if let Some(entries) = slot.as_object_mut() {
-        entries.insert(key.to_owned(), value.into());
+        entries.insert(key, value.into());
     }
 }
 

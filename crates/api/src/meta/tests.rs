@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use json::json;
 
 #[test]
 fn names_print_as_upstream() {
@@ -33,7 +33,7 @@ fn metadata_is_read_and_written_in_place() {
     assert_eq!(object, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}));
 }
 
-use serde_json::Value;
+use json::Value;
 
 #[test]
 fn the_controller_is_the_reference_marked_so() {

@@ -108,8 +108,7 @@ fn versions_are_ordered_by_how_far_they_have_come() {
 #[test]
 fn bad_names_and_labels_are_answered_as_recorded() {
     use crate::{field::ErrorList, meta::GroupKind, selector::label, status::Status};
-    let golden: serde_json::Value =
-        serde_json::from_str(include_str!("../../testdata/names.json")).expect("golden is JSON");
+    let golden: json::Value = json::from_str(include_str!("../../testdata/names.json")).expect("golden is JSON");
     for row in golden.as_array().expect("rows") {
         let kind = row["kind"].as_str().expect("a kind");
         let rule: NameRule = match kind {

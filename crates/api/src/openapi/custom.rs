@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::{Descriptions, Dialect};
 use crate::scheme::ResourceInfo;
@@ -144,7 +144,7 @@ fn list(kind: &CustomKind<'_>, item: &str, meta: &Meta<'_>) -> Value {
 }
 
 /// Calls `change` for every schema that says what is there, the inner ones first.
-fn each(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
+fn each(schema: &mut Value, change: &mut dyn FnMut(&mut Map)) {
     let Some(fields) = schema.as_object_mut() else { return };
     for (_, property) in fields.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
         each(property, change);
@@ -157,7 +157,7 @@ fn each(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
     change(fields);
 }
 
-fn is(fields: &Map<String, Value>, name: &str) -> bool {
+fn is(fields: &Map, name: &str) -> bool {
     fields.get(name) == Some(&Value::Bool(true))
 }
 
@@ -175,7 +175,7 @@ fn simplify(schema: &mut Value) {
     each(schema, &mut |fields| {
         // Those of the properties go with the properties' own visit: what is required must not be nullable.
         let nullable = |value: &Value| value["nullable"] == true || value["x-nullable-before"] == true;
-        let optional: Vec<String> = (fields.get("properties").and_then(Value::as_object).into_iter().flatten())
+        let optional: Vec<json::Text> = (fields.get("properties").and_then(Value::as_object).into_iter().flatten())
             .filter(|(_, property)| nullable(property))
             .map(|(name, _)| name.clone())
             .collect();
@@ -196,7 +196,7 @@ fn simplify(schema: &mut Value) {
             fields.shift_remove("type");
         }
         if fields.shift_remove("nullable").is_some_and(|nullable| nullable == true) {
-            fields.insert("x-nullable-before".to_owned(), true.into());
+            fields.insert("x-nullable-before", true.into());
         }
     });
     each(schema, &mut |fields| {

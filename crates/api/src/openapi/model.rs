@@ -1,6 +1,6 @@
 //! Models: the schema of one object type, or of one of the types with a form of their own.
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::{Descriptions, Dialect};
 use crate::schema::{Field, ListType, Schema, Type};
@@ -67,17 +67,17 @@ pub(super) fn object(
     let object = schema.object();
     let mut model = Map::new();
     if let Some(text) = descriptions.model(&object.name) {
-        model.insert("description".to_owned(), text.into());
+        model.insert("description", text.into());
     }
-    model.insert("type".to_owned(), "object".into());
+    model.insert("type", "object".into());
     let required: Vec<&str> =
         object.fields.iter().filter(|field| field.required).map(|field| field.name.as_ref()).collect();
     if !required.is_empty() {
-        model.insert("required".to_owned(), json!(required));
+        model.insert("required", json!(required));
     }
     let mut fields: Vec<&Field> = object.fields.iter().collect();
     fields.sort_by(|a, b| a.name.cmp(&b.name));
-    let properties: Map<String, Value> = fields
+    let properties: Map = fields
         .into_iter()
         .map(|field| {
             let description = descriptions.field(&object.name, &field.name);
@@ -85,18 +85,18 @@ pub(super) fn object(
         })
         .collect();
     if !properties.is_empty() {
-        model.insert("properties".to_owned(), Value::Object(properties));
+        model.insert("properties", Value::Object(properties));
     }
     let kinds = kinds(schema, own);
     if !kinds.is_empty() {
-        model.insert("x-kubernetes-group-version-kind".to_owned(), kinds.into());
+        model.insert("x-kubernetes-group-version-kind", kinds.into());
     }
     if object.atomic {
-        model.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
+        model.insert("x-kubernetes-map-type", "atomic".into());
     }
     if !object.unions.is_empty() {
         let unions: Vec<Value> = object.unions.iter().map(|union| self::union(union)).collect();
-        model.insert("x-kubernetes-unions".to_owned(), unions.into());
+        model.insert("x-kubernetes-unions", unions.into());
     }
     Value::Object(model)
 }
@@ -125,28 +125,28 @@ fn union(text: &str) -> Value {
     let mut parts = text.split(';');
     let mut union = Map::new();
     if let Some(discriminator) = parts.next().filter(|name| !name.is_empty()) {
-        union.insert("discriminator".to_owned(), discriminator.into());
+        union.insert("discriminator", discriminator.into());
     }
-    let fields: Map<String, Value> =
+    let fields: Map =
         parts.filter_map(|part| part.split_once(':')).map(|(name, value)| (name.to_owned(), value.into())).collect();
-    union.insert("fields-to-discriminateBy".to_owned(), Value::Object(fields));
+    union.insert("fields-to-discriminateBy", Value::Object(fields));
     Value::Object(union)
 }
 
 fn property(schema: Schema<'_>, field: &Field, dialect: Dialect, description: Option<&str>) -> Value {
     let mut property = Map::new();
     if let Some(text) = description {
-        property.insert("description".to_owned(), text.into());
+        property.insert("description", text.into());
     }
     if dialect == Dialect::V3
-        && let Some(Ok(default)) = field.published_default.as_deref().map(serde_json::from_str::<Value>)
+        && let Some(Ok(default)) = field.published_default.as_deref().map(json::from_str::<Value>)
     {
-        property.insert("default".to_owned(), default);
+        property.insert("default", default);
     }
     match (reference(schema, &field.r#type), value(schema, &field.r#type, dialect)) {
         // Siblings of a reference do not count in v3, so it is wrapped.
         (Some(model), _) if dialect == Dialect::V3 => {
-            property.insert("allOf".to_owned(), json!([{ "$ref": dialect.reference(&model) }]));
+            property.insert("allOf", json!([{ "$ref": dialect.reference(&model) }]));
         }
         (_, Value::Object(shape)) => property.extend(shape),
         _ => {}
@@ -155,8 +155,8 @@ fn property(schema: Schema<'_>, field: &Field, dialect: Dialect, description: Op
         let values = json!(field.enumeration);
         let inner = if property.contains_key("items") { "items" } else { "additionalProperties" };
         match property.get_mut(inner).and_then(Value::as_object_mut) {
-            Some(elements) => elements.insert("enum".to_owned(), values),
-            None => property.insert("enum".to_owned(), values),
+            Some(elements) => elements.insert("enum", values),
+            None => property.insert("enum", values),
         };
     }
     let mut extension = |key: &str, value: Value| property.insert(format!("x-kubernetes-{key}"), value);

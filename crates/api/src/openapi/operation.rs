@@ -1,6 +1,6 @@
 //! One operation of a path: its parameters, what it takes and what it answers.
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::Dialect;
 use crate::schema::{Schema, Type};
@@ -64,18 +64,18 @@ impl Parameter {
 
     pub(super) fn write(&self, dialect: Dialect) -> Value {
         let mut parameter = Map::new();
-        parameter.insert("name".to_owned(), self.name.as_str().into());
-        parameter.insert("in".to_owned(), if self.in_path { "path" } else { "query" }.into());
+        parameter.insert("name", self.name.as_str().into());
+        parameter.insert("in", if self.in_path { "path" } else { "query" }.into());
         if self.in_path {
-            parameter.insert("required".to_owned(), true.into());
+            parameter.insert("required", true.into());
         }
         match dialect {
             Dialect::V2 => {
-                parameter.insert("type".to_owned(), self.kind.into());
-                parameter.insert("uniqueItems".to_owned(), true.into());
+                parameter.insert("type", self.kind.into());
+                parameter.insert("uniqueItems", true.into());
             }
             Dialect::V3 => {
-                parameter.insert("schema".to_owned(), json!({ "type": self.kind, "uniqueItems": true }));
+                parameter.insert("schema", json!({ "type": self.kind, "uniqueItems": true }));
             }
         }
         Value::Object(parameter)
@@ -180,7 +180,7 @@ impl Operation {
             }
         } else if let Some(body) = &self.body {
             let schema = json!({ "schema": { "$ref": dialect.reference(body.model()) } });
-            let content: Map<String, Value> = body
+            let content: Map = body
                 .media_types(self.custom)
                 .iter()
                 .map(|media_type| ((*media_type).to_owned(), schema.clone()))
@@ -224,7 +224,7 @@ impl Operation {
             let response = match dialect {
                 Dialect::V2 => json!({ "description": description, "schema": schema }),
                 Dialect::V3 => {
-                    let content: Map<String, Value> = (self.answer.media_types(self.custom).iter())
+                    let content: Map = (self.answer.media_types(self.custom).iter())
                         .map(|media_type| ((*media_type).to_owned(), json!({ "schema": schema })))
                         .collect();
                     json!({ "description": description, "content": content })
@@ -232,7 +232,7 @@ impl Operation {
             };
             responses.insert(code.to_string(), response);
         }
-        responses.insert("401".to_owned(), json!({ "description": "Unauthorized" }));
+        responses.insert("401", json!({ "description": "Unauthorized" }));
         Value::Object(responses)
     }
 }

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::{Descriptions, NoDescriptions, v2, v3, v3_paths};
 use crate::scheme::Scheme;
@@ -11,7 +11,7 @@ const SAMPLE: &str = include_str!("../../testdata/openapi-scheduling.json");
 const HASHES: &str = include_str!("../../testdata/openapi.json");
 
 fn document(path: &str) -> Value {
-    serde_json::from_slice(&v3(Scheme::builtin(), path, &NoDescriptions).unwrap()).unwrap()
+    json::from_slice(&v3(Scheme::builtin(), path, &NoDescriptions).unwrap()).unwrap()
 }
 
 /// Sorted, without descriptions (but with properties of that name), each reference wrapped alike.
@@ -19,7 +19,7 @@ fn canonical(value: &Value, named: bool) -> Value {
     match value {
         Value::Object(members) if members.len() == 1 && members.contains_key("$ref") => json!({ "allOf": [value] }),
         Value::Object(members) => {
-            let sorted: BTreeMap<&String, Value> = members
+            let sorted: BTreeMap<&json::Text, Value> = members
                 .iter()
                 .filter(|(key, value)| named || !value.is_string() || *key != "description")
                 .map(|(key, value)| match key.as_str() {
@@ -27,7 +27,7 @@ fn canonical(value: &Value, named: bool) -> Value {
                     _ => (key, canonical(value, !named && (key == "properties" || key == "schemas"))),
                 })
                 .collect();
-            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), value)).collect::<Map<_, _>>())
+            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), value)).collect::<Map>())
         }
         Value::Array(items) => items.iter().map(|item| canonical(item, false)).collect(),
         other => other.clone(),
@@ -44,14 +44,14 @@ fn hash(bytes: &[u8]) -> String {
 
 #[test]
 fn a_document_is_upstreams_but_for_the_texts() {
-    let ours = serde_json::to_string_pretty(&canonical(&document("apis/scheduling.k8s.io/v1"), false)).unwrap();
-    let theirs: Value = serde_json::from_str(SAMPLE).unwrap();
-    assert_eq!(ours, serde_json::to_string_pretty(&theirs).unwrap());
+    let ours = json::to_string_pretty(&canonical(&document("apis/scheduling.k8s.io/v1"), false)).unwrap();
+    let theirs: Value = json::from_str(SAMPLE).unwrap();
+    assert_eq!(ours, json::to_string_pretty(&theirs).unwrap());
 }
 
 #[test]
 fn every_document_is_upstreams_but_for_the_texts() {
-    let hashes: BTreeMap<String, String> = serde_json::from_str(HASHES).unwrap();
+    let hashes: BTreeMap<String, String> = json::from_str(HASHES).unwrap();
     let paths = v3_paths(Scheme::builtin());
     assert_eq!(paths, hashes.keys().cloned().collect::<Vec<_>>());
     let differ: Vec<String> = paths
@@ -63,11 +63,11 @@ fn every_document_is_upstreams_but_for_the_texts() {
 
 #[test]
 fn the_v2_document_defines_all_it_refers_to() {
-    let document: Value = serde_json::from_slice(&v2(Scheme::builtin(), &[], &NoDescriptions)).unwrap();
+    let document: Value = json::from_slice(&v2(Scheme::builtin(), &[], &NoDescriptions)).unwrap();
     let text = document.to_string();
     let definitions = document["definitions"].as_object().unwrap();
     let referred = text.split("#/definitions/").skip(1).map(|rest| rest.split('"').next().unwrap());
-    let missing: Vec<&str> = referred.filter(|model| !definitions.contains_key(*model)).collect();
+    let missing: Vec<&str> = referred.filter(|model| !definitions.contains_key(model)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"].is_object());
     assert_eq!(definitions.len(), 624);
@@ -85,7 +85,7 @@ fn texts_come_from_outside() {
         }
     }
     let bytes = v3(Scheme::builtin(), "apis/scheduling.k8s.io/v1", &Texts).unwrap();
-    let document: Value = serde_json::from_slice(&bytes).unwrap();
+    let document: Value = json::from_slice(&bytes).unwrap();
     let model = &document["components"]["schemas"]["io.k8s.api.scheduling.v1.PriorityClass"];
     assert_eq!(
         (&model["description"], &model["properties"]["value"]["description"]),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 use super::custom::{self, CustomKind};
 use super::operation::Parameter;
@@ -89,7 +89,7 @@ impl<'a> Writer<'a> {
             if !item.parameters.is_empty() {
                 let shared: Vec<Value> =
                     item.parameters.iter().map(|parameter| parameter.write(self.dialect)).collect();
-                object.insert("parameters".to_owned(), shared.into());
+                object.insert("parameters", shared.into());
             }
             self.value(&Value::Object(object));
         }
@@ -104,7 +104,7 @@ impl<'a> Writer<'a> {
                 (Some(own), _) => own,
                 (None, Some(mut leaf)) => {
                     if let (Some(text), Value::Object(leaf)) = (self.descriptions.model(&name), &mut leaf) {
-                        leaf.insert("description".to_owned(), text.into());
+                        leaf.insert("description", text.into());
                     }
                     leaf
                 }
@@ -154,7 +154,7 @@ impl<'a> Writer<'a> {
     }
 
     fn value(&mut self, value: &Value) {
-        serde_json::to_writer(&mut self.out, value).expect("a Vec takes every write and a Value has string keys");
+        json::to_writer(&mut self.out, value).expect("a Vec takes every write and a Value has string keys");
     }
 }
 

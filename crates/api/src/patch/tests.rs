@@ -1,11 +1,11 @@
 //! What a running kube-apiserver v1.37 answered to patches of a custom resource that takes anything (testdata/patches.json).
 
 use super::*;
-use serde_json::{Value, json};
+use ::json::{Value, json};
 
 #[test]
 fn patches_are_applied_and_refused_as_recorded() {
-    let golden: Value = serde_json::from_str(include_str!("../../testdata/patches.json")).expect("golden is JSON");
+    let golden: Value = ::json::from_str(include_str!("../../testdata/patches.json")).expect("golden is JSON");
     let document = json!({"apiVersion": "x/v1", "kind": "X", "metadata": {"name": "t"}, "spec": golden["document"]});
     for row in golden["rows"].as_array().expect("rows") {
         let strict = row["strict"].as_bool().expect("a flag");

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::wire::{Payload, Reader};
 use super::{Error, MAX_DEPTH};
@@ -31,13 +31,7 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
 }
 
 /// Reads a message into `out`. `within` are the messages around it that JSON does not show.
-fn message(
-    raw: &[u8],
-    schema: Schema<'_>,
-    within: &[u32],
-    out: &mut Map<String, Value>,
-    depth: usize,
-) -> Result<(), Error> {
+fn message(raw: &[u8], schema: Schema<'_>, within: &[u32], out: &mut Map, depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
         return Err(Error::TooDeep);
     }
@@ -65,17 +59,11 @@ fn message(
     Ok(())
 }
 
-fn add(
-    field: &Field,
-    payload: Payload<'_>,
-    schema: Schema<'_>,
-    out: &mut Map<String, Value>,
-    depth: usize,
-) -> Result<(), Error> {
+fn add(field: &Field, payload: Payload<'_>, schema: Schema<'_>, out: &mut Map, depth: usize) -> Result<(), Error> {
     let name = field.name.as_ref();
     match &field.r#type {
         Type::List(element) if !field.wrapped => {
-            let list = out.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+            let list = out.entry(field.key()).or_insert_with(|| Value::Array(Vec::new()));
             let Value::Array(list) = list else { return Ok(()) };
             if let (Payload::Bytes(packed), true) = (payload, is_packable(element)) {
                 let mut reader = Reader::new(packed);
@@ -87,7 +75,7 @@ fn add(
             list.push(value(element, payload, schema, name, depth)?);
         }
         Type::Map(element) => {
-            let map = out.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            let map = out.entry(field.key()).or_insert_with(|| Value::Object(Map::new()));
             let Value::Object(map) = map else { return Ok(()) };
             let (mut key, mut entry) = (String::new(), None);
             let mut reader = Reader::new(payload.bytes(name)?);
@@ -106,14 +94,14 @@ fn add(
         }
         // A message in several pieces is one.
         Type::Object(id) => {
-            let within = out.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            let within = out.entry(field.key()).or_insert_with(|| Value::Object(Map::new()));
             let Value::Object(within) = within else { return Ok(()) };
             message(payload.bytes(name)?, schema.resolve(*id), &[], within, depth + 1)?;
         }
         // Of anything else the last one counts.
         other => {
             let found = value(other, payload, schema, name, depth)?;
-            out.insert(name.to_owned(), found);
+            out.insert(field.key(), found);
         }
     }
     Ok(())
@@ -146,7 +134,7 @@ fn value(kind: &Type, payload: Payload<'_>, schema: Schema<'_>, name: &str, dept
         Type::FieldsV1 | Type::Any | Type::RawExtension => match wrapped(payload, name)? {
             Some(inner) => {
                 let raw = inner.bytes(name)?;
-                serde_json::from_slice(raw).map_err(|_| Error::Content(name.to_owned()))?
+                json::from_slice(raw).map_err(|_| Error::Content(name.to_owned()))?
             }
             None => Value::Null,
         },

@@ -7,7 +7,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::{Error, MAX_DEPTH};
 use crate::duration;
@@ -146,7 +146,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The message of an object. A value of another type than the schema's is an error that names the field.
-    pub(super) fn message(&mut self, object: Option<&'a Map<String, Value>>, schema: Schema<'a>) -> Result<(), Error> {
+    pub(super) fn message(&mut self, object: Option<&'a Map>, schema: Schema<'a>) -> Result<(), Error> {
         if self.depth > MAX_DEPTH {
             return Err(Error::TooDeep);
         }
@@ -163,7 +163,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Puts the members of an object into the slots of their fields. They mostly come in the schema's order.
-    fn sort(&mut self, object: &'a Map<String, Value>, of: &ObjectType, first: usize) {
+    fn sort(&mut self, object: &'a Map, of: &ObjectType, first: usize) {
         let mut next = 0;
         for (name, value) in object {
             let ahead = of.fields[next..].iter().position(|field| field.name == name.as_str());
@@ -220,7 +220,7 @@ impl<'a> Writer<'a> {
                 }
             }
             (Type::Map(element), Some(Value::Object(members))) => {
-                let mut members: Vec<(&String, &Value)> = members.iter().collect();
+                let mut members: Vec<(&json::Text, &Value)> = members.iter().collect();
                 members.sort_unstable_by(|a, b| b.0.cmp(a.0));
                 for (key, member) in members {
                     let end = self.out.len();

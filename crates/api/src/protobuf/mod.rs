@@ -14,7 +14,7 @@ mod wire;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use json::Value;
 
 use crate::schema::Schema;
 pub use decode::decode;

@@ -3,7 +3,7 @@ mod wire;
 
 use super::*;
 use crate::scheme::Scheme;
-use serde_json::json;
+use json::json;
 
 /// A field of bytes.
 fn bytes_field(number: u8, content: &[u8]) -> Vec<u8> {
@@ -104,7 +104,7 @@ fn schemas_nest_no_deeper_than_json_can() {
     assert_eq!(decode(&deeper, schema), Err(Error::TooDeep));
     assert_eq!(encode_message(&nested(MAX_DEPTH + 1), schema), Err(Error::TooDeep));
     let raw = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
-    let default = encode_message(&json!({"default": serde_json::from_str::<Value>(&raw).unwrap()}), schema).unwrap();
+    let default = encode_message(&json!({"default": json::from_str::<Value>(&raw).unwrap()}), schema).unwrap();
     assert_eq!(decode(&default, schema), Err(Error::TooDeep));
 }
 

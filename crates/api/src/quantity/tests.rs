@@ -1,6 +1,6 @@
 use super::*;
+use json::Value;
 use proptest::prelude::*;
-use serde_json::Value;
 
 fn quantity(text: &str) -> Quantity {
     Quantity::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
@@ -81,7 +81,7 @@ fn sums_keep_the_format_of_the_first_that_is_not_zero() {
 /// Computed by upstream's resource package v0.37: text, canonical text or error, Value, MilliValue.
 #[test]
 fn texts_and_values_are_those_upstream_computes() {
-    let golden: Value = serde_json::from_str(include_str!("../../testdata/quantity.json")).expect("golden is JSON");
+    let golden: Value = json::from_str(include_str!("../../testdata/quantity.json")).expect("golden is JSON");
     for row in golden["parse"].as_array().expect("rows") {
         let (text, expected) = (row[0].as_str().expect("text"), row[1].as_str().expect("canonical"));
         let parsed = Quantity::parse(text);

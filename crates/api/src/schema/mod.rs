@@ -11,7 +11,7 @@ pub(crate) mod parse;
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use json::{Text, Value};
 
 use crate::protobuf::Layout;
 
@@ -188,6 +188,14 @@ pub struct Field {
 }
 
 impl Field {
+    /// The name as the key of a member; that of a built-in field takes no memory of its own.
+    pub(crate) fn key(&self) -> Text {
+        match &self.name {
+            Cow::Borrowed(name) => Text::new_static(name),
+            Cow::Owned(name) => Text::new(name),
+        }
+    }
+
     /// A plain field of a name and type, every other fact unset.
     pub fn new(name: impl Into<Name>, r#type: Type) -> Self {
         Field {

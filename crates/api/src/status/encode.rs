@@ -3,7 +3,7 @@
 use super::{Cause, Details, Outcome, Reason, Status};
 use crate::go_text;
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 impl Status {
     /// The bytes upstream serves: fields in the order of its struct, empty ones left out, a line feed at the end.
@@ -18,7 +18,7 @@ impl Status {
         let mut fields = Map::new();
         put(&mut fields, "kind", "Status");
         put(&mut fields, "apiVersion", "v1");
-        fields.insert("metadata".to_owned(), Value::Object(Map::new()));
+        fields.insert("metadata", Value::Object(Map::new()));
         put(
             &mut fields,
             "status",
@@ -30,10 +30,10 @@ impl Status {
         put(&mut fields, "message", &self.message);
         put(&mut fields, "reason", self.reason.as_str());
         if let Some(details) = &self.details {
-            fields.insert("details".to_owned(), details.to_value());
+            fields.insert("details", details.to_value());
         }
         if self.code != 0 {
-            fields.insert("code".to_owned(), self.code.into());
+            fields.insert("code", self.code.into());
         }
         Value::Object(fields)
     }
@@ -64,10 +64,10 @@ impl Details {
         put(&mut fields, "kind", &self.kind);
         put(&mut fields, "uid", &self.uid);
         if !self.causes.is_empty() {
-            fields.insert("causes".to_owned(), self.causes.iter().map(Cause::to_value).collect());
+            fields.insert("causes", self.causes.iter().map(Cause::to_value).collect());
         }
         if self.retry_after_seconds > 0 {
-            fields.insert("retryAfterSeconds".to_owned(), self.retry_after_seconds.into());
+            fields.insert("retryAfterSeconds", self.retry_after_seconds.into());
         }
         Value::Object(fields)
     }
@@ -109,9 +109,9 @@ impl Cause {
     }
 }
 
-fn put(fields: &mut Map<String, Value>, key: &str, text: &str) {
+fn put(fields: &mut Map, key: &str, text: &str) {
     if !text.is_empty() {
-        fields.insert(key.to_owned(), text.into());
+        fields.insert(key, text.into());
     }
 }
 

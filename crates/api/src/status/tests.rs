@@ -110,6 +110,6 @@ fn a_retry_time_is_in_details_and_readable() {
 fn a_status_survives_a_round_trip() {
     let status = Status::too_large_resource_version(9, 5, 1);
     assert_eq!(Status::from_value(&status.to_value()), Some(status));
-    let custom = Status::from_value(&serde_json::json!({"status": "Failure", "reason": "Mine", "code": 418}));
+    let custom = Status::from_value(&json::json!({"status": "Failure", "reason": "Mine", "code": 418}));
     assert_eq!(custom.map(|s| s.reason), Some(Reason::Custom("Mine".into())));
 }

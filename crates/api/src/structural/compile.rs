@@ -1,6 +1,6 @@
 //! From the JSON of `openAPIV3Schema` to nodes. Upstream: `schema.NewStructural`.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::{Additional, Checks, Format, Kind, Node, prune};
 use crate::pattern::Pattern;
@@ -132,8 +132,7 @@ fn checks(schema: &Value, kind: Option<Kind>, int_or_string: bool) -> Result<Opt
         "not",
         "x-kubernetes-validations",
     ];
-    let Some(schema) = schema.as_object().filter(|schema| KEYWORDS.iter().any(|word| schema.contains_key(*word)))
-    else {
+    let Some(schema) = schema.as_object().filter(|schema| KEYWORDS.iter().any(|word| schema.contains_key(word))) else {
         return Ok(None);
     };
     let number = |name: &str| schema.get(name).and_then(Value::as_f64);
@@ -181,7 +180,7 @@ fn flag(schema: &Value, name: &str) -> bool {
     schema.get(name) == Some(&Value::Bool(true))
 }
 
-fn text<'a>(schema: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+fn text<'a>(schema: &'a Map, name: &str) -> Option<&'a str> {
     schema.get(name).and_then(Value::as_str)
 }
 

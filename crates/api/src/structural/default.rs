@@ -1,6 +1,6 @@
 //! Filling in defaults. Upstream: `defaulting.Default`.
 
-use serde_json::Value;
+use json::Value;
 
 use super::Node;
 
@@ -12,7 +12,7 @@ pub fn default(value: &mut Value, node: Option<&Node>) {
             for (name, property) in &node.properties {
                 let Some(default) = &property.default else { continue };
                 match fields.get_mut(name.as_ref()) {
-                    None => drop(fields.insert(name.to_string(), default.as_ref().clone())),
+                    None => drop(fields.insert(&**name, default.as_ref().clone())),
                     Some(value) => replace_null(value, property),
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::{Node, walk};
 use crate::field::{Error, ErrorList, Path};
@@ -41,7 +41,7 @@ fn keyed(items: &[Value], node: &Node, path: &Path, errors: &mut ErrorList) {
     }
     let key_of = |item: &Value| -> Value {
         let present = |name: &crate::schema::Name| Some((name.to_string(), item.get(name.as_ref())?.clone()));
-        node.map_keys.iter().filter_map(present).collect::<Map<String, Value>>().into()
+        node.map_keys.iter().filter_map(present).collect::<Map>().into()
     };
     let keys: Vec<Value> = items.iter().map(key_of).collect();
     for index in repeated(keys.iter()) {

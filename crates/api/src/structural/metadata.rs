@@ -1,7 +1,7 @@
 //! Metadata inside custom resources: that of the object itself and of embedded ones is held to the type all objects share.
 //! Upstream: `objectmeta.CoerceWithOptions`, `objectmeta.GetObjectMetaWithOptions`.
 
-use serde_json::Value;
+use json::Value;
 
 use super::Node;
 use crate::decode;
@@ -47,7 +47,7 @@ fn descend(value: &mut Value, node: &Node, path: &Path, dropped: &mut Dropped) -
                     of_resource(name, value, path, dropped)?;
                 }
                 if let Some(property) = node.property(name) {
-                    descend(value, property, &path.child(name.clone()), dropped)?;
+                    descend(value, property, &path.child(name.to_string()), dropped)?;
                 } else if let Some(values) = node.additional.values() {
                     descend(value, values, &path.key(name.clone()), dropped)?;
                 }

@@ -21,7 +21,7 @@ mod tests;
 mod validate;
 mod walk;
 
-use serde_json::Value;
+use json::Value;
 
 use crate::pattern::Pattern;
 use crate::schema::{ListType, Name};

@@ -1,7 +1,7 @@
 //! Dropping what the schema does not know. Upstream: `pruning.PruneWithOptions` and
 //! `defaulting.PruneNonNullableNullsWithoutDefaults`.
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::{META_FIELDS, Node};
 
@@ -59,7 +59,7 @@ impl Pruner {
         }
     }
 
-    fn fields(&mut self, fields: &mut Map<String, Value>, node: Option<&Node>, is_root: bool) {
+    fn fields(&mut self, fields: &mut Map, node: Option<&Node>, is_root: bool) {
         let Some(node) = node else {
             self.drop_all(fields);
             return;
@@ -87,12 +87,12 @@ impl Pruner {
         });
     }
 
-    fn known_fields(&mut self, fields: &mut Map<String, Value>, node: &Node) {
+    fn known_fields(&mut self, fields: &mut Map, node: &Node) {
         self.known_fields_of(fields, node, false);
     }
 
     /// Unknown fields stay, but what is declared is pruned by its own schema.
-    fn known_fields_of(&mut self, fields: &mut Map<String, Value>, node: &Node, is_root: bool) {
+    fn known_fields_of(&mut self, fields: &mut Map, node: &Node, is_root: bool) {
         for (name, value) in fields.iter_mut() {
             if (node.embedded || is_root) && META_FIELDS.contains(&name.as_str()) {
                 continue;
@@ -105,7 +105,7 @@ impl Pruner {
         }
     }
 
-    fn drop_all(&mut self, fields: &mut Map<String, Value>) {
+    fn drop_all(&mut self, fields: &mut Map) {
         for name in fields.keys() {
             self.note(name);
         }

@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::*;
 use crate::field::Path;

@@ -7,7 +7,7 @@
 
 mod numbers;
 
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 use super::{Additional, Checks, Kind, Node};
 use crate::field::{BadValue, Error, ErrorList, ErrorType, Path};
@@ -119,7 +119,7 @@ fn is_as_it_was(node: &Node, value: &Value, old: &Value) -> bool {
             items.len() == before.len() && items.iter().all(as_it_was)
         }
         (Value::Object(fields), Value::Object(before), _) => {
-            let as_it_was = |(name, value): (&String, &Value)| {
+            let as_it_was = |(name, value): (&json::Text, &Value)| {
                 let inner = node.property(name).or(node.additional.values());
                 inner.zip(before.get(name)).is_some_and(|(inner, old)| is_as_it_was(inner, value, old))
             };
@@ -364,7 +364,7 @@ fn earlier_item<'o>(node: &Node, old: &'o Value, item: &Value) -> Option<&'o Val
     old.as_array()?.iter().find(same)
 }
 
-fn object(node: &Node, fields: &Map<String, Value>, old: Option<&Value>, path: &str) -> Outcome {
+fn object(node: &Node, fields: &Map, old: Option<&Value>, path: &str) -> Outcome {
     let mut outcome = Outcome::default();
     let checks = node.checks.as_deref();
     let count = i64::try_from(fields.len()).unwrap_or(i64::MAX);

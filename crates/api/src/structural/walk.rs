@@ -1,6 +1,6 @@
 //! Along an object and its schema at once.
 
-use serde_json::Value;
+use json::Value;
 
 use super::Node;
 use crate::field::Path;
@@ -12,7 +12,7 @@ pub fn walk(value: &Value, node: &Node, path: &Path, visit: &mut dyn FnMut(&Valu
         Value::Object(fields) => {
             for (name, value) in fields {
                 if let Some(property) = node.property(name) {
-                    walk(value, property, &path.child(name.clone()), visit);
+                    walk(value, property, &path.child(name.to_string()), visit);
                 } else if let Some(values) = node.additional.values() {
                     walk(value, values, &path.key(name.clone()), visit);
                 }

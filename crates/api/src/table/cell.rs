@@ -5,7 +5,7 @@
 use super::Context;
 use crate::{duration, meta, selector::label};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 /// How a cell is computed from its object.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ pub(crate) fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
 /// The text at a path; numbers as text, anything else empty.
 pub(crate) fn text_at(object: &Value, path: &str) -> String {
     match at(object, path) {
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => text.to_string(),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     }
@@ -150,7 +150,7 @@ pub(crate) fn between(from: Timestamp, to: Timestamp) -> String {
 }
 
 /// Labels as `a=b,c=d`, sorted, or `<none>`. Upstream: labels.FormatLabels.
-pub(crate) fn format_labels(labels: Option<&Map<String, Value>>) -> String {
+pub(crate) fn format_labels(labels: Option<&Map>) -> String {
     let mut pairs: Vec<String> = labels
         .into_iter()
         .flatten()

@@ -7,7 +7,7 @@ use super::cell::since;
 use super::jsonpath::{self, JsonPath};
 use crate::go_text;
 use crate::meta;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 /// A column whose path cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

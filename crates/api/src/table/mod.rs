@@ -17,7 +17,7 @@ mod custom;
 pub mod jsonpath;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use json::{Map, Value, json};
 
 pub use custom::Error;
 
@@ -151,9 +151,9 @@ impl Columns {
             }
             Source::Custom(columns) => (columns.cells(object, context), None),
         };
-        row.insert("cells".to_owned(), Value::Array(cells));
+        row.insert("cells", Value::Array(cells));
         if let Some(conditions) = conditions {
-            row.insert("conditions".to_owned(), conditions);
+            row.insert("conditions", conditions);
         }
         row.insert(
             "object".to_owned(),
@@ -169,13 +169,13 @@ impl Columns {
     fn wrap(&self, rows: Vec<Value>, list: &ListMeta, options: &Options) -> Value {
         let mut metadata = Map::new();
         if !list.resource_version.is_empty() {
-            metadata.insert("resourceVersion".to_owned(), list.resource_version.clone().into());
+            metadata.insert("resourceVersion", list.resource_version.clone().into());
         }
         if !list.r#continue.is_empty() {
-            metadata.insert("continue".to_owned(), list.r#continue.clone().into());
+            metadata.insert("continue", list.r#continue.clone().into());
         }
         if let Some(count) = list.remaining_item_count {
-            metadata.insert("remainingItemCount".to_owned(), count.into());
+            metadata.insert("remainingItemCount", count.into());
         }
         let definitions = if options.headers { self.definitions() } else { Value::Null };
         json!({

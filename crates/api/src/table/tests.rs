@@ -2,10 +2,10 @@
 //! states with the cells it printed (testdata/tables.json).
 
 use super::*;
-use serde_json::json;
+use json::json;
 
 fn golden(text: &str) -> Value {
-    serde_json::from_str(text).expect("golden is JSON")
+    json::from_str(text).expect("golden is JSON")
 }
 
 fn text(value: &Value) -> &str {

@@ -9,7 +9,7 @@ use api::quantity::Quantity;
 use api::selector::{field, label};
 use api::table::jsonpath::JsonPath;
 use api::{cbor, duration, meta, patch};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use mutate::{Mutator, rounds};
 
@@ -86,7 +86,7 @@ fn is_stable(decoded: Result<decode::Decoded, decode::Error>, target: Target<'_>
     let Ok(decoded) = decoded else { return };
     let again = decode::normalize(&decoded.object, target, FieldValidation::Ignore).expect("it was good");
     assert_eq!(again.object, decoded.object);
-    let text = serde_json::to_vec(&decoded.object).expect("a value has a text");
+    let text = json::to_vec(&decoded.object).expect("a value has a text");
     let read = decode::decode(&text, Syntax::Json, target, FieldValidation::Ignore).expect("its text is good, too");
     assert_eq!(read.object, decoded.object);
 }

@@ -1,7 +1,7 @@
 //! `ipFamilies` and `ipFamilyPolicy`: what the client left out, from what the cluster has. Upstream: initIPFamilyFields.
 
 use api::field::{Error, ErrorList, Path};
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::super::allocator::{Family, Ranges};
 use super::super::super::fields::{at, items, object_mut, set, text};

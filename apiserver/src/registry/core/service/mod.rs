@@ -10,7 +10,7 @@ use api::field::{Error, ErrorList, Path};
 use api::meta::{self, GroupKind};
 use api::names::NameRule;
 use api::status::Status;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::allocator::{self, Family, Plan, Ports};
 use super::super::fields::{At, at, items, items_mut, object_mut, set, text};

@@ -1,7 +1,7 @@
 //! Fields of a Service that belong together, and what an update leaves out and means to keep.
 //! Upstream: normalizeClusterIPs, patchAllocatedValues, dropTypeDependentFields.
 
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::super::super::fields::{at, items, items_mut, object_mut, remove, set, text};
 use super::super::super::validation::same;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use api::field::{BadValue, Error, ErrorList, Path};
 use api::meta;
 use api::names;
-use serde_json::Value;
+use json::Value;
 
 use super::super::super::fields::{At, at, items, text};
 use super::super::super::validation::{

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use api::scheme::Scheme;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 use super::{Plan, plan};
 use crate::authentication::UserInfo;

@@ -8,7 +8,7 @@
 
 use super::merge::json_kind;
 use super::{Error, MAX_JSON_PATCH_OPERATIONS};
-use serde_json::{Map, Value};
+use json::{Map, Value};
 use std::borrow::Cow;
 
 /// Most bytes all `copy` operations of a patch may add: the limit of a request body.
@@ -63,7 +63,7 @@ impl Patch {
     }
 }
 
-fn check_fields(index: usize, fields: &Map<String, Value>, unknown: &mut Vec<String>) -> Result<(), Error> {
+fn check_fields(index: usize, fields: &Map, unknown: &mut Vec<String>) -> Result<(), Error> {
     for (name, value) in fields {
         match name.as_str() {
             "op" | "path" | "from" if !value.is_string() && !value.is_null() => {

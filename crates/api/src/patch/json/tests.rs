@@ -1,6 +1,6 @@
 use super::*;
 use crate::status::Status;
-use serde_json::json;
+use json::json;
 
 fn apply(document: Value, patch: Value) -> Result<Value, Error> {
     Patch::decode(patch, true)?.apply(document)

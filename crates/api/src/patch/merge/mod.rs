@@ -7,7 +7,7 @@
 
 use super::Error;
 use crate::go_text::type_name;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 /// Merges `patch` into `document`, an object.
 ///
@@ -37,7 +37,7 @@ pub fn apply(mut document: Value, mut patch: Value, strict: bool) -> Result<Valu
     Ok(document)
 }
 
-fn merge_fields(document: &mut Map<String, Value>, patch: Map<String, Value>) {
+fn merge_fields(document: &mut Map, patch: Map) {
     for (key, mut value) in patch {
         if value.is_null() {
             document.shift_remove(&key);

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use json::json;
 
 fn check(document: Value, patch: Value, expected: Value) {
     let told = format!("{document} + {patch}");

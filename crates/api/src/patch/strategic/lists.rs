@@ -3,7 +3,7 @@
 use super::facts::Field;
 use super::{DIRECTIVE, Error, malformed, merge_map, print, unknown_directive};
 use crate::go_text::{percent_v, type_name};
-use serde_json::Value;
+use json::Value;
 
 /// The list a value must be.
 pub(super) fn expect(value: Value) -> Result<Vec<Value>, Error> {

@@ -18,7 +18,7 @@ mod lists;
 use super::Error;
 use crate::schema::Schema;
 use facts::{Facts, Strategy};
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -48,11 +48,7 @@ pub fn unsupported() -> Error {
     Error::Malformed("strategic merge patch format is not supported".to_owned())
 }
 
-fn merge_map(
-    mut original: Map<String, Value>,
-    mut patch: Map<String, Value>,
-    facts: Facts<'_>,
-) -> Result<Map<String, Value>, Error> {
+fn merge_map(mut original: Map, mut patch: Map, facts: Facts<'_>) -> Result<Map, Error> {
     if let Some(directive) = patch.get(DIRECTIVE) {
         return match directive.as_str() {
             Some("replace") => {
@@ -71,7 +67,7 @@ fn merge_map(
     Ok(original)
 }
 
-fn merge_field(original: &mut Map<String, Value>, key: &str, value: Value, facts: &Facts<'_>) -> Result<(), Error> {
+fn merge_field(original: &mut Map, key: &str, value: Value, facts: &Facts<'_>) -> Result<(), Error> {
     let (key, deletes) = match key.strip_prefix(DELETE_FROM_PRIMITIVE_LIST) {
         None => (key, false),
         Some(rest) => {
@@ -110,7 +106,7 @@ fn merge_field(original: &mut Map<String, Value>, key: &str, value: Value, facts
     };
     match merged {
         Some(value) => {
-            original.insert(key.to_owned(), value);
+            original.insert(key, value);
         }
         None => {
             original.shift_remove(key);
@@ -120,7 +116,7 @@ fn merge_field(original: &mut Map<String, Value>, key: &str, value: Value, facts
 }
 
 /// `$retainKeys`: every field of the patch must be listed, and only listed ones stay.
-fn apply_retain_keys(original: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), Error> {
+fn apply_retain_keys(original: &mut Map, patch: &mut Map) -> Result<(), Error> {
     let Some(retained) = patch.shift_remove(RETAIN_KEYS) else { return Ok(()) };
     let Value::Array(retained) = retained else { return Err(malformed("invalid patch format of retainKeys")) };
     let is_retained = |key: &str| retained.iter().any(|name| name.as_str() == Some(key));
@@ -134,12 +130,8 @@ fn apply_retain_keys(original: &mut Map<String, Value>, patch: &mut Map<String, 
 
 /// `$setElementOrder/NAME`: merges the list NAME of the patch, if there is one, and orders the result. Takes both out of the
 /// patch.
-fn apply_element_orders(
-    original: &mut Map<String, Value>,
-    patch: &mut Map<String, Value>,
-    facts: &Facts<'_>,
-) -> Result<(), Error> {
-    let directives: Vec<String> = patch.keys().filter(|key| key.starts_with(SET_ELEMENT_ORDER)).cloned().collect();
+fn apply_element_orders(original: &mut Map, patch: &mut Map, facts: &Facts<'_>) -> Result<(), Error> {
+    let directives: Vec<json::Text> = patch.keys().filter(|key| key.starts_with(SET_ELEMENT_ORDER)).cloned().collect();
     for directive in directives {
         let Some(order) = patch.shift_remove(&directive) else { continue };
         let order = lists::expect(order)?;
@@ -163,7 +155,7 @@ fn apply_element_orders(
         };
         lists::element_kind(&[&server_order, items.as_deref().unwrap_or_default()])?;
         let ordered = lists::in_order(merged, &order, &server_order, field.merge_key)?;
-        original.insert(key.to_owned(), Value::Array(ordered));
+        original.insert(key, Value::Array(ordered));
         patch.shift_remove(key);
     }
     Ok(())
@@ -197,12 +189,12 @@ fn malformed(text: &str) -> Error {
     Error::Malformed(text.to_owned())
 }
 
-fn unknown_directive(directive: &Value, patch: &Map<String, Value>) -> Error {
+fn unknown_directive(directive: &Value, patch: &Map) -> Error {
     let directive = crate::go_text::percent_v(directive);
     Error::Failed(format!("unknown patch type: {directive} in map: {}", print(patch)))
 }
 
-fn print(fields: &Map<String, Value>) -> String {
+fn print(fields: &Map) -> String {
     crate::go_text::percent_v(&Value::Object(fields.clone()))
 }
 

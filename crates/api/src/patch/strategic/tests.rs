@@ -1,6 +1,6 @@
 use super::*;
 use crate::scheme::Scheme;
-use serde_json::json;
+use json::json;
 
 fn schema(kind: &str) -> Schema<'static> {
     let group = if kind == "Deployment" {
@@ -265,8 +265,7 @@ fn faults_carry_upstreams_texts() {
 /// to themselves and to others, and one of each directive.
 #[test]
 fn results_are_those_upstream_computes() {
-    let golden: Value =
-        serde_json::from_str(include_str!("../../../testdata/strategic-merge.json")).expect("golden is JSON");
+    let golden: Value = json::from_str(include_str!("../../../testdata/strategic-merge.json")).expect("golden is JSON");
     for case in golden.as_array().expect("a list of cases") {
         let kind = case["kind"].as_str().expect("a kind");
         let result = patch(kind, case["document"].clone(), case["patch"].clone());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use json::Value;
 
 use crate::decode::{self, FieldValidation, Syntax, Target};
 use crate::protobuf::{self, Envelope};
@@ -65,7 +65,7 @@ fn every_kind_upstream_filled_is_the_same_in_json_yaml_and_protobuf() {
         let name = file.expect("the folder can be read").file_name().into_string().expect("names are ASCII");
         let Some(name) = name.strip_suffix(".json") else { continue };
         let text = std::fs::read(folder.join(format!("{name}.json"))).expect("the file is there");
-        let published: Value = serde_json::from_slice(&text).expect("the file is JSON");
+        let published: Value = json::from_slice(&text).expect("the file is JSON");
         let text = |field: &str| published[field].as_str().unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let Some(target) = target(&api_version, &kind) else { continue };
@@ -84,7 +84,7 @@ fn every_kind_upstream_filled_is_the_same_in_json_yaml_and_protobuf() {
 fn sample(line: &str) -> (Value, Vec<u8>) {
     let (json, binary) = line.split_once('\t').expect("a line is JSON and protobuf");
     let binary = STANDARD.decode(binary).expect("protobuf is in base64");
-    (serde_json::from_str(json).expect("the sample is JSON"), binary)
+    (json::from_str(json).expect("the sample is JSON"), binary)
 }
 
 #[test]

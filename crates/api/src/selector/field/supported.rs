@@ -4,7 +4,7 @@ use super::Error;
 use crate::decode;
 use crate::go_text::quote;
 use crate::meta;
-use serde_json::Value;
+use json::Value;
 
 /// The fields a kind supports beyond name and namespace.
 #[derive(Clone, Debug)]
@@ -245,9 +245,9 @@ fn value(object: &Value, source: &str, absent: &str) -> String {
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(text.clone()),
         Value::Null => None,
-        other => Some(other.to_string()),
+        other => Some(other.to_string().into()),
     });
-    found.unwrap_or_else(|| absent.to_owned())
+    found.unwrap_or_else(|| absent.to_owned().into()).to_string()
 }
 
 fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {

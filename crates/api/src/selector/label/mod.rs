@@ -13,7 +13,7 @@ mod requirement;
 pub use object::{ValidateOptions, format, has_invalid_value, validate, validate_label_name, validate_labels};
 pub use requirement::{Labels, Operator, Requirement};
 
-use serde_json::Value;
+use json::Value;
 use std::fmt;
 
 /// Why a selector could not be made.

@@ -3,7 +3,7 @@
 use super::{Error, Operator, Requirement, Selector};
 use crate::field::{Error as FieldError, ErrorList, Path};
 use crate::names;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 
 /// What [`validate`] lets pass. Upstream: LabelSelectorValidationOptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn has_invalid_value(selector: Option<&Value>) -> bool {
 }
 
 /// Every fault of a map of labels. Upstream: metav1/validation.ValidateLabels.
-pub fn validate_labels(labels: &Map<String, Value>, path: &Path) -> ErrorList {
+pub fn validate_labels(labels: &Map, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for (key, value) in labels {
         errors.extend(validate_label_name(key, path));

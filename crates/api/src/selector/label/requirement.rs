@@ -3,7 +3,7 @@
 use super::Error;
 use crate::field::{Error as FieldError, ErrorList, Path};
 use crate::names;
-use serde_json::{Map, Value};
+use json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -36,7 +36,7 @@ pub trait Labels {
     fn label(&self, key: &str) -> Option<&str>;
 }
 
-impl Labels for Map<String, Value> {
+impl Labels for Map {
     fn label(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str()
     }

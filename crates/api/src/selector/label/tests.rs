@@ -1,7 +1,7 @@
 use super::*;
 use crate::field::Path;
+use json::json;
 use proptest::prelude::*;
-use serde_json::json;
 
 fn parse(text: &str) -> Selector {
     Selector::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))

@@ -1,6 +1,6 @@
 //! Bounds and formats of numbers. Upstream: `validate.numberValidator`, `IsValueValidAgainstRange`.
 
-use serde_json::Number;
+use json::Number;
 
 use super::{Finding, Outcome};
 use crate::go_text;

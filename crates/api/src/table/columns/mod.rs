@@ -13,7 +13,7 @@ mod cells;
 
 use super::Context;
 use super::cell::Cell;
-use serde_json::{Value, json};
+use json::{Value, json};
 use std::cmp::Ordering;
 
 /// The columns of a kind and what its rows have beside cells.

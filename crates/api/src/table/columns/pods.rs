@@ -6,7 +6,7 @@ use super::super::Context;
 use super::super::cell::{at, between, boolean_at, condition, integer_at, items_at, str_at};
 use crate::meta;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use json::{Value, json};
 
 /// What the three cells of a pod's state share.
 struct Summary {

@@ -8,7 +8,7 @@
 
 mod parse;
 
-use serde_json::Value;
+use json::Value;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -134,7 +134,7 @@ fn follow<'a>(steps: &[Step], mut values: Vec<Found<'a>>) -> Result<Vec<Found<'a
 fn follow_one<'a>(step: &Step, value: Found<'a>, found: &mut Vec<Found<'a>>) -> Result<(), Error> {
     match step {
         Step::Field(name) => {
-            found.extend(children(&value).filter(|(key, _)| *key == Some(name)).map(|(_, child)| child))
+            found.extend(children(&value).filter(|(key, _)| key.is_some_and(|key| key == name)).map(|(_, child)| child))
         }
         Step::Wildcard => found.extend(children(&value).map(|(_, child)| child)),
         Step::Recursive => descend(value, found),
@@ -155,7 +155,7 @@ fn follow_one<'a>(step: &Step, value: Found<'a>, found: &mut Vec<Found<'a>>) -> 
 }
 
 /// The fields of an object or the items of a list.
-fn children<'a>(value: &Found<'a>) -> impl Iterator<Item = (Option<&'a String>, Found<'a>)> {
+fn children<'a>(value: &Found<'a>) -> impl Iterator<Item = (Option<&'a json::Text>, Found<'a>)> {
     // Constants have no children: only values of the object do.
     let (fields, items) = match value {
         Cow::Borrowed(Value::Object(fields)) => (Some(fields), None),

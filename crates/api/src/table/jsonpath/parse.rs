@@ -1,7 +1,7 @@
 //! Compiling a path: one function a kind of part.
 
 use super::{Error, Filter, Operator, Slice, Step};
-use serde_json::Value;
+use json::Value;
 
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, Error> {
     let mut steps = Vec::new();
@@ -147,7 +147,7 @@ fn quoted<'a>(rest: &'a str, quote: char, steps: &mut Vec<Step>) -> Result<&'a s
                 other => other,
             })),
             c if c == quote => {
-                steps.push(Step::Literal(Value::String(text)));
+                steps.push(Step::Literal(Value::from(text)));
                 return Ok(&body[at + 1..]);
             }
             c => text.push(c),

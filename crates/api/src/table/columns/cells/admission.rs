@@ -1,7 +1,7 @@
 //! Admission policies, custom resource definitions, aggregated services.
 
 use super::*;
-use serde_json::Map;
+use json::Map;
 
 pub(in super::super) fn policy_param_kind(policy: &Value, _: &Context<'_>) -> Value {
     match at(policy, "spec.paramKind").filter(|kind| !kind.is_null()) {

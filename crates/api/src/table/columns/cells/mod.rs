@@ -20,4 +20,4 @@ pub(super) use workloads::*;
 
 use super::super::Context;
 use super::super::cell::*;
-use serde_json::Value;
+use json::Value;

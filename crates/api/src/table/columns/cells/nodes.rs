@@ -16,7 +16,7 @@ pub(in super::super) fn node_status(node: &Value, _: &Context<'_>) -> Value {
 }
 
 pub(in super::super) fn node_roles(node: &Value, _: &Context<'_>) -> Value {
-    let role = |(key, value): (&String, &Value)| match key.strip_prefix("node-role.kubernetes.io/") {
+    let role = |(key, value): (&json::Text, &Value)| match key.strip_prefix("node-role.kubernetes.io/") {
         Some(role) => Some(role.to_owned()),
         None if key == "kubernetes.io/role" => value.as_str().map(str::to_owned),
         None => None,

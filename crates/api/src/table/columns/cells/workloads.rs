@@ -59,7 +59,7 @@ pub(in super::super) fn quota_limits(quota: &Value, _: &Context<'_>) -> Value {
 
 /// `cpu: 1/2, memory: 1Gi/2Gi`: used and hard, of the resources that are limits or of those that are not.
 fn quota_usage(quota: &Value, limits: bool) -> Value {
-    let mut resources: Vec<&String> =
+    let mut resources: Vec<&json::Text> =
         at(quota, "status.hard").and_then(Value::as_object).into_iter().flat_map(|hard| hard.keys()).collect();
     resources.sort_unstable();
     let amount = |map: &str, resource: &str| {
