@@ -193,6 +193,14 @@ impl RequestContext {
         }
     }
 
+    /// As [`Self::audit_annotation`], of what shows what the request holds: made only where that is logged.
+    /// Upstream: audit.AddAuditAnnotation at LevelRequest.
+    pub(crate) fn audit_annotation_of_request(&self, key: &str, value: impl FnOnce() -> String) {
+        if let Some(record) = &self.audit {
+            record.annotate_request(key, value);
+        }
+    }
+
     /// The warnings so far, taken out.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))

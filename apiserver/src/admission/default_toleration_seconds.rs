@@ -1,4 +1,4 @@
-//! DefaultTolerationSeconds: pods stay five minutes on a node that is not ready or not reachable.
+//! DefaultTolerationSeconds: pods stay for a while on a node that is not ready or not reachable.
 //! Upstream: plugin/pkg/admission/defaulttolerationseconds.
 
 use api::status::Status;
@@ -9,11 +9,12 @@ use super::{Attributes, Mutating, Operation};
 use crate::registry::fields::{items, object_mut, set, text};
 
 const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
-/// `--default-not-ready-toleration-seconds` and its sibling.
-const SECONDS: i64 = 300;
+/// How long they stay unless told otherwise.
+pub(super) const SECONDS: i64 = 300;
 
+/// How long pods stay, a taint.
 #[derive(Debug)]
-pub(super) struct DefaultTolerationSeconds;
+pub(super) struct DefaultTolerationSeconds(pub(super) [i64; 2]);
 
 impl Mutating for DefaultTolerationSeconds {
     fn name(&self) -> &'static str {
@@ -34,9 +35,11 @@ impl Mutating for DefaultTolerationSeconds {
                     (key == taint || key.is_empty()) && matches!(effect, "NoExecute" | "")
                 })
             };
-            let missing = TAINTS.iter().filter(|taint| !tolerates(taint));
+            let missing = TAINTS.iter().zip(self.0).filter(|(taint, _)| !tolerates(taint));
             let added: Vec<Value> = missing
-                .map(|taint| json!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS}))
+                .map(|(taint, seconds)| {
+                    json!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds})
+                })
                 .collect();
             if !added.is_empty() {
                 set(spec, "tolerations", own.iter().cloned().chain(added).collect::<Vec<_>>());

@@ -4,14 +4,31 @@
 //! request, is told of dry runs, and must have no side effects outside the answer when it is one.
 //! Upstream: k8s.io/apiserver/pkg/admission.
 
+mod always;
+mod always_pull_images;
+mod anti_affinity;
 mod certificates;
+mod configuration;
 mod default_ingress_class;
 mod default_toleration_seconds;
+mod event_rate_limit;
+mod extended_resource_toleration;
+mod external_ips;
+mod image_policy;
 mod limit_ranger;
+pub(crate) mod metrics;
+mod namespace_auto_provision;
+mod namespace_exists;
 mod namespace_lifecycle;
+mod node_declared_features;
 mod node_restriction;
+mod owner_references;
 mod plugins;
+mod pod_node_selector;
+mod pod_resize;
 mod pod_security;
+mod pod_toleration_restriction;
+mod pod_topology_labels;
 pub(crate) mod policy;
 mod priority;
 mod resource_quota;
@@ -23,9 +40,12 @@ mod storage;
 mod taint_nodes_by_condition;
 #[cfg(test)]
 mod tests;
+mod tolerations;
 pub(crate) mod webhook;
 
-pub use plugins::default_chain;
+pub use configuration::{Configurations, Error as ConfigurationError};
+pub use namespace_auto_provision::Loopback;
+pub use plugins::{Surroundings, chain};
 pub use round::Round;
 pub use selection::{Error as SelectionError, Selection};
 
@@ -33,7 +53,9 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 
+use self::metrics::{Durations, Metrics, Step};
 use crate::context::RequestContext;
 
 /// What is done to the object.
@@ -121,21 +143,95 @@ pub trait Validating: Send + Sync {
 }
 
 /// All plugins, in order.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Chain {
     /// Run one after the other on the decoded object.
-    pub mutating: Vec<Arc<dyn Mutating>>,
+    mutating: Vec<Counted<dyn Mutating>>,
     /// Run one after the other on the final object.
-    pub validating: Vec<Arc<dyn Validating>>,
+    validating: Vec<Counted<dyn Validating>>,
+    metrics: Arc<Metrics>,
+    steps: Arc<[Durations; 2]>,
+}
+
+/// A plugin, and what is counted of it.
+struct Counted<P: ?Sized> {
+    plugin: Arc<P>,
+    durations: Arc<Durations>,
+}
+
+impl<P: ?Sized> Clone for Counted<P> {
+    fn clone(&self) -> Counted<P> {
+        Counted { plugin: Arc::clone(&self.plugin), durations: Arc::clone(&self.durations) }
+    }
+}
+
+/// What one step of one request takes, plugin by plugin.
+struct Stopwatch {
+    operation: Operation,
+    began: Instant,
+    last: Instant,
+}
+
+impl Stopwatch {
+    fn start(operation: Operation) -> Stopwatch {
+        let now = Instant::now();
+        Stopwatch { operation, began: now, last: now }
+    }
+
+    /// A plugin is done.
+    fn lap(&mut self, durations: &Durations, rejected: bool) {
+        let now = Instant::now();
+        durations.observe(self.operation, rejected, now - self.last);
+        self.last = now;
+    }
 }
 
 impl Chain {
+    /// No plugins, counting in `metrics`, which those who call others count in as well.
+    pub fn counting(metrics: Arc<Metrics>) -> Chain {
+        let steps = [Step::Admit, Step::Validate].map(|step| metrics.step(step));
+        Chain { mutating: Vec::new(), validating: Vec::new(), metrics, steps: Arc::new(steps) }
+    }
+
+    /// Adds a plugin at the end of the first half.
+    pub fn then_admit(&mut self, plugin: Arc<dyn Mutating>) {
+        let durations = Arc::new(self.metrics.plugin(plugin.name(), Step::Admit));
+        self.mutating.push(Counted { plugin, durations });
+    }
+
+    /// Adds a plugin at the end of the second half.
+    pub fn then_validate(&mut self, plugin: Arc<dyn Validating>) {
+        let durations = Arc::new(self.metrics.plugin(plugin.name(), Step::Validate));
+        self.validating.push(Counted { plugin, durations });
+    }
+
+    /// What the plugins count.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Runs the mutating plugins, twice if one asks for it.
     pub async fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status> {
+        let mut stopwatch = Stopwatch::start(attributes.operation);
+        let admitted = self.admit_counted(attributes, object, &mut stopwatch).await;
+        self.ended(Step::Admit, &stopwatch, admitted.is_err());
+        admitted
+    }
+
+    async fn admit_counted(
+        &self,
+        attributes: Attributes<'_>,
+        object: &mut Value,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<(), Status> {
         let mut round = Round::default();
         loop {
-            for plugin in self.mutating.iter().filter(|plugin| plugin.handles(attributes.operation)) {
-                plugin.admit_in(attributes, object, &mut round).await?;
+            for Counted { plugin, durations } in &self.mutating {
+                if plugin.handles(attributes.operation) {
+                    let admitted = plugin.admit_in(attributes, object, &mut round).await;
+                    stopwatch.lap(durations, admitted.is_err());
+                    admitted?;
+                }
             }
             if !round.next() {
                 return Ok(());
@@ -145,18 +241,37 @@ impl Chain {
 
     /// Runs the validating plugins.
     pub async fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
-        for plugin in self.validating.iter().filter(|plugin| plugin.handles(attributes.operation)) {
-            plugin.validate(attributes, object).await?;
+        let mut stopwatch = Stopwatch::start(attributes.operation);
+        let mut validated = Ok(());
+        for Counted { plugin, durations } in &self.validating {
+            if plugin.handles(attributes.operation) {
+                validated = plugin.validate(attributes, object).await;
+                stopwatch.lap(durations, validated.is_err());
+                if validated.is_err() {
+                    break;
+                }
+            }
         }
-        Ok(())
+        self.ended(Step::Validate, &stopwatch, validated.is_err());
+        validated
+    }
+
+    fn ended(&self, step: Step, stopwatch: &Stopwatch, rejected: bool) {
+        self.steps[step as usize].observe(stopwatch.operation, rejected, stopwatch.last - stopwatch.began);
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain::counting(Arc::default())
     }
 }
 
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain")
-            .field("mutating", &self.mutating.iter().map(|plugin| plugin.name()).collect::<Vec<_>>())
-            .field("validating", &self.validating.iter().map(|plugin| plugin.name()).collect::<Vec<_>>())
-            .finish()
+            .field("mutating", &self.mutating.iter().map(|own| own.plugin.name()).collect::<Vec<_>>())
+            .field("validating", &self.validating.iter().map(|own| own.plugin.name()).collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }

@@ -35,6 +35,11 @@ impl Memory {
 }
 
 impl Round {
+    /// 0 or 1.
+    pub(super) fn number(&self) -> usize {
+        usize::from(self.is_second)
+    }
+
     /// A plugin is about to ask others about the object.
     pub(super) fn begin(&mut self, plugin: &'static str, object: &Value) {
         let is_second = self.is_second;

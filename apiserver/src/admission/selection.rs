@@ -1,52 +1,11 @@
 //! `--enable-admission-plugins` and `--disable-admission-plugins`: which of upstream's plugins are to run.
-//! Upstream: pkg/kubeapiserver/options/plugins.go, k8s.io/apiserver/pkg/server/options.AdmissionOptions.
+//! Upstream: k8s.io/apiserver/pkg/server/options.AdmissionOptions.
 
 use std::collections::BTreeSet;
 
-use super::Chain;
-
-/// Upstream's plugins, and whether each runs unless told otherwise.
-const PLUGINS: &[(&str, bool)] = &[
-    ("AlwaysAdmit", false),
-    ("AlwaysDeny", false),
-    ("AlwaysPullImages", false),
-    ("CertificateApproval", true),
-    ("CertificateSigning", true),
-    ("CertificateSubjectRestriction", true),
-    ("ClusterTrustBundleAttest", true),
-    ("DefaultIngressClass", true),
-    ("DefaultStorageClass", true),
-    ("DefaultTolerationSeconds", true),
-    ("DenyServiceExternalIPs", false),
-    ("EventRateLimit", false),
-    ("ExtendedResourceToleration", false),
-    ("ImagePolicyWebhook", false),
-    ("LimitPodHardAntiAffinityTopology", false),
-    ("LimitRanger", true),
-    ("MutatingAdmissionPolicy", true),
-    ("MutatingAdmissionWebhook", true),
-    ("NamespaceAutoProvision", false),
-    ("NamespaceExists", false),
-    ("NamespaceLifecycle", true),
-    ("NodeDeclaredFeatureValidator", true),
-    ("NodeRestriction", false),
-    ("OwnerReferencesPermissionEnforcement", false),
-    ("PersistentVolumeClaimResize", true),
-    ("PodGroupProtection", true),
-    ("PodNodeSelector", false),
-    ("PodResizeValidator", true),
-    ("PodSecurity", true),
-    ("PodTolerationRestriction", false),
-    ("PodTopologyLabels", true),
-    ("Priority", true),
-    ("ResourceQuota", true),
-    ("RuntimeClass", true),
-    ("ServiceAccount", true),
-    ("StorageObjectInUseProtection", true),
-    ("TaintNodesByCondition", true),
-    ("ValidatingAdmissionPolicy", true),
-    ("ValidatingAdmissionWebhook", true),
-];
+use super::configuration::Configurations;
+use super::default_toleration_seconds::SECONDS;
+use super::plugins::PLUGINS;
 
 /// Why a selection is refused; upstream's words.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -57,24 +16,27 @@ pub enum Error {
     /// On and off at once.
     #[error("[{0}] in enable-admission-plugins and disable-admission-plugins overlapped")]
     Overlapping(String),
-    /// A plugin of upstream's that was asked for by name and is not here.
-    #[error("admission plugin {0:?} is not part of krab; leave it out of --enable-admission-plugins")]
-    Missing(String),
+    /// A plugin cannot be what its configuration says, or has none and needs one.
+    #[error("failed to apply admission: couldn't init admission plugin {name:?}: {why}")]
+    Plugin { name: &'static str, why: String },
 }
 
 /// The plugins that are to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     on: BTreeSet<&'static str>,
-    /// Those of them that do not run by default.
-    asked_for: Vec<&'static str>,
+    configurations: Configurations,
+    toleration_seconds: [i64; 2],
 }
 
 impl Selection {
     /// The default ones, with these and without those.
+    ///
+    /// # Errors
+    /// A name is none, or in both lists.
     pub fn new(enabled: &[&str], disabled: &[&str]) -> Result<Selection, Error> {
         for (flag, names) in [("enable-admission-plugins", enabled), ("disable-admission-plugins", disabled)] {
-            if let Some(name) = names.iter().find(|name| !PLUGINS.iter().any(|(known, _)| known == *name)) {
+            if let Some(name) = names.iter().find(|name| !PLUGINS.iter().any(|known| known.name == **name)) {
                 return Err(Error::Unknown { flag, name: (*name).to_owned() });
             }
         }
@@ -87,32 +49,39 @@ impl Selection {
 
     /// As [`Selection::new`], of names that are known to be good.
     pub(crate) fn of(enabled: &[&str], disabled: &[&str]) -> Selection {
-        let on =
-            |(name, default): &&(&'static str, bool)| enabled.contains(name) || (*default && !disabled.contains(name));
-        let asked_for = PLUGINS.iter().filter(|(name, default)| !default && enabled.contains(name));
+        let on = PLUGINS
+            .iter()
+            .filter(|plugin| enabled.contains(&plugin.name) || (plugin.by_default && !disabled.contains(&plugin.name)));
         Selection {
-            on: PLUGINS.iter().filter(on).map(|(name, _)| *name).collect(),
-            asked_for: asked_for.map(|(name, _)| *name).collect(),
+            on: on.map(|plugin| plugin.name).collect(),
+            configurations: Configurations::default(),
+            toleration_seconds: [SECONDS; 2],
         }
     }
 
-    /// Does this plugin run? What is no plugin of upstream's is a part of the server, and always does.
+    /// These plugins, told this.
+    #[must_use]
+    pub fn configured(self, configurations: Configurations) -> Selection {
+        Selection { configurations, ..self }
+    }
+
+    /// These plugins, with pods that stay this long on nodes that are not ready, and on those that are unreachable.
+    #[must_use]
+    pub fn tolerating(self, not_ready: i64, unreachable: i64) -> Selection {
+        Selection { toleration_seconds: [not_ready, unreachable], ..self }
+    }
+
+    /// Does this plugin run?
     pub fn runs(&self, name: &str) -> bool {
-        self.on.contains(name) || !PLUGINS.iter().any(|(known, _)| *known == name)
+        self.on.contains(name)
     }
 
-    /// Takes what is not to run out of a chain; refuses when a plugin that somebody counts on is not in it.
-    pub(crate) fn applied_to(&self, mut chain: Chain) -> Result<Chain, Error> {
-        chain.mutating.retain(|plugin| self.runs(plugin.name()));
-        chain.validating.retain(|plugin| self.runs(plugin.name()));
-        let there = |name: &str| {
-            chain.mutating.iter().any(|plugin| plugin.name() == name)
-                || chain.validating.iter().any(|plugin| plugin.name() == name)
-        };
-        match self.asked_for.iter().find(|name| **name != "AlwaysAdmit" && !there(name)) {
-            Some(missing) => Err(Error::Missing((*missing).to_owned())),
-            None => Ok(chain),
-        }
+    pub(super) fn toleration_seconds(&self) -> [i64; 2] {
+        self.toleration_seconds
+    }
+
+    pub(super) fn configurations(&self) -> &Configurations {
+        &self.configurations
     }
 }
 
@@ -125,7 +94,6 @@ mod tests {
         let selection = Selection::new(&["NodeRestriction"], &["ServiceAccount"]).unwrap();
         assert!(selection.runs("NodeRestriction") && selection.runs("NamespaceLifecycle"));
         assert!(!selection.runs("ServiceAccount") && !selection.runs("AlwaysDeny"));
-        assert!(selection.runs("RBACEscalationCheck"), "a part of the server is no plugin");
     }
 
     #[test]
@@ -137,11 +105,16 @@ mod tests {
         assert_eq!(overlapping, "[Priority] in enable-admission-plugins and disable-admission-plugins overlapped");
     }
 
+    /// As `kube-apiserver --help` of v1.37 lists them.
     #[test]
-    fn a_plugin_that_is_counted_on_and_missing_is_an_error() {
-        let chain = |on: &[&str]| Selection::of(on, &[]).applied_to(Chain::default()).map(|_| ());
-        assert_eq!(chain(&["AlwaysPullImages"]), Err(Error::Missing("AlwaysPullImages".to_owned())));
-        // What runs by default changes nothing when it is named.
-        assert_eq!(chain(&["Priority"]), Ok(()));
+    fn what_runs_by_default_is_what_upstream_says() {
+        let said = "NamespaceLifecycle, LimitRanger, ServiceAccount, TaintNodesByCondition, PodSecurity, Priority, \
+            DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection, PodGroupProtection, \
+            PersistentVolumeClaimResize, RuntimeClass, CertificateApproval, CertificateSigning, ClusterTrustBundleAttest, \
+            CertificateSubjectRestriction, DefaultIngressClass, PodTopologyLabels, NodeDeclaredFeatureValidator, \
+            PodResizeValidator, MutatingAdmissionPolicy, MutatingAdmissionWebhook, ValidatingAdmissionPolicy, \
+            ValidatingAdmissionWebhook, ResourceQuota";
+        let own: Vec<&str> = PLUGINS.iter().filter(|plugin| plugin.by_default).map(|plugin| plugin.name).collect();
+        assert_eq!(own.join(", "), said);
     }
 }

@@ -200,12 +200,14 @@ impl Aggregator {
 
     /// Keeps what a server says of itself.
     async fn listen(&self, service: &ApiService, remote: &Remote) {
-        let told = Told {
-            discovery: discovery::download(self, service, remote).await,
-            openapi_v3: openapi::download_index(self, remote).await,
-            openapi_v2: openapi::download(self, remote).await,
-        };
-        let told = Arc::new(told);
+        let index = openapi::download_index(self, remote).await;
+        let openapi_v2 = openapi::download(self, remote).await;
+        let made_v3 = openapi_v2.as_ref().filter(|_| index.is_none()).map(|own| {
+            let path = format!("apis/{}/{}", service.group, service.version);
+            (path, own.as_version_3())
+        });
+        let discovery = discovery::download(self, service, remote).await;
+        let told = Arc::new(Told { discovery, openapi_v3: index.unwrap_or_default(), openapi_v2, made_v3 });
         self.told.rcu(|all| {
             let mut all = HashMap::clone(all);
             all.insert(service.name.clone(), Arc::clone(&told));

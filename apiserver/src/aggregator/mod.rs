@@ -12,6 +12,7 @@ mod auto_register;
 mod availability;
 pub(crate) mod discovery;
 pub(crate) mod openapi;
+mod openapi_v3;
 mod proxy;
 mod service;
 #[cfg(test)]
@@ -51,6 +52,8 @@ struct Told {
     openapi_v3: json::Map,
     /// Its OpenAPI v2 document.
     openapi_v2: Option<openapi::Document>,
+    /// The v3 document made of it, by its path, where it has none itself.
+    made_v3: Option<(String, openapi::Document)>,
 }
 
 impl Aggregator {

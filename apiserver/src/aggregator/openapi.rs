@@ -1,30 +1,43 @@
 //! Other servers' OpenAPI documents beside our own.
 //!
-//! Of version 3 there is one document a group-version: the index names theirs, and who asks for one is led to its server. Version 2 is
+//! Of version 3 there is one document a group-version: the index names theirs, and who asks for one is led to its server, or gets what
+//! we made of its version 2. Version 2 is
 //! one document of everything: what theirs adds is put into ours.
 //! Upstream: kube-aggregator/pkg/controllers/{openapi,openapiv3}/aggregator.
 
 use std::sync::Arc;
 
-use json::{Map, Value};
+use json::{Map, Value, json};
 
-use super::Aggregator;
 use super::service::{ApiService, Remote};
+use super::{Aggregator, openapi_v3};
 use crate::discovery::hash;
 
-/// The index of a server's v3 documents; empty when it has none.
-pub(super) async fn download_index(aggregator: &Aggregator, remote: &Remote) -> Map {
-    let Ok(answer) = aggregator.ask(remote, "/openapi/v3", "application/json").await else { return Map::new() };
+/// The index of a server's v3 documents, empty when it does not tell; None when it knows of no such documents.
+pub(super) async fn download_index(aggregator: &Aggregator, remote: &Remote) -> Option<Map> {
+    let Ok(answer) = aggregator.ask(remote, "/openapi/v3", "application/json").await else { return Some(Map::new()) };
+    if answer.code == 404 {
+        return None;
+    }
     let index: Value = json::from_slice(&answer.body).unwrap_or_default();
-    index["paths"].as_object().filter(|_| answer.code == 200).cloned().unwrap_or_default()
+    Some(index["paths"].as_object().filter(|_| answer.code == 200).cloned().unwrap_or_default())
 }
 
-/// A v2 document.
+/// A document.
 #[derive(Debug)]
-pub(super) struct Document {
-    content: Value,
+pub(crate) struct Document {
+    pub(crate) content: Value,
     /// Of its bytes.
-    hash: String,
+    pub(crate) hash: String,
+}
+
+impl Document {
+    /// The v3 document of a v2 one.
+    pub(super) fn as_version_3(&self) -> Document {
+        let content = openapi_v3::of_v2(&self.content);
+        let hash = hash(content.to_string().as_bytes());
+        Document { content, hash }
+    }
 }
 
 /// A server's v2 document.
@@ -38,12 +51,23 @@ impl Aggregator {
     /// Puts other servers' documents into the v3 index.
     pub(crate) fn join_index(&self, paths: &mut Map) {
         for told in self.told.load().values() {
-            for (path, document) in &told.openapi_v3 {
-                if !paths.contains_key(path) {
-                    paths.insert(path.clone(), document.clone());
+            let made = told.made_v3.as_ref().map(|(path, own)| {
+                (path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={}", own.hash)}))
+            });
+            let own = told.openapi_v3.iter().map(|(path, document)| (path.to_string(), document.clone()));
+            for (path, document) in own.chain(made) {
+                if !paths.contains_key(&path) {
+                    paths.insert(path, document);
                 }
             }
         }
+    }
+
+    /// A v3 document we made of another server's v2 one: its hash, and the document.
+    pub(crate) fn made_document(&self, path: &str) -> Option<(String, Vec<u8>)> {
+        let told = self.told.load();
+        let (_, own) = told.values().filter_map(|told| told.made_v3.as_ref()).find(|(own, _)| own == path)?;
+        Some((own.hash.clone(), json::to_vec(&own.content).ok()?))
     }
 
     /// The server of a v3 document (`apis/wardle.example.com/v1alpha1`) that is not ours.

@@ -269,6 +269,7 @@ async fn update(
         mode: Mode::Subresource("status"),
         options: &options,
         change: &mut change,
+        shown: None,
         ownership: Ownership::Tracked,
         authorize_create: &|| Err(Status::not_found(&resource.group_resource(), name)),
     };

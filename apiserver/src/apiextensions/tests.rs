@@ -44,6 +44,30 @@ async fn custom_resources_are_answered_as_upstream_does() {
 }
 
 #[tokio::test]
+async fn cve_2019_11247_what_is_of_the_cluster_is_not_reached_through_a_namespace() {
+    let server = followed().await;
+    let mut of_cluster = definition("things.one.example", "one.example", "things", "Thing");
+    of_cluster["spec"]["scope"] = "Cluster".into();
+    establish(&server, &of_cluster).await;
+    let group = "/apis/one.example/v1";
+    let object = json!({"apiVersion": "one.example/v1", "kind": "Thing", "metadata": {"name": "t"}});
+    let created = json!({"method": "POST", "path": format!("{group}/things"), "body": object});
+    assert_eq!(send(&server, &created).await.0, 201);
+    for (method, name, body) in [
+        ("GET", "/t", Value::Null),
+        ("GET", "", Value::Null),
+        ("PUT", "/t", object.clone()),
+        ("POST", "", object.clone()),
+        ("DELETE", "/t", Value::Null),
+    ] {
+        let step = json!({"method": method, "path": format!("{group}/namespaces/default/things{name}"), "body": body});
+        assert_eq!(send(&server, &step).await.0, 404, "{method} {name}");
+    }
+    let there = json!({"method": "GET", "path": format!("{group}/things/t")});
+    assert_eq!(send(&server, &there).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_name_that_is_taken_is_told_of_and_given_when_it_is_free() {
     let server = followed().await;
     let first = definition("things.one.example", "one.example", "things", "Thing");

@@ -166,9 +166,16 @@ impl Record {
         self.with(|findings| findings.impersonated = Some(user.clone()));
     }
 
-    /// Notes something under a key of its own.
+    /// Notes something under a key of its own. What is noted first stays.
     pub(crate) fn annotate(&self, key: &str, value: impl Into<String>) {
-        self.with(|findings| findings.annotations.insert(key.to_owned(), value.into()));
+        self.with(|findings| findings.annotations.entry(key.to_owned()).or_insert_with(|| value.into()).len());
+    }
+
+    /// As [`Record::annotate`], of what shows what a request holds: made only where that is logged.
+    pub(crate) fn annotate_request(&self, key: &str, value: impl FnOnce() -> String) {
+        if self.decision.level >= Level::Request {
+            self.annotate(key, value());
+        }
     }
 
     /// The object the request is about, as it was understood.

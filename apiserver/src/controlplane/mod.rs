@@ -37,7 +37,7 @@ use self::reload::Live;
 pub use self::reload::{Read, Reload};
 pub use self::runtime_config::{Error as RuntimeConfigError, RuntimeConfig};
 use self::store_health::StoreHealth;
-use crate::admission::{self, Chain, default_chain};
+use crate::admission::{self, Chain, Loopback, Surroundings};
 use crate::apiextensions;
 use crate::audit::{self, AuditLog};
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, SigningKeys, TokenIssuer};
@@ -136,7 +136,9 @@ impl ControlPlane {
                 .then(|| NodeAuthorizer::new(objects.clone(), cluster_role_rules("system:node"))),
             rbac: rbac.clone(),
         });
-        let admission = options.admission.applied_to(default_chain(rbac, &store, &resources))?;
+        let loopback = Loopback::default();
+        let surroundings = Surroundings { rbac, store: &store, resources: &resources, loopback: &loopback };
+        let admission = admission::chain(&options.admission, surroundings)?;
         let engine = Arc::new(Engine { store: store.clone(), resources, admission });
         let custom_resources = apiextensions::controller::Controller::new(Arc::clone(&engine), shutdown.clone());
         component::spawn_until("custom resources", &shutdown, custom_resources.run());
@@ -174,6 +176,8 @@ impl ControlPlane {
         component::spawn_until("store time", &shutdown, store_health.tell_time(store));
 
         let mut started = Self { server, address, metrics, components, serving, presence: Vec::new() };
+        // It is set here and nowhere else.
+        let _ = loopback.set(started.own_client());
         started.bootstrap(&options, engine.as_ref()).await?;
         hooks.reached(Stage::Objects);
         let keeping = started.server.clone().keep_flow_control(started.own_client());

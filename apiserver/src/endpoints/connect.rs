@@ -206,10 +206,7 @@ async fn proxy(call: &mut Call<'_>, mut request: Request) -> Result<Response<Bod
         request.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
     let path = location::with_query(&path, request.query.pairs());
     let location = match call.resource.info.plural.as_ref() {
-        "nodes" => {
-            let (_, name, _) = split(&request.info.name, "node")?;
-            location::kubelet(&*node(call, name)?, path)?
-        }
+        "nodes" => node_location(call, &request.info.name, path).await?,
         "pods" => pod_location(call, &request.info.name, path)?,
         _ => service_location(call, &request.info.name, path)?,
     };
@@ -267,6 +264,24 @@ fn scheme(text: &str) -> Scheme {
     if text == "https" { Scheme::Https } else { Scheme::Http }
 }
 
+/// The kubelet of a node, or another port of it. Every address its name has must be one that may be proxied to, and the first is
+/// where the request goes. Upstream: node.ResourceLocation.
+async fn node_location(call: &Call<'_>, id: &str, path: String) -> Result<Location, Status> {
+    let (wanted, name, port) = split(id, "node")?;
+    let mut location = location::kubelet(&*node(call, name)?, path)?;
+    let found = tokio::net::lookup_host((location.host.as_str(), location.port)).await;
+    let found: Vec<_> = found.map_err(|error| Status::bad_request(error.to_string()))?.collect();
+    if !found.iter().all(|address| location::is_proxyable(address.ip())) {
+        return Err(Status::bad_request("address not allowed"));
+    }
+    location.checked = found.first().map(std::net::SocketAddr::ip);
+    if !port.is_empty() && port != location.port.to_string() {
+        location.scheme = scheme(wanted);
+        location.port = port.parse().map_err(|_| Status::bad_request(format!("invalid port {port}")))?;
+    }
+    Ok(location)
+}
+
 fn pod_location(call: &Call<'_>, id: &str, path: String) -> Result<Location, Status> {
     let (wanted, name, port) = split(id, "pod")?;
     let namespace = &call.ctx.target.namespace;
@@ -282,7 +297,7 @@ fn pod_location(call: &Call<'_>, id: &str, path: String) -> Result<Location, Sta
     let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(80);
     let address = pod["status"]["podIP"].as_str().filter(|address| usable(address));
     let host = address.ok_or_else(|| Status::bad_request("address not allowed"))?.to_string();
-    Ok(Location { scheme: scheme(wanted), host, port, path })
+    Ok(Location { scheme: scheme(wanted), host, port, path, checked: None })
 }
 
 fn service_location(call: &Call<'_>, id: &str, path: String) -> Result<Location, Status> {
@@ -325,16 +340,9 @@ fn service_location(call: &Call<'_>, id: &str, path: String) -> Result<Location,
     use rand::seq::IndexedRandom;
     let chosen = candidates.choose(&mut rand::rng()).filter(|(host, _)| usable(host));
     let (host, port) = chosen.cloned().ok_or_else(|| unavailable("no endpoints available"))?;
-    Ok(Location { scheme: scheme(wanted), host, port, path })
+    Ok(Location { scheme: scheme(wanted), host, port, path, checked: None })
 }
 
-/// Addresses of this host are nobody's pod. Upstream: proxyutil.IsProxyableIP.
 fn usable(address: &str) -> bool {
-    address.parse::<std::net::IpAddr>().is_ok_and(|address| {
-        let link_local = match address {
-            std::net::IpAddr::V4(v4) => v4.is_link_local(),
-            std::net::IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
-        };
-        !address.is_loopback() && !address.is_unspecified() && !address.is_multicast() && !link_local
-    })
+    address.parse().is_ok_and(location::is_proxyable)
 }

@@ -19,7 +19,7 @@ use crate::context::{self, RequestContext};
 use crate::registry::managed_fields::{self, scale::Write};
 use crate::registry::metadata;
 use crate::registry::resource::Resource;
-use crate::registry::store::{Engine, Mode, Ownership, Present, Update};
+use crate::registry::store::{Engine, Mode, Ownership, Present, Shown, Update};
 use crate::server::body::Body;
 
 /// What the selector of a scale is made of.
@@ -105,11 +105,17 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         };
         apply_scale(resource, present, scale, &replicas, &target)
     };
+    let as_scale = Shown {
+        kind: "Scale",
+        of: &|object| scale_of(resource, object),
+        put: &|scale, object| put_replicas(object, scale, &replicas),
+    };
     let update = Update {
         resource,
         mode: Mode::Main,
         options: &options,
         change: &mut change,
+        shown: Some(as_scale),
         ownership: Ownership::Kept,
         authorize_create: &|| Ok(()),
     };
@@ -194,6 +200,17 @@ fn scale_object(object: &Value, wanted: Option<i64>, present: Option<i64>, selec
     })
 }
 
+/// Gives an object the replicas of a scale.
+fn put_replicas(object: &mut Value, scale: &Value, path: &[&str]) -> Result<(), Status> {
+    let place = path.iter().try_fold(object, |place, field| match place {
+        Value::Object(_) | Value::Null => Some(&mut place[*field]),
+        _ => None,
+    });
+    let place = place.ok_or_else(|| Status::internal_error(&format!(".{} is no field", path.join("."))))?;
+    *place = scale["spec"]["replicas"].as_i64().unwrap_or(0).into();
+    Ok(())
+}
+
 /// The object with the replicas of a scale.
 fn apply_scale(
     resource: &Resource,
@@ -213,12 +230,7 @@ fn apply_scale(
         errors.push(api::field::Error::invalid(&wanted, replicas, "must be greater than or equal to 0"));
         return Err(Status::invalid(&meta::GroupKind::new("autoscaling", "Scale"), &target.name, &errors));
     }
-    let place = path.iter().try_fold(&mut object, |place, field| match place {
-        Value::Object(_) | Value::Null => Some(&mut place[*field]),
-        _ => None,
-    });
-    let place = place.ok_or_else(|| Status::internal_error(&format!(".{} is no field", path.join("."))))?;
-    *place = replicas.into();
+    put_replicas(&mut object, &scale, path)?;
     let version = meta::resource_version(&scale).to_string();
     if !version.is_empty() {
         meta::set_resource_version(&mut object, &version);

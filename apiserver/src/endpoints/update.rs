@@ -50,7 +50,8 @@ pub(super) async fn write(
     };
     let mode = if info.subresource.is_empty() { Mode::Main } else { Mode::Subresource(&info.subresource) };
     let resource = call.resource;
-    let update = Update { resource, mode, options, change, ownership, authorize_create: &authorize_create };
+    let authorize_create = &authorize_create;
+    let update = Update { resource, mode, options, change, shown: None, ownership, authorize_create };
     state.engine.update(&mut call.ctx, update).await
 }
 

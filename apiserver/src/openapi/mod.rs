@@ -54,7 +54,7 @@ impl OpenApi {
             "v3" => Some(self.index_answer(output, &set, aggregator)),
             other => {
                 let document = other.strip_prefix("v3/")?;
-                Some(self.third(document, headers, query, output, &set).unwrap_or_else(nothing))
+                Some(self.third(document, headers, query, output, &set, aggregator).unwrap_or_else(nothing))
             }
         }
     }
@@ -101,17 +101,22 @@ impl OpenApi {
         query: &Query,
         output: &Output,
         set: &Set,
+        aggregator: &Aggregator,
     ) -> Option<Response<Body>> {
-        let version = self.version(document, set)?;
+        let (version, made) = match self.version(document, set) {
+            Some(version) => (version, None),
+            None => aggregator.made_document(document).map(|(version, made)| (version, Some(made)))?,
+        };
         let asked = query.get("hash").unwrap_or_default();
         if !asked.is_empty() && asked != version {
             let mut response = respond::text(301, "");
             insert(&mut response, header::LOCATION, &format!("/openapi/v3/{document}?hash={version}"));
             return Some(response);
         }
-        let mut response = if_changed(headers, &version, output, || match self.is_built_in(document) {
-            true => v3(self.scheme, document, &Texts::of(Some(document))),
-            false => custom::third(self.scheme, set, document),
+        let mut response = if_changed(headers, &version, output, || match made {
+            Some(made) => Some(made),
+            None if self.is_built_in(document) => v3(self.scheme, document, &Texts::of(Some(document))),
+            None => custom::third(self.scheme, set, document),
         });
         if !asked.is_empty() {
             insert(&mut response, header::CACHE_CONTROL, "public, immutable");

@@ -4,7 +4,7 @@
 use super::strategy::{Generic, Strategy};
 use super::{
     admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core, discovery,
-    dynamic_resources, networking, node, policy, rbac, scheduling, storage, storagemigration,
+    dynamic_resources, flowcontrol, networking, node, policy, rbac, scheduling, storage, storagemigration,
 };
 use crate::apiextensions::definitions::CustomResourceDefinition;
 
@@ -55,6 +55,8 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         ("batch", "jobs") => &batch::job::Job,
         ("coordination.k8s.io", "leases") => &coordination::Lease,
         ("discovery.k8s.io", "endpointslices") => &discovery::EndpointSlice,
+        ("flowcontrol.apiserver.k8s.io", "flowschemas") => &flowcontrol::FlowSchema,
+        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => &flowcontrol::PriorityLevelConfiguration,
         ("autoscaling", "horizontalpodautoscalers") => &autoscaling::HorizontalPodAutoscaler,
         ("certificates.k8s.io", "certificatesigningrequests") => &certificates::SigningRequest,
         ("certificates.k8s.io", "clustertrustbundles") => &certificates::ClusterTrustBundle,

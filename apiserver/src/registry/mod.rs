@@ -19,6 +19,7 @@ pub mod discovery;
 pub mod dynamic_resources;
 pub mod encode;
 pub mod fields;
+pub mod flowcontrol;
 pub mod list;
 pub(crate) mod managed_fields;
 pub mod metadata;

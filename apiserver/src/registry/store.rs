@@ -13,7 +13,7 @@ mod update;
 
 pub use delete::Deleted;
 pub(crate) use delete::check_preconditions;
-pub use update::{Change, Mode, Present, Update};
+pub use update::{Change, Mode, Present, Shown, Update};
 
 use std::borrow::Cow;
 use std::sync::Arc;

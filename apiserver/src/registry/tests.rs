@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::bootstrap;
 use super::computed::{Computations, Computed};
 use super::resource::Resources;
-use crate::admission::{Chain, default_chain};
+use crate::admission::{self, Chain, Configurations, Loopback, Selection, Surroundings};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
 use crate::authorization::Authorization;
 use crate::authorization::node::NodeAuthorizer;
@@ -25,18 +25,21 @@ use crate::{ApiServer, Config, Engine};
 
 /// Every line of the file is answered as recorded.
 async fn check(file: &str, recorded: &str) {
-    let server = server().await;
+    check_on(&server().await, file, recorded).await;
+}
+
+async fn check_on(server: &ApiServer, file: &str, recorded: &str) {
     let mut wrong = Vec::new();
     let mut lines = 0;
     for (index, line) in recorded.lines().enumerate() {
         let row: Value = json::from_str(line).unwrap_or_else(|error| panic!("{file}:{}: {error}", index + 1));
         let (method, target) = row["ask"].as_str().and_then(|ask| ask.split_once(' ')).unwrap_or_default();
         let watch = match &row["events"] {
-            Value::Array(events) if !events.is_empty() => Some((watch(&server, target).await, events.len())),
+            Value::Array(events) if !events.is_empty() => Some((watch(server, target).await, events.len())),
             _ => None,
         };
         let asker = row["as"].as_str().unwrap_or_default();
-        let (code, answer, warnings) = ask_as(&server, asker, method, target, &row["body"]).await;
+        let (code, answer, warnings) = ask_as(server, asker, method, target, &row["body"]).await;
         let events = match watch {
             Some((body, count)) => Value::Array(events(body, count).await),
             None if row["events"].is_array() => json!([]),
@@ -187,11 +190,11 @@ impl Authenticator for Nobody {
 
 /// A whole server on a store in memory, with the objects every cluster has and the namespace `golden`.
 pub(crate) async fn server() -> ApiServer {
-    server_with("10.96.0.0/16").await
+    server_with("10.96.0.0/16", &Selection::of(&["NodeRestriction"], &[])).await
 }
 
-/// The same, with another range of service addresses.
-async fn server_with(range: &str) -> ApiServer {
+/// The same, with another range of service addresses, or with other plugins.
+async fn server_with(range: &str, selection: &Selection) -> ApiServer {
     let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
     let objects = Engine::new(store.clone(), Chain::default());
     let rbac = Rbac::new(store.clone());
@@ -201,7 +204,9 @@ async fn server_with(range: &str) -> ApiServer {
         rbac: Some(rbac.clone()),
     });
     let resources = Resources::builtin(api::scheme::Scheme::builtin());
-    let admission = default_chain(Some(rbac), &store, &resources);
+    let loopback = Loopback::default();
+    let surroundings = Surroundings { rbac: Some(rbac), store: &store, resources: &resources, loopback: &loopback };
+    let admission = admission::chain(selection, surroundings).unwrap();
     let engine = Arc::new(Engine { store, resources, admission });
     let mut computed = Computations::default();
     computed.add("", "serviceaccounts", "token", Arc::new(NoTokens));
@@ -232,6 +237,7 @@ async fn server_with(range: &str) -> ApiServer {
     };
     let client = server.client(UserInfo::new("system:apiserver", &["system:masters"]));
     bootstrap::apply(bootstrap::plan(&wanted, engine.as_ref()), &client).await.unwrap();
+    assert!(loopback.set(client).is_ok(), "it is set once");
     for (target, object) in [
         ("/api/v1/namespaces", json!({"metadata": {"name": "golden"}})),
         ("/api/v1/namespaces/golden/serviceaccounts", json!({"metadata": {"name": "default"}})),
@@ -380,6 +386,43 @@ async fn who_needs_more_rights_than_to_the_request_is_refused_as_upstream_does()
 }
 
 #[tokio::test]
+async fn kinds_of_admission_flow_control_events_and_batch_are_answered_as_upstream_does() {
+    check("kinds", include_str!("../../testdata/answers/kinds.jsonl")).await;
+}
+
+#[tokio::test]
+async fn pod_security_of_older_versions_answers_as_upstreams() {
+    check("pod_security_versions", include_str!("../../testdata/answers/pod_security_versions.jsonl")).await;
+}
+
+#[tokio::test]
+async fn plugins_that_run_by_default_answer_as_upstreams() {
+    check("default_plugins", include_str!("../../testdata/answers/default_plugins.jsonl")).await;
+}
+
+#[tokio::test]
+async fn plugins_that_are_asked_for_answer_as_upstreams() {
+    let plugins = [
+        "NodeRestriction",
+        "AlwaysPullImages",
+        "DenyServiceExternalIPs",
+        "EventRateLimit",
+        "ExtendedResourceToleration",
+        "LimitPodHardAntiAffinityTopology",
+        "NamespaceAutoProvision",
+        "NamespaceExists",
+        "OwnerReferencesPermissionEnforcement",
+        "PodNodeSelector",
+        "PodTolerationRestriction",
+    ];
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/admission_configuration.yaml");
+    let configurations = Configurations::read(&file).unwrap();
+    let server = server_with("10.96.0.0/16", &Selection::new(&plugins, &[]).unwrap().configured(configurations)).await;
+    let recorded = include_str!("../../testdata/answers/optional_plugins.jsonl");
+    check_on(&server, "optional_plugins", recorded).await;
+}
+
+#[tokio::test]
 async fn nodes_may_what_upstreams_may() {
     check("nodes", include_str!("../../testdata/answers/nodes.jsonl")).await;
 }
@@ -419,7 +462,7 @@ async fn services_made_at_once_share_no_address_and_no_port() {
 #[tokio::test]
 async fn a_full_range_gives_nothing_and_a_deleted_service_gives_back() {
     // Six addresses, the first of which is the API server's.
-    let server = server_with("10.96.0.0/29").await;
+    let server = server_with("10.96.0.0/29", &Selection::of(&[], &[])).await;
     for number in 0..5 {
         let (code, answer, _) = ask(&server, "POST", SERVICES, &node_port_service(&format!("s{number}"))).await;
         assert_eq!(code, 201, "{answer}");

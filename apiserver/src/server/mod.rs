@@ -114,6 +114,7 @@ impl ApiServer {
         let scheme = config.scheme;
         let metrics = Metrics::new().expect("names and labels are constants that a test registers");
         config.metrics.join(metrics.registry());
+        config.metrics.join(engine.admission.metrics().registry());
         let aggregator = Aggregator::new(Arc::clone(&engine.store), engine.clone(), config.proxy_client);
         ApiServer {
             state: Arc::new(State {

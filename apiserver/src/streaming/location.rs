@@ -1,6 +1,8 @@
 //! Where a log, exec or proxy request goes: pure functions from objects and parameters to an address and a path.
 //! Upstream: pkg/registry/core/{pod,node,service}.
 
+use std::net::IpAddr;
+
 use api::meta;
 use api::status::Status;
 use http::HeaderValue;
@@ -31,6 +33,8 @@ pub(crate) struct Location {
     pub(crate) port: u16,
     /// Path and query.
     pub(crate) path: String,
+    /// What the host was found to be when it was checked, if it was: it is not looked up again (CVE-2020-8562).
+    pub(crate) checked: Option<IpAddr>,
 }
 
 impl Location {
@@ -42,9 +46,23 @@ impl Location {
         }
     }
 
+    /// What is dialled.
+    pub(crate) fn dialled(&self) -> (String, u16) {
+        (self.checked.map_or_else(|| self.host.clone(), |address| address.to_string()), self.port)
+    }
+
     pub(crate) fn host_header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.address()).unwrap_or(HeaderValue::from_static("backend"))
     }
+}
+
+/// May what users name be proxied to? Addresses of this host and its link are nobody's backend. Upstream: IP.IsGlobalUnicast.
+pub(crate) fn is_proxyable(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
+    };
+    !address.is_loopback() && !address.is_unspecified() && !address.is_multicast() && !link_local
 }
 
 /// Parameters of each stream, as the API and as the kubelet call them.
@@ -82,7 +100,7 @@ pub(crate) fn kubelet(node: &Value, path: String) -> Result<Location, Status> {
     let port =
         node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64().and_then(|port| u16::try_from(port).ok());
     let port = port.filter(|port| *port > 0).unwrap_or(10250);
-    Ok(Location { scheme: Scheme::Kubelet, host: host.to_string(), port, path })
+    Ok(Location { scheme: Scheme::Kubelet, host: host.to_string(), port, path, checked: None })
 }
 
 /// The container a request is about. Upstream: pod.validateContainer and its callers.

@@ -149,7 +149,7 @@ impl Kubelets {
 
     async fn connect(&self, location: &Location) -> Result<SendRequest<RequestBody>, Error> {
         let address = location.address();
-        let connecting = TcpStream::connect((location.host.as_str(), location.port));
+        let connecting = TcpStream::connect(location.dialled());
         let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => return Err(Error::Connect { address, source }),

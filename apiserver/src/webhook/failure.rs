@@ -27,6 +27,9 @@ pub enum Error {
     /// There was no answer.
     #[error("Post {url:?}: {cause}")]
     Post { url: String, cause: Cause },
+    /// The time was over while the webhook wanted to be left alone.
+    #[error("{0}")]
+    Waiting(Cause),
     /// The answer broke off.
     #[error("unexpected error when reading response body. Please retry. Original error: {0}")]
     Body(Cause),
@@ -53,6 +56,17 @@ pub enum BadBundle {
     /// It holds other things.
     #[error("no valid certificate authority data seen")]
     NoAuthority,
+}
+
+impl Error {
+    /// May the same question be answered in a moment? Upstream: webhook.DefaultShouldRetry.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Error::Post { cause: Cause::Other(why), .. } => why.ends_with("connection reset by peer"),
+            Error::Refused(status) => matches!(status.code, 429 | 500 | 504) || status.retry_after_seconds().is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// What happened on the way.

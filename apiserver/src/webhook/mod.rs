@@ -2,13 +2,14 @@
 //!
 //! A [`Webhook`] is made once of a stored `clientConfig` and holds its connections; whoever compiled the configuration keeps
 //! it and drops it with the configuration. A call takes no longer than it is given, reads no more than [`MAX_ANSWER`], follows
-//! no redirect and is never repeated. What it says when it fails are upstream's words, which clients and tests look for.
+//! no redirect and is repeated only when the webhook says when. What it says when it fails are upstream's words, which clients and tests look for.
 //! Upstream: k8s.io/apiserver/pkg/util/webhook, client-go/rest.Request.
 
 mod certificate;
 pub mod conversion;
 mod failure;
 pub(crate) mod http;
+pub(crate) mod kubeconfig;
 pub(crate) mod review;
 pub(crate) mod service;
 #[cfg(test)]
@@ -23,7 +24,8 @@ pub use failure::{BadBundle, Error};
 
 use std::time::Duration;
 
-use ::http::{HeaderValue, Method, Request, Uri, header};
+use ::http::response::Parts;
+use ::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -32,10 +34,13 @@ use json::Value;
 use rustls_pki_types::ServerName;
 use tokio::time::Instant;
 
+use self::kubeconfig::Users;
 use crate::context::Objects;
 
 /// An answer with more bytes than this is refused: a patch of the largest object there may be, in base64, fits three times.
 pub const MAX_ANSWER: usize = 12 << 20;
+/// How often a webhook that says when to come again is asked again. Upstream: client-go/rest.Request.maxRetries.
+const RETRIES: usize = 10;
 
 /// Is a `caBundle` fit to tell whom to trust? One that is not there trusts the system's authorities.
 /// Upstream: apiserver/pkg/util/webhook.ValidateCABundle.
@@ -68,7 +73,15 @@ pub struct Webhook {
     path: String,
     host_header: HeaderValue,
     agent: &'static str,
+    authorization: Option<HeaderValue>,
     client: http::Client,
+}
+
+/// Whom a webhook is believed to be, and what we show it.
+pub(crate) struct Access<'a> {
+    trust: Trust<'a>,
+    identity: Option<&'a Identity>,
+    authorization: Option<HeaderValue>,
 }
 
 /// Who calls; webhooks see it as the user agent.
@@ -86,30 +99,52 @@ impl Webhook {
     /// # Errors
     /// Those of a configuration that cannot be used; they are to be told with each request the webhook is for.
     pub fn new(client_config: &Value, caller: Caller) -> Result<Webhook, Error> {
+        Webhook::shown(client_config, caller, &Users::default())
+    }
+
+    /// As [`Webhook::new`], and shown what these users say.
+    pub(crate) fn shown(client_config: &Value, caller: Caller, users: &Users) -> Result<Webhook, Error> {
         let bundle = client_config.get("caBundle").and_then(Value::as_str).unwrap_or_default();
         let bundle = STANDARD.decode(bundle).map_err(|_| BadBundle::NotPem)?;
         // A conversion webhook's bundle of nothing but white space is none.
         let blank = caller == Caller::Conversion && bundle.trim_ascii().is_empty();
         let trust = if bundle.is_empty() || blank { Trust::System } else { Trust::Bundle(&bundle) };
-        let (address, url, path) = if let Some(service) = client_config.get("service").filter(|own| own.is_object()) {
+        let place = if let Some(service) = client_config.get("service").filter(|own| own.is_object()) {
             of_service(service)
         } else {
             of_url(client_config.get("url").and_then(Value::as_str).unwrap_or_default())?
         };
+        let agent = match caller {
+            Caller::Admission => "kube-apiserver-admission",
+            Caller::Conversion => "kube-apiserver",
+        };
+        let (_, url, _) = &place;
+        let access = match users.of(authority_of(url)) {
+            Some(user) => user.access(trust),
+            None => Access { trust, identity: None, authorization: None },
+        };
+        Webhook::reached(place, access, agent)
+    }
+
+    /// Of a URL, as somebody.
+    fn of_server(url: &str, access: Access<'_>) -> Result<Webhook, Error> {
+        Webhook::reached(of_url(url)?, access, "kube-apiserver")
+    }
+
+    fn reached(
+        (address, url, path): (Address, String, String),
+        access: Access<'_>,
+        agent: &'static str,
+    ) -> Result<Webhook, Error> {
         let server = match &address {
             Address::Service { namespace, name, .. } => format!("{name}.{namespace}.svc"),
             Address::Host { host, .. } => host.clone(),
         };
         let name = ServerName::try_from(server.clone()).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
-        let authority = url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let host_header =
-            HeaderValue::from_str(authority).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
-        let client = http::Client::new(certificate::client_config(trust, None)?, name);
-        let agent = match caller {
-            Caller::Admission => "kube-apiserver-admission",
-            Caller::Conversion => "kube-apiserver",
-        };
-        Ok(Webhook { address, url, path, host_header, agent, client })
+            HeaderValue::from_str(authority_of(&url)).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
+        let client = http::Client::new(certificate::client_config(access.trust, access.identity)?, name);
+        Ok(Webhook { address, url, path, host_header, agent, authorization: access.authorization, client })
     }
 
     /// Posts a review and gives the answer's bytes. `objects` knows the services.
@@ -120,22 +155,39 @@ impl Webhook {
         let deadline = Instant::now() + limit;
         let seconds = limit.as_millis().div_ceil(1000);
         let query = format!("timeout={seconds}s");
+        let mut attempt = 0;
+        loop {
+            let (head, bytes) = self.post_once(objects, body.clone(), &query, deadline).await?;
+            let Some(pause) = retry_after(&head).filter(|_| attempt < RETRIES) else {
+                return failure::of_answer(&head, &bytes).map(|()| bytes);
+            };
+            attempt += 1;
+            let pause = tokio::time::sleep(pause);
+            tokio::time::timeout_at(deadline, pause).await.map_err(|_| Error::Waiting(Cause::Deadline))?;
+        }
+    }
+
+    async fn post_once(
+        &self,
+        objects: &dyn Objects,
+        body: Bytes,
+        query: &str,
+        deadline: Instant,
+    ) -> Result<(Parts, Bytes), Error> {
         let failed = |cause| Error::Post { url: format!("{}?{query}", self.url), cause };
-        let asking = self.ask(objects, body, &query);
+        let asking = self.ask(objects, body, query);
         let response = match tokio::time::timeout_at(deadline, asking).await {
             Ok(answer) => answer.map_err(failed)?,
             Err(_) => return Err(failed(Cause::Deadline)),
         };
         let (head, body) = response.into_parts();
         let reading = Limited::new(body, MAX_ANSWER).collect();
-        let bytes = match tokio::time::timeout_at(deadline, reading).await {
-            Ok(Ok(collected)) => collected.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Error::TooLarge),
-            Ok(Err(_)) => return Err(Error::Body(Cause::UnexpectedEof)),
-            Err(_) => return Err(Error::Body(Cause::Deadline)),
-        };
-        failure::of_answer(&head, &bytes)?;
-        Ok(bytes)
+        match tokio::time::timeout_at(deadline, reading).await {
+            Ok(Ok(collected)) => Ok((head, collected.to_bytes())),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::TooLarge),
+            Ok(Err(_)) => Err(Error::Body(Cause::UnexpectedEof)),
+            Err(_) => Err(Error::Body(Cause::Deadline)),
+        }
     }
 
     async fn ask(
@@ -152,7 +204,7 @@ impl Webhook {
         };
         let uri = format!("https://{authority}{}?{query}", self.path);
         let uri: Uri = uri.parse().map_err(|_| Cause::Other(format!("invalid URL {uri:?}")))?;
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(uri)
             .header(header::HOST, &self.host_header)
@@ -162,8 +214,18 @@ impl Webhook {
             .header(header::CONTENT_LENGTH, body.len())
             .body(Full::new(body).map_err(|never| match never {}).boxed())
             .map_err(|error| Cause::Other(error.to_string()))?;
+        if let Some(own) = &self.authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, own.clone());
+        }
         self.client.request(request).await
     }
+}
+
+/// How long somebody who is too busy wants to be left alone. Upstream: client-go/rest.withRetry.IsNextRetry.
+fn retry_after(head: &Parts) -> Option<Duration> {
+    let is_busy = head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error();
+    let seconds = head.headers.get(header::RETRY_AFTER).filter(|_| is_busy)?.to_str().ok()?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 /// Address, URL and path of a `service`.
@@ -188,6 +250,10 @@ fn of_url(url: &str) -> Result<(Address, String, String), Error> {
     let path = rooted(parsed.path());
     let authority = parsed.authority().map(ToString::to_string).unwrap_or_default();
     Ok((Address::Host { host, port: parsed.port_u16().unwrap_or(443) }, format!("https://{authority}{path}"), path))
+}
+
+fn authority_of(url: &str) -> &str {
+    url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default()
 }
 
 fn rooted(path: &str) -> String {

@@ -112,6 +112,21 @@ impl<'a> Fields<'a> {
         Ok(list.map(Vec::as_slice).unwrap_or_default())
     }
 
+    /// A map of texts.
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<(String, String)>, Malformed> {
+        let map = self.read(key, "map[string]string", Value::as_object)?;
+        let text = |(name, value): (&json::Text, &Value)| {
+            let text = value.as_str().or(value.is_null().then_some(""));
+            let text = text.ok_or_else(|| {
+                let place = self.place;
+                let kind = json_kind(value);
+                Malformed(format!("json: cannot unmarshal {kind} into Go struct field {place}.{key} of type string"))
+            });
+            text.map(|text| (name.to_string(), text.to_owned()))
+        };
+        map.into_iter().flatten().map(text).collect()
+    }
+
     fn read<T>(
         &self,
         key: &str,

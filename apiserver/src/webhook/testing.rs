@@ -29,6 +29,8 @@ pub(crate) enum Reply {
     Raw(u16, Vec<u8>),
     /// 307 to a path.
     Redirect(&'static str),
+    /// 429, to be asked again at once.
+    Busy,
     /// Nothing, ever.
     Silence,
 }
@@ -143,6 +145,12 @@ async fn reply<A: Fn(&str, Value) -> Reply>(
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
             response.headers_mut().insert(header::LOCATION, header::HeaderValue::from_static(path));
+            response
+        }
+        Reply::Busy => {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("0"));
             response
         }
         Reply::Silence => std::future::pending().await,

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::kubeconfig::Users;
 use super::testing::{Reply, Server};
-use super::{Caller, MAX_ANSWER, Webhook};
+use super::{Caller, MAX_ANSWER, Trust, Webhook};
 use crate::registry::testing::Fixture;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -156,4 +157,43 @@ async fn a_configuration_that_leads_nowhere_is_told() {
         post(&json!({"url": "https://localhost/x", "caBundle": bundle}), LONG).await.unwrap_err(),
         "unable to load root certificates: unable to parse bytes as PEM block"
     );
+}
+
+/// Upstream: defaultAuthenticationInfoResolver.clientConfig.
+#[test]
+fn a_webhook_is_shown_what_the_user_of_its_name_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "of-a-file\n").unwrap();
+    let file = folder.path().join("kubeconfig");
+    let read = |rest: &str| {
+        let users = "\
+users:
+- {name: hook.n.svc, user: {token: service}}
+- {name: 'hook.n.svc:8443', user: {tokenFile: token}}
+- {name: '*.example.com', user: {username: me, password: secret}}
+";
+        std::fs::write(&file, format!("{users}{rest}")).unwrap();
+        Users::read(&file).unwrap()
+    };
+    let shown = |users: &Users, authority: &str| {
+        let shown = users.of(authority).map(|user| user.access(Trust::System).authorization.unwrap());
+        shown.map(|header| header.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    let users = read("");
+    let expected = [
+        ("hook.n.svc:443", "Bearer service"),
+        ("hook.n.svc:8443", "Bearer of-a-file"),
+        ("hook.n.svc:1", ""),
+        ("a.b.example.com", "Basic bWU6c2VjcmV0"),
+        ("a.example.com:443", "Basic bWU6c2VjcmV0"),
+        ("a.example.com:1", ""),
+        ("example.com", ""),
+    ];
+    for (authority, header) in expected {
+        assert_eq!(shown(&users, authority), header, "{authority}");
+    }
+    let users = read("current-context: c\ncontexts:\n- {name: c, context: {user: hook.n.svc}}\n");
+    assert_eq!(shown(&users, "else.where"), "Bearer service");
+    let users = read("- {name: '*', user: {token: anybody}}\n");
+    assert_eq!(shown(&users, "else.where"), "Bearer anybody");
 }

@@ -1,126 +1,110 @@
 //! PodSecurity: a namespace's labels say how much its pods may do. Upstream: k8s.io/pod-security-admission/admission.
 
+mod levels;
 mod policy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::field::{Error, ErrorList, Path};
+use api::field::ErrorList;
 use api::go_text::quote;
 use api::meta::{self, GroupKind};
+use api::names::{self, NameRule};
 use api::status::Status;
 use futures::future::{BoxFuture, ready};
 use json::Value;
+use serde::Deserialize;
 
+use self::levels::{Defaults, Level, LevelVersion, Policy};
+use super::configuration::Configurations;
+use super::limit_ranger::joined;
 use super::plugins::forbidden;
 use super::{Attributes, Operation, Validating};
 use crate::registry::fields::{at, items, text};
 
-const PREFIX: &str = "pod-security.kubernetes.io/";
+const NAME: &str = "PodSecurity";
+const VERSIONS: [&str; 3] = [
+    "pod-security.admission.config.k8s.io/v1",
+    "pod-security.admission.config.k8s.io/v1beta1",
+    "pod-security.admission.config.k8s.io/v1alpha1",
+];
 /// Pods looked at when a namespace's level is raised.
 const PODS_CHECKED: usize = 3000;
 
-#[derive(Debug)]
-pub(super) struct PodSecurity;
-
-/// How much is forbidden; the greater, the more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    #[default]
-    Privileged,
-    Baseline,
-    Restricted,
+/// What holds where labels say nothing, and for whom nothing does.
+#[derive(Debug, Default)]
+pub(super) struct PodSecurity {
+    defaults: Policy,
+    exemptions: Exemptions,
 }
 
-impl Level {
-    fn as_str(self) -> &'static str {
-        match self {
-            Level::Privileged => "privileged",
-            Level::Baseline => "baseline",
-            Level::Restricted => "restricted",
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Exemptions {
+    usernames: Vec<String>,
+    namespaces: Vec<String>,
+    runtime_classes: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Configuration {
+    defaults: Defaults,
+    exemptions: Exemptions,
+}
+
+impl PodSecurity {
+    pub(super) fn new(configurations: &Configurations) -> Result<PodSecurity, String> {
+        let own = configurations.versioned::<Configuration>(NAME, &VERSIONS, "PodSecurityConfiguration")?;
+        let Configuration { defaults, exemptions } = own.unwrap_or_default();
+        let mut faults = Vec::new();
+        let defaults = defaults.read(&mut faults);
+        exemptions.check(&mut faults);
+        match joined(faults) {
+            Some(why) => Err(format!("{NAME} configuration error: {why}")),
+            None => Ok(PodSecurity { defaults, exemptions }),
         }
     }
-
-    fn parse(label: &str) -> Option<Level> {
-        [Level::Privileged, Level::Baseline, Level::Restricted].into_iter().find(|level| level.as_str() == label)
-    }
 }
 
-/// A level and the version of its rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct LevelVersion {
-    level: Level,
-    version: String,
-}
-
-impl Default for LevelVersion {
-    fn default() -> LevelVersion {
-        LevelVersion { level: Level::default(), version: "latest".to_owned() }
-    }
-}
-
-impl std::fmt::Display for LevelVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.level.as_str(), self.version)
-    }
-}
-
-impl LevelVersion {
-    /// Reads two labels; what they should not be goes to `errors`, and `fallback` is the level then.
-    fn read(namespace: &Value, mode: &str, fallback: Level, errors: &mut ErrorList) -> Option<LevelVersion> {
-        let labels = at(namespace, &["metadata", "labels"]);
-        let key = format!("{PREFIX}{mode}");
-        let version_key = format!("{key}-version");
-        let mut complain = |key: &str, value: &str, why: &str| {
-            errors.push(Error::invalid(&Path::new("metadata").child("labels").key(key), value, why));
-        };
-        let level = labels[&key].as_str().map(|label| {
-            Level::parse(label).unwrap_or_else(|| {
-                complain(&key, label, "must be one of privileged, baseline, restricted");
-                fallback
-            })
-        });
-        let version = labels[&version_key].as_str().map(|label| {
-            let number = label
-                .strip_prefix("v1.")
-                .filter(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
-            let good = label == "latest" || number.is_some_and(|number| number == "0" || !number.starts_with('0'));
-            if good {
-                return label.to_owned();
+impl Exemptions {
+    fn check(&self, faults: &mut Vec<String>) {
+        let user: NameRule =
+            |name, _| if name.is_empty() { vec!["username must not be empty".to_owned()] } else { vec![] };
+        let lists: [(&str, &[String], NameRule); 3] = [
+            ("namespaces", &self.namespaces, names::name_is_dns_label),
+            ("runtimeClasses", &self.runtime_classes, names::name_is_dns_subdomain),
+            ("usernames", &self.usernames, user),
+        ];
+        for (list, exempt, rule) in lists {
+            for (index, name) in exempt.iter().enumerate() {
+                let why = rule(name, false).join(", ");
+                if !why.is_empty() {
+                    faults.push(format!("exemptions.{list}[{index}]: Invalid value: {name:?}: {why}"));
+                } else if exempt[..index].contains(name) {
+                    faults.push(format!("exemptions.{list}[{index}]: Duplicate value: {name:?}"));
+                }
             }
-            complain(&version_key, label, "must be \"latest\" or \"v1.x\"");
-            "latest".to_owned()
-        });
-        if level.is_none() && version.is_none() {
-            return None;
         }
-        Some(LevelVersion { level: level.unwrap_or_default(), version: version.unwrap_or_else(|| "latest".to_owned()) })
     }
-}
 
-/// What a namespace's labels say. Without a level to warn at, it is the one enforced.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Policy {
-    enforce: LevelVersion,
-    warn: LevelVersion,
-}
+    fn has_namespace(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|own| own == namespace)
+    }
 
-impl Policy {
-    fn read(namespace: &Value) -> (Policy, ErrorList) {
-        let mut errors = ErrorList::default();
-        let enforce = LevelVersion::read(namespace, "enforce", Level::Restricted, &mut errors);
-        let enforced_badly = !errors.is_empty();
-        LevelVersion::read(namespace, "audit", Level::Privileged, &mut errors);
-        let warn = LevelVersion::read(namespace, "warn", Level::Privileged, &mut errors);
-        let enforce = enforce.unwrap_or_default();
-        let default = if enforced_badly { LevelVersion::default() } else { enforce.clone() };
-        (Policy { enforce, warn: warn.unwrap_or(default) }, errors)
+    /// Why a request is exempt, whatever it is about.
+    fn of_request(&self, attributes: Attributes<'_>) -> Option<&'static str> {
+        if self.has_namespace(&attributes.ctx.target.namespace) {
+            Some("namespace")
+        } else {
+            self.usernames.contains(&attributes.ctx.user.name).then_some("user")
+        }
     }
 }
 
 impl Validating for PodSecurity {
     fn name(&self) -> &'static str {
-        "PodSecurity"
+        NAME
     }
 
     fn handles(&self, operation: Operation) -> bool {
@@ -130,11 +114,10 @@ impl Validating for PodSecurity {
     fn validate<'a>(&'a self, attributes: Attributes<'a>, object: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
         let target = &attributes.ctx.target;
         let result = match (target.group.as_str(), target.resource.as_str(), target.subresource.as_str()) {
-            ("", "namespaces", "") => validate_namespace(attributes, object),
-            ("", "pods", "" | "ephemeralcontainers" | "resize") => validate_pod(attributes, object),
+            ("", "namespaces", "") => self.validate_namespace(attributes, object),
+            ("", "pods", "" | "ephemeralcontainers" | "resize") => self.validate_pod(attributes, object),
             (.., "") => {
-                warn_of_template(attributes, object);
-                Ok(())
+                template(attributes, object).map_or(Ok(()), |template| self.validate_template(attributes, template))
             }
             _ => Ok(()),
         };
@@ -142,40 +125,120 @@ impl Validating for PodSecurity {
     }
 }
 
-fn policy_of(attributes: Attributes<'_>) -> Policy {
-    let namespace = attributes.ctx.objects.get("", "namespaces", "", &attributes.ctx.target.namespace);
-    namespace.map(|namespace| Policy::read(&namespace).0).unwrap_or_default()
-}
-
 /// `reason (detail), reason (detail)`; nothing if the pod may be.
-fn verdict(level: &LevelVersion, metadata: &Value, spec: &Value) -> Option<String> {
-    let violations = policy::violations(level.level, metadata, spec);
+fn verdict(level: &LevelVersion, pod: &Value) -> Option<String> {
+    let violations = policy::violations(level, &pod["metadata"], &pod["spec"]);
     let said: Vec<String> =
         violations.iter().map(|violation| format!("{} ({})", violation.reason, violation.detail)).collect();
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn warn(attributes: Attributes<'_>, level: &LevelVersion, metadata: &Value, spec: &Value) {
-    if let Some(why) = verdict(level, metadata, spec) {
-        attributes.ctx.warn(format!("would violate PodSecurity {}: {why}", quote(&level.to_string())));
-    }
+/// Upstream: api.AuditAnnotationPrefix.
+fn annotate(attributes: Attributes<'_>, key: &str, value: impl Into<String>) {
+    attributes.ctx.audit_annotation(&format!("pod-security.kubernetes.io/{key}"), value);
 }
 
-fn validate_pod(attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
-    if attributes.old.is_some_and(|old| !changes_much(old, pod)) {
-        return Ok(());
+impl PodSecurity {
+    fn policy_of(&self, attributes: Attributes<'_>) -> (Policy, ErrorList) {
+        let namespace = attributes.ctx.objects.get("", "namespaces", "", &attributes.ctx.target.namespace);
+        Policy::of(namespace.as_deref().unwrap_or(&Value::Null), &self.defaults)
     }
-    let policy = policy_of(attributes);
-    let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
-    if let Some(why) = verdict(&policy.enforce, metadata, spec) {
-        return Err(forbidden(
-            attributes,
-            pod,
-            format!("violates PodSecurity {}: {why}", quote(&policy.enforce.to_string())),
-        ));
+
+    fn validate_pod(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
+        if let Some(why) = self.exemptions.of_request(attributes) {
+            annotate(attributes, "exempt", why);
+            return Ok(());
+        }
+        let (policy, errors) = self.policy_of(attributes);
+        if errors.is_empty() && policy.is_privileged() {
+            annotate(attributes, "enforce-policy", policy.enforce.to_string());
+            return Ok(());
+        }
+        if attributes.old.is_some_and(|old| !changes_much(old, pod)) {
+            return Ok(());
+        }
+        self.evaluate(attributes, pod, &policy, &errors, true).map_err(|why| forbidden(attributes, pod, why))
     }
-    warn(attributes, &policy.warn, metadata, spec);
-    Ok(())
+
+    /// A template that will be refused is told of, not refused.
+    fn validate_template(&self, attributes: Attributes<'_>, template: &Value) -> Result<(), Status> {
+        if let Some(why) = self.exemptions.of_request(attributes) {
+            annotate(attributes, "exempt", why);
+            return Ok(());
+        }
+        let (policy, errors) = self.policy_of(attributes);
+        let is_open = policy.warn.level == Level::Privileged && policy.audit.level == Level::Privileged;
+        if !errors.is_empty() || !is_open {
+            // Nothing is refused that is not enforced.
+            let _ = self.evaluate(attributes, template, &policy, &errors, false);
+        }
+        Ok(())
+    }
+
+    /// Looks at a pod or template in all modes; the error is why it must not be. Upstream: EvaluatePod.
+    fn evaluate(
+        &self,
+        attributes: Attributes<'_>,
+        pod: &Value,
+        policy: &Policy,
+        errors: &ErrorList,
+        enforces: bool,
+    ) -> Result<(), String> {
+        let class = at(pod, &["spec", "runtimeClassName"]).as_str().unwrap_or_default();
+        if !class.is_empty() && self.exemptions.runtime_classes.iter().any(|own| own == class) {
+            annotate(attributes, "exempt", "runtimeClass");
+            return Ok(());
+        }
+        if let Some(why) = errors.message() {
+            annotate(attributes, "error", format!("Failed to parse policy: {why}"));
+        }
+        let said = |level: &LevelVersion| Some((quote(&level.to_string()), verdict(level, pod)?));
+        let refused = if enforces {
+            annotate(attributes, "enforce-policy", policy.enforce.to_string());
+            said(&policy.enforce).map(|(level, why)| format!("violates PodSecurity {level}: {why}"))
+        } else {
+            None
+        };
+        if let Some((level, why)) = said(&policy.audit) {
+            annotate(attributes, "audit-violations", format!("would violate PodSecurity {level}: {why}"));
+        }
+        if let Some(why) = refused {
+            return Err(why);
+        }
+        if let Some((level, why)) = said(&policy.warn) {
+            attributes.ctx.warn(format!("would violate PodSecurity {level}: {why}"));
+        }
+        Ok(())
+    }
+
+    fn validate_namespace(&self, attributes: Attributes<'_>, namespace: &Value) -> Result<(), Status> {
+        let (policy, errors) = Policy::of(namespace, &self.defaults);
+        let before = attributes.old.map(|old| Policy::of(old, &self.defaults));
+        if !errors.is_empty() && before.as_ref().is_none_or(|(_, old)| *old != errors) {
+            let kind = GroupKind { group: String::new(), kind: "Namespace".to_owned() };
+            return Err(Status::invalid(&kind, meta::name(namespace), &errors));
+        }
+        let is_exempt = self.exemptions.has_namespace(meta::name(namespace));
+        let is_stricter = before.as_ref().is_some_and(|(before, _)| {
+            let (old, new) = (&before.enforce, &policy.enforce);
+            let is_relaxed = old.version == new.version && new.level <= old.level;
+            new.level != Level::Privileged && !is_relaxed
+        });
+        if is_exempt && (before.is_none() || is_stricter) {
+            if !policy.is_privileged() && !policy.is_equivalent(&self.defaults) {
+                attributes.ctx.warn(format!(
+                    "namespace {} is exempt from Pod Security, and the policy ({}) will be ignored",
+                    quote(meta::name(namespace)),
+                    policy.labelled(namespace)
+                ));
+            }
+        } else if is_stricter {
+            for warning in warnings_of_pods(attributes, meta::name(namespace), &policy.enforce) {
+                attributes.ctx.warn(warning);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Can a change of a running pod matter here: another image, another container?
@@ -193,37 +256,17 @@ fn changes_much(old: &Value, new: &Value) -> bool {
         || ephemeral(new).into_iter().any(|(name, image)| before.get(&name) != Some(&image))
 }
 
-/// A template that will be refused is told of, not refused.
-fn warn_of_template(attributes: Attributes<'_>, object: &Value) {
+/// The template of pods an object holds.
+fn template<'v>(attributes: Attributes<'_>, object: &'v Value) -> Option<&'v Value> {
     let template = match (attributes.ctx.target.group.as_str(), attributes.ctx.target.resource.as_str()) {
         ("", "podtemplates") => &object["template"],
         ("", "replicationcontrollers")
         | ("apps", "deployments" | "daemonsets" | "replicasets" | "statefulsets")
         | ("batch", "jobs") => at(object, &["spec", "template"]),
         ("batch", "cronjobs") => at(object, &["spec", "jobTemplate", "spec", "template"]),
-        _ => return,
+        _ => return None,
     };
-    if !template.is_null() {
-        warn(attributes, &policy_of(attributes).warn, &template["metadata"], &template["spec"]);
-    }
-}
-
-fn validate_namespace(attributes: Attributes<'_>, namespace: &Value) -> Result<(), Status> {
-    let (policy, errors) = Policy::read(namespace);
-    let before = attributes.old.map(Policy::read);
-    if !errors.is_empty() && before.as_ref().is_none_or(|(_, old)| *old != errors) {
-        let kind = GroupKind { group: String::new(), kind: "Namespace".to_owned() };
-        return Err(Status::invalid(&kind, meta::name(namespace), &errors));
-    }
-    let Some((before, _)) = before else { return Ok(()) };
-    let (old, new) = (before.enforce, policy.enforce);
-    let relaxed = old.version == new.version && new.level <= old.level;
-    if new.level != Level::Privileged && !relaxed {
-        for warning in warnings_of_pods(attributes, meta::name(namespace), &new) {
-            attributes.ctx.warn(warning);
-        }
-    }
-    Ok(())
+    Some(template).filter(|template| !template.is_null())
 }
 
 /// The pods there that could not be created again.
@@ -231,7 +274,7 @@ fn warnings_of_pods(attributes: Attributes<'_>, namespace: &str, enforce: &Level
     let pods: Vec<Arc<Value>> = attributes.ctx.objects.list("", "pods", namespace);
     let mut found: BTreeMap<String, (String, usize)> = BTreeMap::new();
     for pod in pods.iter().take(PODS_CHECKED) {
-        let violations = policy::violations(enforce.level, &pod["metadata"], &pod["spec"]);
+        let violations = policy::violations(enforce, &pod["metadata"], &pod["spec"]);
         if !violations.is_empty() {
             let reasons: Vec<String> = violations.into_iter().map(|violation| violation.reason).collect();
             let name = meta::name(pod);

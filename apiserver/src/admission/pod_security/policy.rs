@@ -1,6 +1,6 @@
 //! The pod security standards: what a pod must not do at each level, in upstream's words and order.
 //!
-//! One set of rules, that of the newest version: a namespace that asks for an older one gets the newest.
+//! A rule that changed between versions is there once a version; a namespace may ask for an older one.
 //! Upstream: k8s.io/pod-security-admission/policy.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use api::go_text::quote;
 use json::Value;
 
-use super::Level;
+use super::levels::{Level, LevelVersion};
 use crate::registry::fields::{at, items, text};
 
 /// One rule broken: why, and what exactly.
@@ -21,38 +21,68 @@ pub(super) struct Violation {
 /// From the pod's metadata and spec.
 type Check = fn(&Value, &Value) -> Option<Violation>;
 
-const BASELINE: [Check; 12] = [
-    app_armor,
-    capabilities_baseline,
-    host_namespaces,
-    host_paths,
-    host_ports,
-    probe_hosts,
-    privileged,
-    proc_mount_baseline,
-    selinux,
-    seccomp_baseline,
-    sysctls,
-    windows_host_process,
+/// A check in the versions `1.since` up to and without `1.until`.
+struct Rule {
+    since: u32,
+    until: u32,
+    check: Check,
+}
+
+const fn always(check: Check) -> Rule {
+    Rule { since: 0, until: u32::MAX, check }
+}
+
+const fn from(since: u32, check: Check) -> Rule {
+    Rule { since, until: u32::MAX, check }
+}
+
+const fn between(since: u32, until: u32, check: Check) -> Rule {
+    Rule { since, until, check }
+}
+
+const SYSCTL_RULES: [Rule; 5] = [
+    between(0, 27, sysctls::<5>),
+    between(27, 29, sysctls::<6>),
+    between(29, 32, sysctls::<10>),
+    between(32, 37, sysctls::<12>),
+    from(37, sysctls::<14>),
+];
+
+const BASELINE: [&[Rule]; 12] = [
+    &[always(app_armor)],
+    &[always(capabilities_baseline)],
+    &[always(host_namespaces)],
+    &[always(host_paths)],
+    &[always(host_ports)],
+    &[from(34, probe_hosts)],
+    &[always(privileged)],
+    &[between(0, 35, proc_mount), from(35, proc_mount_baseline)],
+    &[between(0, 31, selinux::<4>), from(31, selinux::<5>)],
+    &[between(0, 19, seccomp_annotations), from(19, seccomp_baseline)],
+    &SYSCTL_RULES,
+    &[always(windows_host_process)],
 ];
 
 /// Those of the baseline that are not made stricter, then its own.
-const RESTRICTED: [Check; 15] = [
-    app_armor,
-    host_namespaces,
-    host_ports,
-    probe_hosts,
-    privileged,
-    selinux,
-    sysctls,
-    windows_host_process,
-    privilege_escalation,
-    capabilities_restricted,
-    proc_mount,
-    restricted_volumes,
-    run_as_non_root,
-    run_as_user,
-    seccomp_restricted,
+const RESTRICTED: [&[Rule]; 18] = [
+    &[always(app_armor)],
+    &[between(0, 22, capabilities_baseline)],
+    &[always(host_namespaces)],
+    &[always(host_ports)],
+    &[from(34, probe_hosts)],
+    &[always(privileged)],
+    &[between(0, 35, proc_mount)],
+    &[between(0, 31, selinux::<4>), from(31, selinux::<5>)],
+    &[between(0, 19, seccomp_annotations)],
+    &SYSCTL_RULES,
+    &[always(windows_host_process)],
+    &[between(8, 25, privilege_escalation::<false>), from(25, privilege_escalation::<true>)],
+    &[between(22, 25, capabilities_restricted::<false>), from(25, capabilities_restricted::<true>)],
+    &[from(35, proc_mount)],
+    &[always(restricted_volumes)],
+    &[between(0, 35, run_as_non_root::<false>), from(35, run_as_non_root::<true>)],
+    &[between(23, 35, run_as_user::<false>), from(35, run_as_user::<true>)],
+    &[between(19, 25, seccomp_restricted::<false>), from(25, seccomp_restricted::<true>)],
 ];
 
 const BASELINE_CAPABILITIES: [&str; 13] = [
@@ -70,7 +100,9 @@ const BASELINE_CAPABILITIES: [&str; 13] = [
     "SETUID",
     "SYS_CHROOT",
 ];
+/// As many of them as a version knows.
 const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+/// As many of them as a version knows.
 const SYSCTLS: [&str; 14] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -100,14 +132,17 @@ const RESTRICTED_VOLUMES: [&str; 9] = [
 ];
 const APP_ARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// All that forbid the pod at `level`.
-pub(super) fn violations(level: Level, metadata: &Value, spec: &Value) -> Vec<Violation> {
-    let checks: &[Check] = match level {
+/// All that forbid the pod at a level, by the rules of its version.
+pub(super) fn violations(level: &LevelVersion, metadata: &Value, spec: &Value) -> Vec<Violation> {
+    let rules: &[&[Rule]] = match level.level {
         Level::Privileged => &[],
         Level::Baseline => &BASELINE,
         Level::Restricted => &RESTRICTED,
     };
-    checks.iter().filter_map(|check| check(metadata, spec)).collect()
+    let minor = level.minor();
+    let holds = |rule: &&Rule| rule.since <= minor && minor < rule.until;
+    let rules = rules.iter().flat_map(|versions| versions.iter().find(holds));
+    rules.filter_map(|rule| (rule.check)(metadata, spec)).collect()
 }
 
 fn violation(reason: impl Into<String>, detail: String) -> Option<Violation> {
@@ -205,8 +240,8 @@ fn capabilities_baseline(_: &Value, spec: &Value) -> Option<Violation> {
     violation("non-default capabilities", forbidden_capabilities(spec, &BASELINE_CAPABILITIES)?)
 }
 
-fn capabilities_restricted(_: &Value, spec: &Value) -> Option<Violation> {
-    if is_windows(spec) {
+fn capabilities_restricted<const EXEMPTS_WINDOWS: bool>(_: &Value, spec: &Value) -> Option<Violation> {
+    if EXEMPTS_WINDOWS && is_windows(spec) {
         return None;
     }
     let keeping = bad_containers(spec, |context| {
@@ -313,12 +348,12 @@ fn proc_mount(_: &Value, spec: &Value) -> Option<Violation> {
     violation("procMount", format!("{} must not set securityContext.procMount to {}", named(&bad), joined(kinds)))
 }
 
-fn selinux(_: &Value, spec: &Value) -> Option<Violation> {
+fn selinux<const TYPES: usize>(_: &Value, spec: &Value) -> Option<Violation> {
     let (mut types, mut user, mut role) = (BTreeSet::new(), false, false);
     let set_by = setters(spec, |context| {
         let options = &context["seLinuxOptions"];
         let kind = text(options, "type");
-        let bad_type = !SELINUX_TYPES.contains(&kind);
+        let bad_type = !SELINUX_TYPES[..TYPES].contains(&kind);
         if bad_type {
             types.insert(kind);
         }
@@ -360,7 +395,31 @@ fn seccomp_baseline(_: &Value, spec: &Value) -> Option<Violation> {
     )
 }
 
-fn seccomp_restricted(metadata: &Value, spec: &Value) -> Option<Violation> {
+/// How profiles were said before there were fields for them.
+fn seccomp_annotations(metadata: &Value, spec: &Value) -> Option<Violation> {
+    const POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+    let of_containers = containers(spec)
+        .map(|container| format!("container.seccomp.security.alpha.kubernetes.io/{}", text(container, "name")));
+    let allowed =
+        |value: &str| matches!(value, "runtime/default" | "docker/default") || value.starts_with("localhost/");
+    let forbidden: BTreeSet<String> = std::iter::once(POD.to_owned())
+        .chain(of_containers)
+        .filter_map(|key| {
+            let value = metadata["annotations"][key.as_str()].as_str().filter(|value| !allowed(value))?;
+            Some(format!("{key}={}", quote(value)))
+        })
+        .collect();
+    if forbidden.is_empty() {
+        return None;
+    }
+    let list = forbidden.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    violation("seccompProfile", format!("forbidden {} {list}", plural("annotation", "annotations", forbidden.len())))
+}
+
+fn seccomp_restricted<const EXEMPTS_WINDOWS: bool>(metadata: &Value, spec: &Value) -> Option<Violation> {
+    if EXEMPTS_WINDOWS && is_windows(spec) {
+        return None;
+    }
     let explicit = seccomp_baseline(metadata, spec);
     if explicit.is_some() || seccomp_type(&spec["securityContext"]).is_some_and(is_seccomp) {
         return explicit;
@@ -373,9 +432,9 @@ fn seccomp_restricted(metadata: &Value, spec: &Value) -> Option<Violation> {
     violation("seccompProfile", format!("pod or {} {wanted}", named(&without)))
 }
 
-fn sysctls(_: &Value, spec: &Value) -> Option<Violation> {
+fn sysctls<const KNOWN: usize>(_: &Value, spec: &Value) -> Option<Violation> {
     let own = items(&spec["securityContext"], "sysctls").iter().map(|sysctl| text(sysctl, "name"));
-    let bad: Vec<&str> = own.filter(|name| !SYSCTLS.contains(name)).collect();
+    let bad: Vec<&str> = own.filter(|name| !SYSCTLS[..KNOWN].contains(name)).collect();
     if bad.is_empty() { None } else { violation("forbidden sysctls", bad.join(", ")) }
 }
 
@@ -384,9 +443,9 @@ fn windows_host_process(_: &Value, spec: &Value) -> Option<Violation> {
     violation("hostProcess", format!("{set_by} must not set securityContext.windowsOptions.hostProcess=true"))
 }
 
-fn privilege_escalation(_: &Value, spec: &Value) -> Option<Violation> {
+fn privilege_escalation<const EXEMPTS_WINDOWS: bool>(_: &Value, spec: &Value) -> Option<Violation> {
     let bad = bad_containers(spec, |context| context["allowPrivilegeEscalation"] != false);
-    if bad.is_empty() || is_windows(spec) {
+    if bad.is_empty() || EXEMPTS_WINDOWS && is_windows(spec) {
         return None;
     }
     violation(
@@ -414,9 +473,9 @@ fn restricted_volumes(_: &Value, spec: &Value) -> Option<Violation> {
     violation("restricted volume types", format!("{volumes} {} {uses} {word} {}", joined(&names), joined(kinds)))
 }
 
-fn run_as_non_root(_: &Value, spec: &Value) -> Option<Violation> {
+fn run_as_non_root<const EXEMPTS_NAMESPACES: bool>(_: &Value, spec: &Value) -> Option<Violation> {
     const REASON: &str = "runAsNonRoot != true";
-    if has_user_namespace(spec) {
+    if EXEMPTS_NAMESPACES && has_user_namespace(spec) {
         return None;
     }
     if let Some(set_by) = setters(spec, |context| context["runAsNonRoot"] == false) {
@@ -429,8 +488,8 @@ fn run_as_non_root(_: &Value, spec: &Value) -> Option<Violation> {
     violation(REASON, format!("pod or {} must set securityContext.runAsNonRoot=true", named(&without)))
 }
 
-fn run_as_user(_: &Value, spec: &Value) -> Option<Violation> {
-    if has_user_namespace(spec) {
+fn run_as_user<const EXEMPTS_NAMESPACES: bool>(_: &Value, spec: &Value) -> Option<Violation> {
+    if EXEMPTS_NAMESPACES && has_user_namespace(spec) {
         return None;
     }
     let set_by = setters(spec, |context| context["runAsUser"] == 0)?;

@@ -6,6 +6,7 @@ use json::Value;
 
 use super::conditions::{Expression, Variable};
 use super::definition::{Mutation, Mutations, Validations};
+use super::known::Known;
 use super::match_conditions::MatchConditions;
 use crate::registry::fields::At;
 
@@ -18,12 +19,12 @@ enum Own {
 }
 
 impl Compiled {
-    /// Of a spec; where it is as it was, its expressions are stored ones.
+    /// Of a spec; expressions that stood in the same place before are stored ones.
     pub(crate) fn new(mutating: bool, spec: &Value, old: Option<&Value>) -> Compiled {
-        let stored = old == Some(spec);
+        let known = old.map_or_else(Known::nothing, Known::of_policy);
         Compiled(match mutating {
-            true => Own::Mutating(Mutations::compile(spec, stored)),
-            false => Own::Validating(Validations::compile(spec, stored)),
+            true => Own::Mutating(Mutations::compile(spec, &known)),
+            false => Own::Validating(Validations::compile(spec, &known)),
         })
     }
 

@@ -2,7 +2,7 @@
 //! [`expressions::admission`].
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/cel.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use api::meta::{self, GroupVersionKind};
 use expressions::{
@@ -61,7 +61,7 @@ pub(crate) struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     /// The values of the variables, in the order [`expressions::admission::environment`] declares them.
-    fn values(&self, scope: &'a Scope<'a>) -> Vec<Value<'a>> {
+    fn values(&self, scope: &'a dyn Lazy) -> Vec<Value<'a>> {
         let authorizer = self.authorizer;
         let resource =
             |authorizer: &'a RequestAuthorizer<'a>| Authorization::resource(authorizer, authorizer.resource.clone());
@@ -85,31 +85,45 @@ pub(crate) struct Variable {
     pub(crate) expression: Expression,
 }
 
-/// The variables evaluated so far, the last first. Each costs where it is first used.
+/// A variable, with those before it. It is evaluated, and paid for, where it is first used.
 #[derive(Debug)]
 struct Scope<'a> {
-    previous: Option<&'a Scope<'a>>,
-    name: &'a str,
-    result: Result<Value<'a>, String>,
-    cost: u64,
-    is_paid: AtomicBool,
+    previous: &'a dyn Lazy,
+    variable: &'a Variable,
+    inputs: &'a Inputs<'a>,
+    result: OnceLock<Result<Value<'a>, String>>,
+}
+
+impl<'a> Scope<'a> {
+    fn value(&self, cost: &mut Meter) -> Result<Value<'a>, Failure> {
+        let mut spent = 0;
+        let result = self.result.get_or_init(|| {
+            let name = api::go_text::quote(&self.variable.name);
+            let program = match &self.variable.expression.program {
+                Ok(program) => program,
+                Err(why) => return Err(format!("composited variable {name} fails to compile: {why}")),
+            };
+            let evaluation = program.evaluate(&self.inputs.values(self.previous));
+            spent = evaluation.cost;
+            evaluation.result.map_err(|why| format!("composited variable {name} fails to evaluate: {why}"))
+        });
+        cost.spend(spent)?;
+        result.clone().map_err(Failure::message)
+    }
 }
 
 impl Lazy for Scope<'_> {
     fn field<'s>(&'s self, name: &str, cost: &mut Meter) -> Option<Result<Value<'s>, Failure>> {
-        let mut scope = Some(self);
-        while let Some(found) = scope {
-            if found.name != name {
-                scope = found.previous;
-                continue;
-            }
-            if !found.is_paid.swap(true, Ordering::Relaxed)
-                && let Err(failure) = cost.spend(found.cost)
-            {
-                return Some(Err(failure));
-            }
-            return Some(found.result.clone().map_err(Failure::message));
-        }
+        if self.variable.name == name { Some(self.value(cost)) } else { self.previous.field(name, cost) }
+    }
+}
+
+/// What is before the first variable.
+#[derive(Debug)]
+struct NoVariables;
+
+impl Lazy for NoVariables {
+    fn field<'s>(&'s self, _: &str, _: &mut Meter) -> Option<Result<Value<'s>, Failure>> {
         None
     }
 }
@@ -133,9 +147,7 @@ impl<'a> Evaluator<'a> {
         budget: u64,
         with: &mut dyn FnMut(&mut Evaluator<'_>),
     ) {
-        let scope =
-            Scope { previous: None, name: "", result: Ok(Value::Null), cost: 0, is_paid: AtomicBool::new(true) };
-        nested(variables, &scope, inputs, budget, with);
+        nested(variables, &NoVariables, inputs, budget, with);
     }
 
     /// The value of an expression, or why it has none. Stop where the budget is spent.
@@ -159,28 +171,18 @@ pub(crate) struct OutOfBudget;
 
 fn nested<'a>(
     variables: &'a [Variable],
-    scope: &'a Scope<'a>,
+    scope: &'a dyn Lazy,
     inputs: &'a Inputs<'a>,
     budget: u64,
     with: &mut dyn FnMut(&mut Evaluator<'_>),
 ) {
-    let Some((variable, rest)) = variables.split_first() else {
-        return with(&mut Evaluator { values: inputs.values(scope), remaining: budget });
-    };
-    let values = inputs.values(scope);
-    let (result, cost) = match &variable.expression.program {
-        Ok(program) => {
-            let evaluation = program.evaluate(&values);
-            let failed =
-                |why| format!("composited variable {} fails to evaluate: {why}", api::go_text::quote(&variable.name));
-            (evaluation.result.map_err(failed), evaluation.cost)
+    match variables.split_first() {
+        None => with(&mut Evaluator { values: inputs.values(scope), remaining: budget }),
+        Some((variable, rest)) => {
+            let next = Scope { previous: scope, variable, inputs, result: OnceLock::new() };
+            nested(rest, &next, inputs, budget, with);
         }
-        Err(why) => {
-            (Err(format!("composited variable {} fails to compile: {why}", api::go_text::quote(&variable.name))), 0)
-        }
-    };
-    let next = Scope { previous: Some(scope), name: &variable.name, result, cost, is_paid: AtomicBool::new(false) };
-    nested(rest, &next, inputs, budget, with);
+    }
 }
 
 /// `request`, in the version an expression sees. Upstream: CreateAdmissionRequest.

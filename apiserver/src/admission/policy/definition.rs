@@ -6,6 +6,7 @@ use json::Value;
 
 use super::Kind;
 use super::conditions::{Expression, Variable};
+use super::known::{Known, Place};
 use super::match_conditions::MatchConditions;
 use super::params::{ParamKind, ParamRef};
 use crate::admission::webhook::Matching;
@@ -109,17 +110,22 @@ pub(super) struct Validation {
 }
 
 impl Validations {
-    /// Of a spec, as an expression that is stored or new may speak.
-    pub(super) fn compile(spec: &Value, stored: bool) -> Validations {
+    /// Of a spec, each expression as one that is known already or new may speak.
+    pub(super) fn compile(spec: &Value, known: &Known) -> Validations {
         let has_variables = spec["variables"].as_array().is_some_and(|variables| !variables.is_empty());
         let declared = Declared { params: params(spec), variables: has_variables, ..Declared::default() };
         // Messages may not ask the authorizer.
-        let mut full = environment(&Declared { authorizer: true, patches: false, ..declared.clone() }, stored);
-        let mut plain = environment(&Declared { authorizer: false, patches: false, ..declared.clone() }, stored);
+        let mut full = environment(&Declared { authorizer: true, patches: false, ..declared.clone() }, known.is_all());
+        let mut plain =
+            environment(&Declared { authorizer: false, patches: false, ..declared.clone() }, known.is_all());
         let variables = variables(spec, &mut [&mut full, &mut plain]);
+        let compile = |environment: &Environment, place: Place, text: &str, gives: &[Type]| {
+            Expression::compile(&known.environment(environment, place, text), text, gives)
+        };
         let validations = items(spec, "validations").map(|validation| Validation {
-            expression: Expression::compile(
+            expression: compile(
                 &full,
+                Place::Validation,
                 validation["expression"].as_str().unwrap_or_default(),
                 &[Type::Bool],
             ),
@@ -127,17 +133,18 @@ impl Validations {
             message_expression: validation["messageExpression"]
                 .as_str()
                 .filter(|text| !text.is_empty())
-                .map(|text| Expression::compile(&plain, text, &[Type::String])),
+                .map(|text| compile(&plain, Place::Message, text, &[Type::String])),
             reason: validation["reason"].as_str().map(str::to_owned),
         });
         let annotations = items(spec, "auditAnnotations").map(|annotation| {
             let expression = annotation["valueExpression"].as_str().unwrap_or_default();
-            (text(annotation, "key"), Expression::compile(&full, expression, &[Type::String, Type::Null]))
+            let gives = [Type::String, Type::Null];
+            (text(annotation, "key"), compile(&full, Place::AuditAnnotation, expression, &gives))
         });
         Validations {
             validations: validations.collect(),
             audit_annotations: annotations.collect(),
-            match_conditions: MatchConditions::compile(&full, &spec["matchConditions"]),
+            match_conditions: MatchConditions::compile(&full, &spec["matchConditions"], known),
             variables,
         }
     }
@@ -163,26 +170,30 @@ pub(super) enum Mutation {
 }
 
 impl Mutations {
-    /// Of a spec, as an expression that is stored or new may speak.
-    pub(super) fn compile(spec: &Value, stored: bool) -> Mutations {
-        // `variables` is there whether there are any or not.
-        let declared = Declared { params: params(spec), variables: true, ..Declared::default() };
-        let mut plain = environment(&Declared { authorizer: true, patches: false, ..declared.clone() }, stored);
-        let mut patches = environment(&Declared { authorizer: true, patches: true, ..declared.clone() }, stored);
+    /// Of a spec, each expression as one that is known already or new may speak.
+    pub(super) fn compile(spec: &Value, known: &Known) -> Mutations {
+        let declared = Declared { params: params(spec), authorizer: true, ..Declared::default() };
+        let has_variables = spec["variables"].as_array().is_some_and(|variables| !variables.is_empty());
+        let mut plain = environment(&Declared { variables: has_variables, ..declared.clone() }, known.is_all());
+        // Here `variables` is there whether there are any or not.
+        let mut patches = environment(&Declared { variables: true, patches: true, ..declared }, known.is_all());
         let variables = variables(spec, &mut [&mut plain, &mut patches]);
         let mutations = items(spec, "mutations").map(|mutation| {
-            let expression = |key: &str| mutation[key]["expression"].as_str().unwrap_or_default();
+            let compile = |place: Place, key: &str, gives: &[Type]| {
+                let text = mutation[key]["expression"].as_str().unwrap_or_default();
+                Expression::compile(&known.environment(&patches, place, text), text, gives)
+            };
             if mutation["patchType"] == "JSONPatch" {
                 let gives = [Type::list(Type::Object("JSONPatch".into()))];
-                Mutation::JsonPatch(Expression::compile(&patches, expression("jsonPatch"), &gives))
+                Mutation::JsonPatch(compile(Place::JsonPatch, "jsonPatch", &gives))
             } else {
                 let gives = [Type::Object("Object".into())];
-                Mutation::Apply(Expression::compile(&patches, expression("applyConfiguration"), &gives))
+                Mutation::Apply(compile(Place::ApplyConfiguration, "applyConfiguration", &gives))
             }
         });
         Mutations {
             mutations: mutations.collect(),
-            match_conditions: MatchConditions::compile(&plain, &spec["matchConditions"]),
+            match_conditions: MatchConditions::compile(&plain, &spec["matchConditions"], known),
             is_reinvocable: spec["reinvocationPolicy"] == "IfNeeded",
             variables,
         }

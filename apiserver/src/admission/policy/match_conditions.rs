@@ -7,6 +7,7 @@ use expressions::{Environment, MATCH_CONDITIONS_BUDGET, Type, Value};
 use json::Value as Json;
 
 use super::conditions::{Evaluator, Expression, Inputs, OUT_OF_BUDGET, request};
+use super::known::{Known, Place};
 use crate::admission::webhook::Asked;
 use crate::registry::resource::Resource;
 
@@ -34,23 +35,25 @@ pub(crate) enum Verdict {
 
 impl MatchConditions {
     /// Of `matchConditions`.
-    pub(crate) fn compile(environment: &Environment, conditions: &Json) -> MatchConditions {
-        let conditions = conditions.as_array().into_iter().flatten().map(|condition| Condition {
-            name: condition["name"].as_str().unwrap_or_default().to_owned(),
-            expression: Expression::compile(
-                environment,
-                condition["expression"].as_str().unwrap_or_default(),
-                &[Type::Bool],
-            ),
+    pub(crate) fn compile(environment: &Environment, conditions: &Json, known: &Known) -> MatchConditions {
+        let conditions = conditions.as_array().into_iter().flatten().map(|condition| {
+            let text = condition["expression"].as_str().unwrap_or_default();
+            let environment = known.environment(environment, Place::MatchCondition, text);
+            Condition {
+                name: condition["name"].as_str().unwrap_or_default().to_owned(),
+                expression: Expression::compile(&environment, text, &[Type::Bool]),
+            }
         });
         MatchConditions { conditions: conditions.collect() }
     }
 
     /// Those of a webhook, which know no parameters and no variables.
-    pub(crate) fn of_webhook(conditions: &Json, stored: bool) -> MatchConditions {
+    pub(crate) fn of_webhook(conditions: &Json, known: &Known) -> MatchConditions {
         let declared = Declared { authorizer: true, ..Declared::default() };
         match conditions.as_array() {
-            Some(list) if !list.is_empty() => MatchConditions::compile(&environment(&declared, stored), conditions),
+            Some(list) if !list.is_empty() => {
+                MatchConditions::compile(&environment(&declared, known.is_all()), conditions, known)
+            }
             _ => MatchConditions::default(),
         }
     }

@@ -9,6 +9,7 @@
 mod compiled;
 mod conditions;
 mod definition;
+mod known;
 mod match_conditions;
 mod mutating;
 mod params;
@@ -18,6 +19,7 @@ mod validating;
 
 pub(crate) use compiled::{Compiled, report};
 pub(in crate::admission) use conditions::RequestAuthorizer;
+pub(crate) use known::Known;
 pub(crate) use match_conditions::{MatchConditions, Verdict};
 pub(crate) use mutating::MutatingAdmissionPolicy;
 pub(crate) use validating::ValidatingAdmissionPolicy;
@@ -51,7 +53,7 @@ impl Kind for Validations {
     const BINDINGS: &'static str = "/registry/validatingadmissionpolicybindings/";
 
     fn compile(spec: &Value) -> Validations {
-        Validations::compile(spec, true)
+        Validations::compile(spec, &Known::All)
     }
 }
 
@@ -60,7 +62,7 @@ impl Kind for Mutations {
     const BINDINGS: &'static str = "/registry/mutatingadmissionpolicybindings/";
 
     fn compile(spec: &Value) -> Mutations {
-        Mutations::compile(spec, true)
+        Mutations::compile(spec, &Known::All)
     }
 }
 
@@ -116,7 +118,7 @@ struct Selected<K> {
 }
 
 /// Which policies, bindings and params are for `object`. Upstream: generic.policyDispatcher.Dispatch.
-fn select<K: Kind>(bound: Vec<Bound<K>>, asked: &Asked<'_>, object: &Value) -> Selected<K> {
+async fn select<K: Kind>(bound: Vec<Bound<K>>, asked: &Asked<'_>, object: &Value) -> Selected<K> {
     let mut selected = Selected { invocations: Vec::new(), misconfigured: Vec::new() };
     for (policy, bindings) in bound {
         let misconfigured = |binding: Option<&Arc<Binding>>, why: String| {
@@ -150,7 +152,7 @@ fn select<K: Kind>(bound: Vec<Bound<K>>, asked: &Asked<'_>, object: &Value) -> S
                     continue;
                 }
             }
-            match params.collect(binding.param_ref.as_ref(), asked) {
+            match params.collect(binding.param_ref.as_ref(), asked).await {
                 Ok(found) => selected.invocations.extend(found.into_iter().map(|params| Invocation {
                     policy: Arc::clone(&policy),
                     binding: Arc::clone(binding),

@@ -3,6 +3,8 @@
 //! When one changes the object, the policies before it that ask for it (reinvocationPolicy IfNeeded) look at it again, once.
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/policy/mutating.
 
+use std::time::Instant;
+
 use api::managed_fields;
 use api::patch::json::Patch;
 use api::status::{Cause, Reason, Status};
@@ -14,6 +16,7 @@ use super::conditions::{Evaluator, Expression, Inputs, OUT_OF_BUDGET, request};
 use super::definition::{Mutation, Mutations};
 use super::match_conditions::Verdict;
 use super::{Invocation, Policies, Selected, namespace_of, select};
+use crate::admission::metrics::{Conditions, Evaluated, Metrics, Step};
 use crate::admission::plugins::forbidden;
 use crate::admission::webhook::{Asked, keep_entries_readable};
 use crate::admission::{Attributes, Mutating, Operation, Round};
@@ -52,7 +55,7 @@ impl Mutating for MutatingAdmissionPolicy {
         }
         Box::pin(async move {
             let Some(asked) = self.0.0.asked(attributes) else { return Ok(()) };
-            let Selected { invocations, misconfigured } = select(bound, &asked, object);
+            let Selected { invocations, misconfigured } = select(bound, &asked, object).await;
             let mut errors = Vec::new();
             for wrong in misconfigured.iter().filter(|wrong| !wrong.policy.ignores_failures) {
                 errors.push(text(
@@ -67,7 +70,7 @@ impl Mutating for MutatingAdmissionPolicy {
                     return Err(Status::not_found(&group_resource, &attributes.ctx.target.namespace));
                 };
                 let entries = object["metadata"].get("managedFields").cloned();
-                let about = About { asked: &asked, namespace: &namespace };
+                let about = About { asked: &asked, namespace: &namespace, metrics: &self.0.0.metrics };
                 let before = object.clone();
                 errors.extend(about.all(&invocations, object, round).await?);
                 if *object != before {
@@ -83,6 +86,7 @@ impl Mutating for MutatingAdmissionPolicy {
 struct About<'a> {
     asked: &'a Asked<'a>,
     namespace: &'a Value,
+    metrics: &'a Metrics,
 }
 
 impl About<'_> {
@@ -119,7 +123,11 @@ impl About<'_> {
                 if current.is_null() {
                     continue;
                 }
-                match self.mutated(invocation, mutation, &current, &old) {
+                let began = Instant::now();
+                let mutated = self.mutated(invocation, mutation, &current, &old);
+                let outcome = mutated.as_ref().map_or_else(|why| Evaluated::failed(why), |_| Evaluated::Value);
+                self.metrics.mutated(&policy.name, &invocation.binding.name, outcome, began.elapsed());
+                match mutated {
                     Ok(changed) => {
                         let decoded = self.asked.decoded(changed, &invocation.kind, &invocation.resource).await;
                         let decoded = decoded.map_err(|why| Status::internal_error(&why))?;
@@ -159,9 +167,13 @@ impl About<'_> {
         if !own.match_conditions.is_empty() {
             let request = self.request(invocation, object);
             let inputs = self.inputs(invocation, &request, object, old, &Value::Null);
+            let began = Instant::now();
             Evaluator::run(&own.variables, &inputs, MATCH_CONDITIONS_BUDGET, &mut |evaluator| {
                 verdict = own.match_conditions.verdict(evaluator);
             });
+            let (name, kind, operation) = (&invocation.policy.name, "policy", self.asked.attributes.operation);
+            let conditions = Conditions { name, kind, step: Step::Validate, operation };
+            self.metrics.matched(&conditions, began.elapsed(), matches!(verdict, Verdict::Errs(_)), false);
         }
         verdict
     }

@@ -7,7 +7,9 @@ use api::selector::label::Selector;
 use json::Value;
 
 use crate::admission::webhook::Asked;
+use crate::apiextensions::stored;
 use crate::registry::resource::Resource;
+use crate::registry::store::Engine;
 
 /// `paramKind` of a policy.
 #[derive(Debug)]
@@ -46,11 +48,8 @@ impl Params {
     /// Of a kind that must be served.
     pub(super) fn of(kind: Option<&ParamKind>, asked: &Asked<'_>) -> Result<Params, String> {
         let Some(kind) = kind else { return Ok(Params(None)) };
-        let is = |resource: &&Arc<Resource>| {
-            resource.api_version == kind.api_version.as_str() && *resource.info.kind == *kind.kind
-        };
-        let resource = asked.set().all_stored().chain(asked.set().custom()).find(is);
-        match resource {
+        let mut resources = asked.set().of_kind(&kind.api_version, &kind.kind);
+        match resources.find(|resource| resource.is_stored()) {
             Some(resource) => Ok(Params(Some(Arc::clone(resource)))),
             None => Err(format!(
                 "failed to find resource referenced by paramKind: '{}, Kind={}'",
@@ -65,7 +64,7 @@ impl Params {
     }
 
     /// One evaluation each: with nothing where the policy takes nothing or the binding says nothing.
-    pub(super) fn collect(
+    pub(super) async fn collect(
         &self,
         reference: Option<&ParamRef>,
         asked: &Asked<'_>,
@@ -104,6 +103,26 @@ impl Params {
         if found.is_empty() && reference.denies_missing {
             return Err("no params found for policy binding with `Deny` parameterNotFoundAction".to_owned());
         }
-        Ok(found.into_iter().map(Some).collect())
+        let mut params = Vec::with_capacity(found.len());
+        for object in found {
+            params.push(Some(in_version(resource, object, asked).await?));
+        }
+        Ok(params)
     }
+}
+
+/// An object, which is as it is stored, as the policy wants it.
+async fn in_version(resource: &Resource, object: Arc<Value>, asked: &Asked<'_>) -> Result<Arc<Value>, String> {
+    if meta::api_version(&object) == resource.api_version {
+        return Ok(object);
+    }
+    let mut object = Arc::unwrap_or_clone(object);
+    match resource.as_custom() {
+        None => Engine::from_storage(resource, &mut object),
+        Some(custom) => {
+            let converted = stored::read_one(custom, object, asked.attributes.ctx.objects.as_ref()).await;
+            object = converted.map_err(|status| status.message)?;
+        }
+    }
+    Ok(Arc::new(object))
 }

@@ -3,6 +3,7 @@
 use api::field::ErrorList;
 use json::{Value, json};
 
+use super::Known;
 use super::compiled::Compiled;
 use super::conditions::{Evaluator, Inputs};
 use super::definition::Validations;
@@ -11,7 +12,7 @@ use crate::registry::fields::At;
 
 /// The first validation's value and that of its message, or why there is none.
 fn evaluate(spec: &Value, object: &Value, budget: u64) -> Result<(String, String), String> {
-    let policy = Validations::compile(spec, true);
+    let policy = Validations::compile(spec, &Known::All);
     let null = Value::Null;
     let request = json!({"operation": "CREATE", "userInfo": {"username": "jane"}});
     let params = json!({"max": 3});
@@ -63,7 +64,7 @@ fn a_false_condition_counts_more_than_one_without_a_value() {
     let verdict = |expressions: &[&str]| {
         let conditions: Vec<Value> =
             expressions.iter().map(|expression| json!({"name": expression, "expression": expression})).collect();
-        let conditions = MatchConditions::compile(&environment, &Value::Array(conditions));
+        let conditions = MatchConditions::compile(&environment, &Value::Array(conditions), &Known::All);
         let (null, object) = (Value::Null, json!({"a": 1}));
         let inputs =
             Inputs { object: &object, old: &null, namespace: &null, request: &null, authorizer: None, params: None };

@@ -2,6 +2,7 @@
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/policy/validating.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use api::status::{Cause, Reason, Status};
 use expressions::{MATCH_CONDITIONS_BUDGET, RUNTIME_COST_BUDGET, Value as Cel};
@@ -12,6 +13,7 @@ use super::conditions::{Evaluator, Inputs, OUT_OF_BUDGET, request};
 use super::definition::{Policy, Validation, Validations};
 use super::match_conditions::Verdict;
 use super::{Invocation, Policies, Selected, namespace_of, select};
+use crate::admission::metrics::{Conditions, Evaluated, Metrics, Step};
 use crate::admission::plugins::forbidden;
 use crate::admission::webhook::Asked;
 use crate::admission::{Attributes, Operation, Validating};
@@ -43,8 +45,8 @@ impl Validating for ValidatingAdmissionPolicy {
         }
         Box::pin(async move {
             let Some(asked) = self.0.0.asked(attributes) else { return Ok(()) };
-            let Selected { invocations, misconfigured } = select(bound, &asked, object);
-            let mut outcome = Outcome::default();
+            let Selected { invocations, misconfigured } = select(bound, &asked, object).await;
+            let mut outcome = Outcome::counting(&self.0.0.metrics, attributes.operation);
             for wrong in misconfigured.iter().filter(|wrong| !wrong.policy.ignores_failures) {
                 let binding = wrong.binding.as_ref().map(|binding| binding.name.as_str());
                 outcome.deny(&wrong.policy.name, binding, &wrong.why, None);
@@ -75,7 +77,7 @@ struct About<'a> {
 
 impl About<'_> {
     /// Upstream: validator.Validate.
-    fn evaluate(&self, invocation: &Invocation<Validations>, object: &Value, old: &Value, outcome: &mut Outcome) {
+    fn evaluate(&self, invocation: &Invocation<Validations>, object: &Value, old: &Value, outcome: &mut Outcome<'_>) {
         let policy = &invocation.policy;
         let own = &policy.own;
         let request = request(self.asked, &invocation.resource, &invocation.kind, object);
@@ -90,13 +92,15 @@ impl About<'_> {
         };
         if !own.match_conditions.is_empty() {
             let mut verdict = Verdict::Holds;
+            let began = Instant::now();
             Evaluator::run(&own.variables, &inputs(&null), MATCH_CONDITIONS_BUDGET, &mut |evaluator| {
                 verdict = own.match_conditions.verdict(evaluator);
             });
+            outcome.matched(policy, &verdict, began);
             match verdict {
                 Verdict::Holds => {}
                 Verdict::Errs(why) if !policy.ignores_failures => {
-                    return outcome.decide(invocation, 0, &why, None);
+                    return outcome.decide(invocation, 0, &why, None, began.elapsed());
                 }
                 Verdict::Fails(_) | Verdict::Errs(_) => return,
             }
@@ -104,6 +108,7 @@ impl About<'_> {
         let inputs = inputs(self.namespace);
         Evaluator::run(&own.variables, &inputs, RUNTIME_COST_BUDGET, &mut |evaluator| {
             for (index, validation) in own.validations.iter().enumerate() {
+                let began = Instant::now();
                 let decided = match evaluator.evaluate(&validation.expression) {
                     Ok(Ok(Cel::Bool(true))) => continue,
                     Ok(Ok(_)) => Ok(()),
@@ -111,29 +116,32 @@ impl About<'_> {
                     Err(_) => {
                         // Nothing that was decided before counts.
                         outcome.forget(invocation);
-                        outcome.fail(invocation, index, OUT_OF_BUDGET);
+                        outcome.fail(invocation, index, OUT_OF_BUDGET, began.elapsed());
                         return;
                     }
                 };
                 match decided {
                     Ok(()) => {
                         let message = message(validation, evaluator);
-                        outcome.decide(invocation, index, &message, validation.reason.as_deref());
+                        let took = began.elapsed();
+                        outcome.decide(invocation, index, &message, validation.reason.as_deref(), took);
                     }
-                    Err(why) => outcome.fail(invocation, index, &why),
+                    Err(why) => outcome.fail(invocation, index, &why, began.elapsed()),
                 }
             }
         });
         Evaluator::run(&own.variables, &inputs, RUNTIME_COST_BUDGET, &mut |evaluator| {
             for (key, expression) in &own.audit_annotations {
+                let began = Instant::now();
                 match evaluator.evaluate(expression) {
                     Ok(Ok(Cel::String(value))) => outcome.annotate(policy, key, value.trim()),
                     Ok(Ok(_)) => {}
                     Ok(Err(why)) if !policy.ignores_failures => {
                         outcome.deny(&policy.name, Some(&invocation.binding.name), &why, None);
+                        outcome.count(invocation, &why, "deny", began.elapsed());
                     }
                     Ok(Err(_)) => {}
-                    Err(_) => return outcome.fail(invocation, 0, OUT_OF_BUDGET),
+                    Err(_) => return outcome.fail(invocation, 0, OUT_OF_BUDGET, began.elapsed()),
                 }
             }
         });
@@ -165,8 +173,9 @@ struct Denial {
 }
 
 /// What came of all policies.
-#[derive(Default)]
-struct Outcome {
+struct Outcome<'m> {
+    metrics: &'m Metrics,
+    operation: Operation,
     denials: Vec<Denial>,
     warnings: Vec<(String, String)>,
     /// For the audit log, in its form.
@@ -175,7 +184,24 @@ struct Outcome {
     annotations: BTreeMap<(String, String), Vec<String>>,
 }
 
-impl Outcome {
+impl<'m> Outcome<'m> {
+    fn counting(metrics: &'m Metrics, operation: Operation) -> Outcome<'m> {
+        let (denials, warnings, failures) = (Vec::new(), Vec::new(), Vec::new());
+        Outcome { metrics, operation, denials, warnings, failures, annotations: BTreeMap::new() }
+    }
+
+    /// Match conditions were looked at.
+    fn matched(&self, policy: &Policy<Validations>, verdict: &Verdict, began: Instant) {
+        let (kind, step, operation) = ("policy", Step::Validate, self.operation);
+        let conditions = Conditions { name: &policy.name, kind, step, operation };
+        self.metrics.matched(&conditions, began.elapsed(), matches!(verdict, Verdict::Errs(_)), false);
+    }
+
+    fn count(&self, invocation: &Invocation<Validations>, message: &str, action: &str, took: Duration) {
+        let (policy, binding) = (&invocation.policy.name, &invocation.binding.name);
+        self.metrics.validated(policy, binding, Evaluated::failed(message), action, took);
+    }
+
     fn deny(&mut self, policy: &str, binding: Option<&str>, message: &str, reason: Option<&str>) {
         self.denials.push(Denial {
             policy: policy.to_owned(),
@@ -186,16 +212,26 @@ impl Outcome {
     }
 
     /// An expression without a value, by the policy's failurePolicy.
-    fn fail(&mut self, invocation: &Invocation<Validations>, index: usize, why: &str) {
-        if !invocation.policy.ignores_failures {
-            self.decide(invocation, index, why, None);
+    fn fail(&mut self, invocation: &Invocation<Validations>, index: usize, why: &str, took: Duration) {
+        if invocation.policy.ignores_failures {
+            self.count(invocation, why, "allow", took);
+        } else {
+            self.decide(invocation, index, why, None, took);
         }
     }
 
     /// A refusal, to be treated as the binding says.
-    fn decide(&mut self, invocation: &Invocation<Validations>, index: usize, message: &str, reason: Option<&str>) {
+    fn decide(
+        &mut self,
+        invocation: &Invocation<Validations>,
+        index: usize,
+        message: &str,
+        reason: Option<&str>,
+        took: Duration,
+    ) {
         let (policy, binding) = (&invocation.policy.name, &invocation.binding);
         for action in &binding.actions {
+            self.count(invocation, message, &action.to_lowercase(), took);
             match action.as_str() {
                 "Deny" => self.deny(policy, Some(&binding.name), message, reason),
                 "Warn" => {

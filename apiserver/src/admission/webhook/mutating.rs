@@ -4,6 +4,8 @@
 //! at it again, once. What a patch makes is decoded against the schema and defaulted anew before anybody sees it.
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/mutating.
 
+use std::time::Instant;
+
 use api::decode::{FieldValidation, normalize};
 use api::go_text::quote;
 use api::managed_fields::{Owners, set_managed_fields};
@@ -12,12 +14,14 @@ use api::patch::json::Patch;
 use api::scheme::Scheme;
 use api::status::Status;
 use futures::future::BoxFuture;
-use json::Value;
+use json::{Value, json};
 
-use super::Source;
-use super::call::{Stop, ask};
-use super::request::{Asked, Invocation};
+use super::Hooks;
+use super::call::{Calling, Stop, ask, denied, failed, unusable};
+use super::hook::Hook;
+use super::request::Asked;
 use super::review::Answer;
+use crate::admission::metrics::Step;
 use crate::admission::{Attributes, Mutating, Operation, Round};
 use crate::apiextensions::stored;
 use crate::registry::resource::Resource;
@@ -27,7 +31,7 @@ const PREFIX: &str = "/registry/mutatingwebhookconfigurations/";
 
 /// See the module header.
 #[derive(Debug)]
-pub(crate) struct MutatingAdmissionWebhook(pub(crate) Source);
+pub(crate) struct MutatingAdmissionWebhook(pub(crate) Hooks);
 
 impl Mutating for MutatingAdmissionWebhook {
     fn name(&self) -> &'static str {
@@ -53,22 +57,33 @@ impl Mutating for MutatingAdmissionWebhook {
             return Box::pin(std::future::ready(Ok(())));
         }
         Box::pin(async move {
-            let Some(asked) = self.0.asked(attributes) else { return Ok(()) };
+            let Some(asked) = self.0.source.asked(attributes) else { return Ok(()) };
             round.begin(self.name(), object);
             let entries = object["metadata"].get("managedFields").cloned();
             let mut dirty = false;
-            for hook in configurations.iter().flat_map(|configuration| &configuration.hooks) {
-                let Some(invocation) = asked.invocation(hook, object).await? else { continue };
+            let hooks = configurations.iter().flat_map(|configuration| &configuration.hooks);
+            for (index, hook) in hooks.enumerate() {
+                let Some(invocation) = asked.invocation(hook, object, (&self.0.source.metrics, Step::Admit)).await?
+                else {
+                    continue;
+                };
                 if !round.is_due(self.name(), &hook.id) {
                     continue;
                 }
-                let asking = one(&asked, &invocation, object).await;
+                let place = format!("round_{}_index_{index}", round.number());
+                let calling = Calling {
+                    asked: &asked,
+                    invocation: &invocation,
+                    step: Step::Admit,
+                    place: &place,
+                    began: Instant::now(),
+                };
+                let asking = one(&calling, object).await;
                 let changed = matches!(asking, Ok(true));
+                annotate(&calling, changed);
                 round.asked(self.name(), &hook.id, hook.is_reinvocable, changed);
                 dirty |= changed;
-                if let Err(stop) = asking {
-                    stop.decided(&invocation)?;
-                }
+                calling.ended(&self.0.source.metrics, asking)?;
             }
             if dirty {
                 keep_entries_readable(attributes, object, entries);
@@ -80,13 +95,14 @@ impl Mutating for MutatingAdmissionWebhook {
 }
 
 /// Asks one webhook and does what it says. Did that change the object?
-async fn one(asked: &Asked<'_>, invocation: &Invocation<'_>, object: &mut Value) -> Result<bool, Stop> {
+async fn one(calling: &Calling<'_>, object: &mut Value) -> Result<bool, Stop> {
+    let Calling { asked, invocation, .. } = calling;
     let old = asked.attributes.old.unwrap_or(&Value::Null);
-    let old = asked.served(old, &invocation.resource).await.map_err(Stop::Refused)?;
-    let served = asked.served(object, &invocation.resource).await.map_err(Stop::Refused)?;
+    let old = asked.served(old, &invocation.resource).await?;
+    let served = asked.served(object, &invocation.resource).await?;
     let answer = ask(asked, invocation, &served, &old, true).await?;
     let Some(patch) = patch(&answer)? else { return Ok(false) };
-    let internal = |why: &dyn std::fmt::Display| Stop::Refused(Status::internal_error(why));
+    let internal = |why: &dyn std::fmt::Display| Stop::Internal(Status::internal_error(why));
     let name = quote(&invocation.hook.name);
     if object.is_null() {
         let why = format!(
@@ -95,13 +111,33 @@ async fn one(asked: &Asked<'_>, invocation: &Invocation<'_>, object: &mut Value)
         return Err(internal(&why));
     }
     if answer.patch_type != "JSONPatch" {
-        return Err(Stop::Failed(format!("unsupported patch type {}", quote(&answer.patch_type))));
+        let code = denied(&invocation.hook.name, answer.result.as_ref()).code;
+        return Err(failed(format!("unsupported patch type {}", quote(&answer.patch_type)), code));
     }
     let patched = patch.apply(served.into_owned()).map_err(|error| internal(&error))?;
     let patched = asked.decoded(patched, &invocation.kind, &invocation.resource).await.map_err(|why| internal(&why))?;
     let changed = patched != *object;
+    annotate_patch(calling, &answer.patch);
     *object = patched;
     Ok(changed)
+}
+
+/// Says in the audit log whether the webhook changed the object. Upstream: webhookAnnotator.addMutationAnnotation.
+fn annotate(calling: &Calling<'_>, mutated: bool) {
+    let Hook { name, configuration, .. } = calling.invocation.hook;
+    let key = format!("mutation.webhook.admission.k8s.io/{}", calling.place);
+    let value = json!({"configuration": configuration, "webhook": name, "mutated": mutated});
+    calling.asked.attributes.ctx.audit_annotation(&key, value.to_string());
+}
+
+/// And how, where requests are logged. Upstream: webhookAnnotator.addPatchAnnotation.
+fn annotate_patch(calling: &Calling<'_>, patch: &[u8]) {
+    let Hook { name, configuration, .. } = calling.invocation.hook;
+    let key = format!("patch.webhook.admission.k8s.io/{}", calling.place);
+    calling.asked.attributes.ctx.audit_annotation_of_request(&key, || {
+        let patch: Value = json::from_slice(patch).unwrap_or_default();
+        json!({"configuration": configuration, "webhook": name, "patch": patch, "patchType": "JSONPatch"}).to_string()
+    });
 }
 
 /// The patch of an answer; None for one that does nothing.
@@ -109,7 +145,7 @@ fn patch(answer: &Answer) -> Result<Option<Patch>, Stop> {
     if answer.patch.is_empty() {
         return Ok(None);
     }
-    let undecodable = |why: String| Stop::Failed(format!("received undecodable patch in webhook response: {why}"));
+    let undecodable = |why: String| unusable(format!("received undecodable patch in webhook response: {why}"));
     let decoded = api::decode::decode_untyped(&answer.patch, api::decode::Syntax::Json, FieldValidation::Ignore);
     let operations = decoded.map_err(undecodable)?.object;
     if operations.as_array().is_some_and(Vec::is_empty) {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use api::meta::{self, GroupResource, GroupVersionKind};
 use api::selector::label::Selector;
@@ -11,6 +12,7 @@ use json::Value;
 
 use super::hook::Hook;
 use super::rules::{Matching, Subject};
+use crate::admission::metrics::{Conditions, Metrics, Step};
 use crate::admission::plugins::forbidden;
 use crate::admission::policy::{RequestAuthorizer, Verdict};
 use crate::admission::{Attributes, Operation};
@@ -95,25 +97,33 @@ impl<'a> Asked<'a> {
         &self,
         hook: &'h Hook,
         object: &Value,
+        (metrics, step): (&Metrics, Step),
     ) -> Result<Option<Invocation<'h>>, Status> {
         let Some((resource, kind)) = self.selected(&hook.matching, object)? else { return Ok(None) };
         let invocation = Invocation { hook, resource, kind };
-        Ok(self.holds(&invocation, object).await?.then_some(invocation))
+        if hook.match_conditions.is_empty() {
+            return Ok(Some(invocation));
+        }
+        let began = Instant::now();
+        let verdict = self.verdict(&invocation, object).await?;
+        let is_error = matches!(verdict, Verdict::Errs(_));
+        let fails_closed = is_error && !hook.ignores_failures;
+        let operation = self.attributes.operation;
+        let conditions = Conditions { name: &hook.name, kind: "webhook", step, operation };
+        metrics.matched(&conditions, began.elapsed(), is_error, verdict != Verdict::Holds && !fails_closed);
+        match verdict {
+            Verdict::Holds => Ok(Some(invocation)),
+            Verdict::Errs(why) if fails_closed => Err(forbidden(self.attributes, object, why)),
+            Verdict::Fails(_) | Verdict::Errs(_) => Ok(None),
+        }
     }
 
     /// Do the webhook's conditions hold?
-    async fn holds(&self, invocation: &Invocation<'_>, object: &Value) -> Result<bool, Status> {
+    async fn verdict(&self, invocation: &Invocation<'_>, object: &Value) -> Result<Verdict, Status> {
         let Invocation { hook, resource, kind } = invocation;
-        if hook.match_conditions.is_empty() {
-            return Ok(true);
-        }
         let shown = self.served(object, resource).await?;
         let old = self.served(self.attributes.old.unwrap_or(&Value::Null), resource).await?;
-        match hook.match_conditions.verdict_on(self, (resource.as_ref(), kind), (shown.as_ref(), old.as_ref())) {
-            Verdict::Holds => Ok(true),
-            Verdict::Errs(why) if !hook.ignores_failures => Err(forbidden(self.attributes, object, why)),
-            Verdict::Fails(_) | Verdict::Errs(_) => Ok(false),
-        }
+        Ok(hook.match_conditions.verdict_on(self, (resource.as_ref(), kind), (shown.as_ref(), old.as_ref())))
     }
 
     /// Is `object` what this is for, and in which version? Errors are those of what would match.

@@ -127,6 +127,7 @@ pub(super) struct Answer {
     pub(super) patch: Vec<u8>,
     pub(super) patch_type: String,
     pub(super) warnings: Vec<String>,
+    pub(super) audit_annotations: Vec<(String, String)>,
 }
 
 /// Why an answer does not count.
@@ -165,6 +166,7 @@ impl Answer {
             patch,
             patch_type: patch_type.unwrap_or_default().to_owned(),
             warnings: warnings.map(str::to_owned).collect(),
+            audit_annotations: response.texts("auditAnnotations")?,
         };
         if version == "v1beta1" {
             // Neither was checked of old, and the type of a patch is taken for granted.

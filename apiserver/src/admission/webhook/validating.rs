@@ -1,20 +1,23 @@
 //! ValidatingAdmissionWebhook: all webhooks are asked at once, and the first refusal counts.
 //! Upstream: k8s.io/apiserver/pkg/admission/plugin/webhook/validating.
 
+use std::time::Instant;
+
 use api::status::Status;
 use futures::future::{BoxFuture, join_all};
 use json::Value;
 
-use super::call::ask;
-use super::request::{Asked, Invocation};
-use super::{Configuration, Source};
+use super::call::{Calling, Stop, ask};
+use super::review::Answer;
+use super::{Configuration, Hooks};
+use crate::admission::metrics::Step;
 use crate::admission::{Attributes, Operation, Validating};
 
 const PREFIX: &str = "/registry/validatingwebhookconfigurations/";
 
 /// See the module header.
 #[derive(Debug)]
-pub(crate) struct ValidatingAdmissionWebhook(pub(crate) Source);
+pub(crate) struct ValidatingAdmissionWebhook(pub(crate) Hooks);
 
 impl Validating for ValidatingAdmissionWebhook {
     fn name(&self) -> &'static str {
@@ -31,25 +34,31 @@ impl Validating for ValidatingAdmissionWebhook {
             return Box::pin(std::future::ready(Ok(())));
         }
         Box::pin(async move {
-            let Some(asked) = self.0.asked(attributes) else { return Ok(()) };
+            let Some(asked) = self.0.source.asked(attributes) else { return Ok(()) };
             let hooks =
                 configurations.iter().flat_map(|configuration: &std::sync::Arc<Configuration>| &configuration.hooks);
             let mut invocations = Vec::new();
             for hook in hooks {
-                invocations.extend(asked.invocation(hook, object).await?);
+                invocations.extend(asked.invocation(hook, object, (&self.0.source.metrics, Step::Validate)).await?);
             }
-            let answers = join_all(invocations.iter().map(|invocation| one(&asked, invocation, object))).await;
-            answers.into_iter().collect()
+            let places: Vec<String> = (0..invocations.len()).map(|index| format!("round_0_index_{index}")).collect();
+            let calls = invocations.iter().zip(&places).map(|(invocation, place)| {
+                let began = Instant::now();
+                Calling { asked: &asked, invocation, step: Step::Validate, place, began }
+            });
+            let answers = join_all(calls.map(|calling| async move {
+                let answer = one(&calling, object).await;
+                calling.ended(&self.0.source.metrics, answer)
+            }));
+            answers.await.into_iter().collect()
         })
     }
 }
 
-async fn one(asked: &Asked<'_>, invocation: &Invocation<'_>, object: &Value) -> Result<(), Status> {
+async fn one(calling: &Calling<'_>, object: &Value) -> Result<Answer, Stop> {
+    let Calling { asked, invocation, .. } = calling;
     let served = asked.served(object, &invocation.resource).await?;
     let old = asked.attributes.old.unwrap_or(&Value::Null);
     let old = asked.served(old, &invocation.resource).await?;
-    match ask(asked, invocation, &served, &old, false).await {
-        Ok(_) => Ok(()),
-        Err(stop) => stop.decided(invocation),
-    }
+    ask(asked, invocation, &served, &old, false).await
 }

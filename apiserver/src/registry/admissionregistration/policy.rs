@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use api::field::{Error, ErrorList};
 use api::meta;
 use api::names;
-use json::Value;
+use json::{Value, json};
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;
-use super::super::validation::one_of;
+use super::super::validation::{one_of, same};
 use super::matching::{match_resources, param_kind};
 use super::webhook_configuration::conditions;
 use super::{rights, static_names};
@@ -20,6 +20,8 @@ use crate::admission::policy::Compiled;
 use crate::context::RequestContext;
 
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+/// What mutating policies are for.
+const MUTATED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
 const MOST_ANNOTATIONS: usize = 20;
 const LONGEST_ANNOTATION_EXPRESSION: usize = 5 * 1024;
 
@@ -63,8 +65,11 @@ impl AdmissionPolicy {
         }
         self.constraints(&spec.field("matchConstraints"), &mut errors);
         let compiled = Compiled::new(self.mutating, spec.value, old.map(|old| &old["spec"]));
-        let old_conditions = old.map(|old| &old["spec"]["matchConditions"]);
-        if old_conditions != Some(spec.field("matchConditions").value) {
+        // What they may say depends on whether there are parameters.
+        let are_kept = |old: &Value| {
+            ["paramKind", "matchConditions"].iter().all(|field| same(&old["spec"][*field], spec.get(field)))
+        };
+        if !old.is_some_and(are_kept) {
             conditions(&spec.field("matchConditions"), compiled.conditions(), &mut errors);
         }
         for (index, variable) in spec.field("variables").items().enumerate() {
@@ -93,9 +98,9 @@ impl AdmissionPolicy {
             return;
         }
         for operation in rules.items().flat_map(|rule| rule.field("operations").items()) {
-            if !["CREATE", "UPDATE"].contains(&operation.str()) {
+            if !MUTATED.contains(&operation.str()) {
                 let path = rules.field("operations").path;
-                errors.push(Error::not_supported(&path, operation.str(), ["CREATE", "UPDATE"]));
+                errors.push(Error::not_supported(&path, operation.str(), MUTATED));
             }
         }
     }
@@ -154,7 +159,11 @@ fn validations(spec: &At<'_>, name: &str, compiled: &Compiled, errors: &mut Erro
         }
     }
     if annotations.slice().len() > MOST_ANNOTATIONS {
-        errors.push(annotations.invalid(format!("must not have more than {MOST_ANNOTATIONS} auditAnnotations")));
+        // Upstream shows its own type, whose fields have no other names.
+        let fields = |own: At<'_>| json!({"Key": own.text("key"), "ValueExpression": own.text("valueExpression")});
+        let shown: Vec<Value> = annotations.items().map(fields).collect();
+        let why = format!("must not have more than {MOST_ANNOTATIONS} auditAnnotations");
+        errors.push(Error::invalid(&annotations.path, shown, why));
     }
     let mut seen = HashSet::new();
     for (index, annotation) in annotations.items().enumerate() {

@@ -76,6 +76,6 @@ fn actions(list: &At<'_>, errors: &mut ErrorList) {
         errors.push(list.invalid("must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)"));
     }
     if seen.is_empty() {
-        errors.push(list.required("at least one validation action is required"));
+        errors.push(list.required(""));
     }
 }

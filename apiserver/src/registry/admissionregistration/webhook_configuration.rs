@@ -14,7 +14,7 @@ use super::super::fields::{At, items};
 use super::super::strategy::Strategy;
 use super::super::validation::{one_of, qualified_name, webhook};
 use super::static_names;
-use crate::admission::policy::{MatchConditions, report};
+use crate::admission::policy::{Known, MatchConditions, report};
 use crate::admission::webhook::EXCLUDED;
 use crate::context::RequestContext;
 
@@ -33,23 +33,28 @@ pub struct WebhookConfiguration {
 }
 
 /// Rules an update need not keep where the old object broke them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Rules {
     no_side_effects: bool,
     known_review_version: bool,
     unique_names: bool,
     valid_selectors: bool,
     conditions: bool,
+    /// Expressions that are there already.
+    known: Known,
 }
 
 impl Rules {
-    const ALL: Rules = Rules {
-        no_side_effects: true,
-        known_review_version: true,
-        unique_names: true,
-        valid_selectors: true,
-        conditions: true,
-    };
+    fn all() -> Rules {
+        Rules {
+            no_side_effects: true,
+            known_review_version: true,
+            unique_names: true,
+            valid_selectors: true,
+            conditions: true,
+            known: Known::nothing(),
+        }
+    }
 
     fn for_update(new: &Value, old: &Value) -> Rules {
         let (old, new) = (items(old, "webhooks"), items(new, "webhooks"));
@@ -70,6 +75,7 @@ impl Rules {
             valid_selectors: old.iter().all(selectors_are_valid),
             conditions: old.len() != new.len()
                 || old.iter().zip(new).any(|(old, new)| items(old, "matchConditions") != items(new, "matchConditions")),
+            known: Known::of_webhooks(old),
         }
     }
 }
@@ -80,13 +86,13 @@ fn is_known_review_version(version: &Value) -> bool {
 
 impl Strategy for WebhookConfiguration {
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
-        let mut errors = self.faults(new, Rules::ALL);
+        let mut errors = self.faults(new, &Rules::all());
         errors.extend(static_names::refused(new));
         errors
     }
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
-        self.faults(new, Rules::for_update(new, old))
+        self.faults(new, &Rules::for_update(new, old))
     }
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
@@ -121,7 +127,7 @@ fn without_effect(rule: &At<'_>) -> Vec<String> {
 }
 
 impl WebhookConfiguration {
-    fn faults(self, new: &Value, rules: Rules) -> ErrorList {
+    fn faults(self, new: &Value, rules: &Rules) -> ErrorList {
         let mut errors = ErrorList::new();
         let mut seen = HashSet::new();
         for hook in At::root(new).field("webhooks").items() {
@@ -135,7 +141,7 @@ impl WebhookConfiguration {
         errors
     }
 
-    fn hook(self, hook: &At<'_>, rules: Rules, errors: &mut ErrorList) {
+    fn hook(self, hook: &At<'_>, rules: &Rules, errors: &mut ErrorList) {
         let name = hook.field("name");
         errors.extend(names::is_fully_qualified_name(&name.path, name.str()));
         for rule in hook.field("rules").items() {
@@ -171,12 +177,12 @@ impl WebhookConfiguration {
         webhook::client_config(&hook.field("clientConfig"), errors);
         if rules.conditions {
             let list = hook.field("matchConditions");
-            conditions(&list, &MatchConditions::of_webhook(list.value, false), errors);
+            conditions(&list, &MatchConditions::of_webhook(list.value, &rules.known), errors);
         }
     }
 }
 
-fn review_versions(versions: &At<'_>, rules: Rules, errors: &mut ErrorList) {
+fn review_versions(versions: &At<'_>, rules: &Rules, errors: &mut ErrorList) {
     if versions.is_empty() {
         errors.push(versions.required(format!("must specify one of {}", REVIEW_VERSIONS.join(", "))));
         return;

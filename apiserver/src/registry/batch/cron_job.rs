@@ -114,7 +114,7 @@ fn time_zone(zone: &At<'_>, errors: &mut ErrorList) {
             zone.invalid_str("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"),
         );
     }
-    if jiff::tz::TimeZone::get(name).is_err() {
+    if name != "Local" && jiff::tz::TimeZone::get(name).is_err() {
         errors.push(zone.invalid_str(format!("unknown time zone {name}")));
     }
 }

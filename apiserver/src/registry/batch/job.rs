@@ -10,7 +10,7 @@ use super::super::apps::template;
 use super::super::core::pod_warnings;
 use super::super::fields::{At, at, items_mut, object_mut, remove, set, text};
 use super::super::strategy::{Extra, Strategy};
-use super::super::validation::{immutable, nonnegative, pod_spec, same, selector};
+use super::super::validation::{FIELD_IMMUTABLE, immutable, nonnegative, pod_spec, same, selector};
 use super::job_policy;
 use crate::context::RequestContext;
 
@@ -67,7 +67,13 @@ impl Strategy for Job {
         immutable(&spec.field("selector"), at(before, &["selector"]), &mut errors);
         template_update(&spec, old, &mut errors);
         for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
-            immutable(&spec.field(field), at(before, &[field]), &mut errors);
+            let (own, was) = (spec.field(field), at(before, &[field]));
+            // What is there and empty is not what is not there.
+            if own.is_set() == was.is_null() {
+                errors.push(own.invalid(FIELD_IMMUTABLE));
+            } else {
+                immutable(&own, was, &mut errors);
+            }
         }
         name_allows_completions(new, &mut errors);
         errors

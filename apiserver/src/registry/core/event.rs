@@ -74,7 +74,8 @@ impl Strategy for Event {
             series(&root, &mut errors);
         }
         for field in FIXED {
-            immutable(&root.field(field), at(old, &[field]), &mut errors);
+            let path = Path::new(if field == "reportingComponent" { "reportingController" } else { field });
+            immutable(&At::new(root.get(field), path), at(old, &[field]), &mut errors);
         }
         immutable(&root.field("eventTime"), at(old, &["eventTime"]), &mut errors);
         errors

@@ -63,6 +63,23 @@ impl<'a> Present<'a> {
 /// What makes the new object, in the served version, of the present one. Called again when others wrote in between.
 pub type Change<'a> = &'a mut (dyn FnMut(&RequestContext, Present<'_>) -> Result<Value, Status> + Send + Sync);
 
+/// Another view of an object, in which admission sees it: the scale of one. Upstream: scaleUpdatedObjectInfo.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    /// Its kind.
+    pub kind: &'a str,
+    /// The view of an object.
+    pub of: &'a (dyn Fn(&Value) -> Value + Sync),
+    /// Puts what admission made of a view into its object.
+    pub put: &'a (dyn Fn(&Value, &mut Value) -> Result<(), Status> + Sync),
+}
+
+impl std::fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shown").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
 /// One update.
 pub struct Update<'a> {
     /// Of which resource.
@@ -73,6 +90,8 @@ pub struct Update<'a> {
     pub options: &'a WriteOptions,
     /// Makes the new object.
     pub change: Change<'a>,
+    /// What admission sees in place of the object; the object itself if it says nothing.
+    pub shown: Option<Shown<'a>>,
     /// Who says whose the fields are.
     pub ownership: Ownership,
     /// May the object be created when it is not there? Asked for the permission to.
@@ -83,7 +102,8 @@ impl<'a> Update<'a> {
     /// A change the server itself makes to an object that is there.
     pub fn direct(resource: &'a Resource, options: &'a WriteOptions, change: Change<'a>) -> Update<'a> {
         let authorize_create = &|| Ok(());
-        Update { resource, mode: Mode::Direct, options, change, ownership: Ownership::Kept, authorize_create }
+        let ownership = Ownership::Kept;
+        Update { resource, mode: Mode::Direct, options, change, shown: None, ownership, authorize_create }
     }
 
     /// The new object. A change that misses what a webhook says is made again with it.
@@ -195,14 +215,22 @@ impl Engine {
             managed_fields::track(&self.resources, resource, ctx, Some(old), new).await;
         }
         let options = update.options.to_value();
+        let shown_old = update.shown.map(|shown| (shown.of)(old));
         let attributes = Attributes {
             ctx,
             operation: Operation::Update,
-            kind: &resource.info.kind,
+            kind: update.shown.map_or(&resource.info.kind, |shown| shown.kind),
             options: &options,
-            old: Some(old),
+            old: Some(shown_old.as_ref().unwrap_or(old)),
         };
-        self.admission.admit(attributes, new).await?;
+        match update.shown {
+            None => self.admission.admit(attributes, new).await?,
+            Some(shown) => {
+                let mut view = (shown.of)(new);
+                self.admission.admit(attributes, &mut view).await?;
+                (shown.put)(&view, new)?;
+            }
+        }
         Engine::apply_defaults(resource, new);
         warn_of_duplicate_owners(ctx, new);
         let generation = meta::generation(old);
@@ -247,7 +275,10 @@ impl Engine {
                 ctx.warn(warning);
             }
         }
-        self.admission.validate(attributes, new).await
+        match update.shown {
+            None => self.admission.validate(attributes, new).await,
+            Some(shown) => self.admission.validate(attributes, &(shown.of)(new)).await,
+        }
     }
 
     /// The last finalizer of a deleted object is gone: so goes the object.

@@ -56,6 +56,7 @@ fn unparsable(url: &str) -> Option<String> {
         return Some("missing protocol scheme".to_owned());
     }
     let authority = url.split_once("//").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if let Some(bad) =
         authority.chars().find(|c| matches!(c, ' ' | '<' | '>' | '"' | '\\' | '^' | '`' | '{' | '|' | '}'))
     {

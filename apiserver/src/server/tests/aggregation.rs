@@ -1,5 +1,7 @@
 //! A group-version that another server serves, behind a whole server: found available, told of in discovery, asked.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use json::{Value, json};
@@ -27,8 +29,8 @@ async fn other() -> Server {
 }
 
 /// A cluster with the APIService of a server; waits until it is found available or not.
-async fn cluster(server: &Server, port: u16) -> (Cluster, Value) {
-    let cluster = Cluster::new().await;
+pub(super) async fn cluster(server: &Server, port: u16) -> (Cluster, Value) {
+    let cluster = Cluster::with(Default::default(), Arc::new(super::streams::ByCertificate)).await;
     cluster.server.start_aggregation();
     let mut events =
         cluster.watch(&format!("{API_SERVICES}?watch=true&fieldSelector=metadata.name%3Dv1.a.example.com")).await;
@@ -95,4 +97,36 @@ async fn a_server_that_does_not_answer_is_not_asked_again() {
     assert_eq!(condition["message"], format!("failing or missing response from {url}: Get \"{url}\": {refused}"));
     let answer = cluster.get("/apis/a.example.com/v1/namespaces/default/things").await.expect(503);
     assert_eq!(answer.bytes, "service unavailable\n");
+}
+
+#[tokio::test]
+async fn a_server_that_describes_itself_in_version_2_only_is_described_in_version_3() {
+    let server = Server::start_as("other.default.svc", |path, _| match path {
+        "/apis/a.example.com/v1" => Reply::Json(json!({
+            "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "a.example.com/v1", "resources": [],
+        })),
+        "/openapi/v2" => Reply::Json(json!({
+            "swagger": "2.0",
+            "info": {"title": "other", "version": "1"},
+            "paths": {},
+            "definitions": {"Thing": {"properties": {"own": {"$ref": "#/definitions/Thing"}}}},
+        })),
+        _ => Reply::Raw(404, b"404 page not found\n".to_vec()),
+    })
+    .await;
+    let (cluster, _) = cluster(&server, server.address.port()).await;
+    let path = "apis/a.example.com/v1";
+    // What it says of itself is asked for when it is known to be there.
+    let url = loop {
+        let index = cluster.get("/openapi/v3").await.expect(200).json();
+        if let Some(url) = index["paths"][path]["serverRelativeURL"].as_str() {
+            break url.to_owned();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(url.starts_with(&format!("/openapi/v3/{path}?hash=")), "{url}");
+    let document = cluster.get(&url).await.expect(200).json();
+    let own = json!({"$ref": "#/components/schemas/Thing"});
+    assert_eq!(document["openapi"], "3.0.0");
+    assert_eq!(document["components"]["schemas"]["Thing"]["properties"]["own"], own);
 }

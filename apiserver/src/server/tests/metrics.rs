@@ -1,10 +1,13 @@
 //! `/metrics` and `/metrics/slis`: upstream's names, types and labels, and numbers of what really happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use json::json;
 
 use super::Cluster;
+use crate::admission::Operation;
+use crate::admission::metrics::{Called, Conditions, Evaluated, Metrics, Step};
 
 async fn text(cluster: &Cluster, path: &str) -> String {
     String::from_utf8(cluster.get(path).await.expect(200).bytes.to_vec()).unwrap()
@@ -61,6 +64,22 @@ async fn families_are_named_typed_and_labelled_as_upstreams() {
     // Callers in this process are nobody's to authenticate, and a counter without a series is not shown.
     let missing = recorded.difference(&shown).filter(|row| !row.starts_with("authenticat"));
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn families_of_admission_are_named_typed_and_labelled_as_upstreams() {
+    let metrics = Metrics::default();
+    let (took, operation, step) = (Duration::ZERO, Operation::Create, Step::Admit);
+    metrics.step(step).observe(operation, false, took);
+    metrics.plugin("p", step).observe(operation, false, took);
+    metrics.called("w", step, operation, took, Called::Failed { code: 503, ignored: false });
+    metrics.called("w", step, operation, took, Called::Failed { code: 503, ignored: true });
+    metrics.matched(&Conditions { name: "w", kind: "webhook", step, operation }, took, true, true);
+    metrics.validated("p", "b", Evaluated::Value, "deny", took);
+    metrics.mutated("p", "b", Evaluated::Value, took);
+    let shown = families(&component::metrics::encode([&metrics.registry()]).unwrap());
+    let recorded = include_str!("../../../testdata/admission_metrics.txt").lines().map(str::to_owned);
+    assert_eq!(shown, recorded.collect());
 }
 
 #[tokio::test]

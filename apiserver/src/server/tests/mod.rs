@@ -3,6 +3,7 @@
 mod access;
 mod aggregation;
 mod bad_input;
+mod cves;
 mod debug;
 mod discovery;
 mod encodings;
@@ -33,7 +34,8 @@ use super::health::{Health, Scope};
 use super::service::Caller;
 use super::settings::Settings;
 use super::{ApiServer, Config};
-use crate::admission::Chain;
+use crate::admission::{self, Chain, Configurations, Loopback, Selection, Surroundings};
+use crate::audit::{self, AuditLog};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
 use crate::authorization::{Attributes, Authorizer, Decision};
 use crate::endpoints::negotiation::Formats;
@@ -112,19 +114,48 @@ impl Cluster {
         authenticator: Arc<dyn Authenticator>,
         plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
     ) -> Cluster {
-        Cluster::configured(kubelets, authenticator, plugins, Formats::default(), Settings::default()).await
+        Cluster::configured(kubelets, authenticator, plugins, Formats::default(), Settings::default(), None).await
+    }
+
+    /// With upstream's default plugins and these, told what a file says if there is one.
+    pub(super) async fn with_plugins(plugins: &[&str], file: &std::path::Path) -> Cluster {
+        let mut selection = Selection::of(plugins, &[]);
+        if file.exists() {
+            selection = selection.configured(Configurations::read(file).expect("a configuration"));
+        }
+        Cluster::admitting(Default::default(), Arc::new(Nobody), |store, resources| {
+            let loopback = Loopback::default();
+            let surroundings = Surroundings { rbac: None, store, resources, loopback: &loopback };
+            admission::chain(&selection, surroundings).expect("plugins")
+        })
+        .await
     }
 
     /// With other encodings.
     pub(super) async fn offering(formats: Formats) -> Cluster {
         let settings = Settings::default();
-        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats, settings).await
+        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats, settings, None)
+            .await
     }
 
     /// With other settings.
     pub(super) async fn under(settings: Settings) -> Cluster {
         let formats = Formats::default();
-        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats, settings).await
+        Cluster::configured(Default::default(), Arc::new(Nobody), |_, _| Chain::default(), formats, settings, None)
+            .await
+    }
+
+    /// With an audit log of everything in a file, and admission plugins.
+    pub(super) async fn audited(
+        path: std::path::PathBuf,
+        plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
+    ) -> Cluster {
+        let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n".to_owned();
+        let rotation = audit::Rotation { max_size: 0, max_age_days: 0, max_backups: 0, compress: false };
+        let log = AuditLog::open(&audit::Config { policy, path, rotation }).expect("an audit log");
+        let settings = Settings::default();
+        Cluster::configured(Default::default(), Arc::new(Nobody), plugins, Formats::default(), settings, Some(log))
+            .await
     }
 
     async fn configured(
@@ -133,6 +164,7 @@ impl Cluster {
         plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
         formats: Formats,
         settings: Settings,
+        audit: Option<AuditLog>,
     ) -> Cluster {
         let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
         let resources = Resources::builtin(api::scheme::Scheme::builtin());
@@ -150,7 +182,7 @@ impl Cluster {
             proxy_client: None,
             health,
             documents: Box::new(|_| None),
-            audit: None,
+            audit,
             limits: Default::default(),
             formats,
             metrics: Default::default(),

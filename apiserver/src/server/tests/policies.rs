@@ -6,21 +6,26 @@ use json::{Value, json};
 
 use super::Cluster;
 use crate::admission::Chain;
+use crate::admission::metrics::Metrics;
 use crate::admission::policy::{MutatingAdmissionPolicy, Policies, ValidatingAdmissionPolicy};
 use crate::admission::webhook::Source;
+use crate::registry::resource::Resources;
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn cluster() -> Cluster {
-    Cluster::admitting(Default::default(), Arc::new(super::Nobody), |store, resources| {
-        let policies = Policies(Source { store: Arc::clone(store), resources: resources.clone() });
-        Chain {
-            mutating: vec![Arc::new(MutatingAdmissionPolicy(policies.clone()))],
-            validating: vec![Arc::new(ValidatingAdmissionPolicy(policies))],
-        }
-    })
-    .await
+    Cluster::admitting(Default::default(), Arc::new(super::Nobody), plugins).await
+}
+
+fn plugins(store: &Arc<store::Store>, resources: &Resources) -> Chain {
+    let metrics = Arc::<Metrics>::default();
+    let source = Source { store: Arc::clone(store), resources: resources.clone(), metrics: Arc::clone(&metrics) };
+    let policies = Policies(source);
+    let mut chain = Chain::counting(metrics);
+    chain.then_admit(Arc::new(MutatingAdmissionPolicy(policies.clone())));
+    chain.then_validate(Arc::new(ValidatingAdmissionPolicy(policies)));
+    chain
 }
 
 fn constraints(operations: &[&str]) -> Value {
@@ -129,4 +134,113 @@ async fn a_policy_that_means_nothing_is_invalid() {
     let message = refused.message();
     assert!(message.contains("spec.validations[0].expression: Invalid value: \"object.x +\": compilation failed: ERROR: <input>:1:11: Syntax error: mismatched input '<EOF>' expecting"), "{message}");
     assert!(message.contains("undeclared reference to 'nope' (in container '')"), "{message}");
+}
+
+#[tokio::test]
+async fn parameters_come_in_the_version_their_kind_is_named_in() {
+    let cluster = cluster().await;
+    let scaler = json!({"metadata": {"name": "limit"}, "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 7,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}});
+    cluster.post("/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers", scaler).await.expect(201);
+    // It is stored as autoscaling/v2, which has no such field.
+    let spec = json!({
+        "paramKind": {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler"},
+        "validations": [{"expression": "int(object.data.size) <= params.spec.targetCPUUtilizationPercentage"}],
+    });
+    let reference = json!({"selector": {}, "parameterNotFoundAction": "Deny"});
+    policy(&cluster, "validating", spec, json!({"validationActions": ["Deny"], "paramRef": reference})).await;
+    cluster.post(CONFIG_MAPS, config_map("a", "7")).await.expect(201);
+    cluster.post(CONFIG_MAPS, config_map("b", "8")).await.expect(422);
+}
+
+#[tokio::test]
+async fn what_is_not_found_is_allowed_where_the_binding_says_so() {
+    let cluster = cluster().await;
+    let spec = json!({
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "validations": [{"expression": "params == null || int(object.data.size) <= int(params.data.most)"}],
+    });
+    let reference = json!({"selector": {"matchLabels": {"param": "yes"}}, "parameterNotFoundAction": "Allow"});
+    policy(&cluster, "validating", spec, json!({"validationActions": ["Deny"], "paramRef": reference})).await;
+    cluster.post(CONFIG_MAPS, config_map("a", "9")).await.expect(201);
+    // Every one the selector finds, in the namespace of the object, has its say.
+    for (namespace, name, most) in [("default", "l1", "5"), ("default", "l2", "3"), ("other", "l3", "1")] {
+        let limit = json!({"metadata": {"name": name, "labels": {"param": "yes"}}, "data": {"most": most}});
+        cluster.post(&format!("/api/v1/namespaces/{namespace}/configmaps"), limit).await.expect(201);
+    }
+    cluster.post(CONFIG_MAPS, config_map("b", "4")).await.expect(422);
+    cluster.post(CONFIG_MAPS, config_map("c", "3")).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_policy_that_asks_for_it_looks_again_after_a_later_change() {
+    let cluster = cluster().await;
+    let path = format!("{REGISTRATION}/mutatingadmissionpolic");
+    let again = "[JSONPatch{op: 'add', path: '/data/n', value: 'later' in object.data ? 'late' : 'early'}]";
+    let once = "[JSONPatch{op: 'add', path: '/data/once', value: 'later' in object.data ? 'late' : 'early'}]";
+    let later = "'later' in object.data ? [] : [JSONPatch{op: 'add', path: '/data/later', value: 'yes'}]";
+    for (name, reinvocation, expression) in [("a", "IfNeeded", again), ("b", "Never", once), ("c", "Never", later)] {
+        let spec = json!({
+            "matchConstraints": constraints(&["CREATE"]),
+            "reinvocationPolicy": reinvocation,
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
+        });
+        cluster.post(&format!("{path}ies"), json!({"metadata": {"name": name}, "spec": spec})).await.expect(201);
+        let binding = json!({"metadata": {"name": name}, "spec": {"policyName": name}});
+        cluster.post(&format!("{path}ybindings"), binding).await.expect(201);
+    }
+    let made = cluster.post(CONFIG_MAPS, config_map("m", "1")).await.expect(201).json();
+    assert_eq!(made["data"], json!({"size": "1", "n": "late", "once": "early", "later": "yes"}));
+}
+
+#[tokio::test]
+async fn a_variable_nobody_uses_is_not_evaluated() {
+    let cluster = cluster().await;
+    let spec = json!({
+        "variables": [
+            {"name": "broken", "expression": "int(object.data.size)"},
+            {"name": "fine", "expression": "size(object.data.size)"},
+        ],
+        "validations": [{"expression": "variables.fine < 3 || variables.broken < 3"}],
+    });
+    policy(&cluster, "validating", spec, json!({"validationActions": ["Deny"]})).await;
+    cluster.post(CONFIG_MAPS, config_map("a", "x")).await.expect(201);
+    let refused = cluster.post(CONFIG_MAPS, config_map("b", "long")).await.expect(422);
+    assert!(refused.message().contains("composited variable \"broken\" fails to evaluate"), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn what_policies_decide_is_counted_and_audited() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let cluster = Cluster::audited(path.clone(), plugins).await;
+    let spec = json!({
+        "validations": [{"expression": "int(object.data.size) < 5", "message": "too large"}],
+        "auditAnnotations": [
+            {"key": "size", "valueExpression": "'size ' + object.data.size"},
+            {"key": "nothing", "valueExpression": "null"},
+        ],
+    });
+    policy(&cluster, "validating", spec, json!({"validationActions": ["Warn", "Audit"]})).await;
+    cluster.post(CONFIG_MAPS, config_map("a", "4")).await.expect(201);
+    cluster.post(CONFIG_MAPS, config_map("b", "6")).await.expect(201);
+    let text = String::from_utf8(cluster.get("/metrics").await.expect(200).bytes.to_vec()).unwrap();
+    for action in ["warn", "audit"] {
+        // As upstream calls whatever is no value that allows.
+        let labels =
+            format!("enforcement_action=\"{action}\",error_type=\"invalid_error\",policy=\"p\",policy_binding=\"b\"");
+        for family in ["check_total", "check_duration_seconds_count"] {
+            let series = format!("apiserver_validating_admission_policy_{family}{{{labels}}} 1\n");
+            assert!(text.contains(&series), "no {series} in\n{text}");
+        }
+    }
+    let log = std::fs::read_to_string(&path).unwrap();
+    let events = log.lines().map(|line| json::from_str::<Value>(line).unwrap());
+    let event = events.filter(|event| event["responseObject"]["metadata"]["name"] == "b").next_back().unwrap();
+    let annotations = &event["annotations"];
+    assert_eq!(annotations["p/size"], "size 6");
+    assert!(annotations.get("p/nothing").is_none());
+    let failure = annotations["validation.policy.admission.k8s.io/validation_failure"].as_str().unwrap();
+    let expected = json!([{"message": "too large", "policy": "p", "binding": "b", "expressionIndex": 0, "validationActions": ["Warn", "Audit"]}]);
+    assert_eq!(json::from_str::<Value>(failure).unwrap(), expected);
 }

@@ -28,7 +28,7 @@ use crate::server::tls::{Identities, KeyPair, Parameters, Tls};
 use crate::streaming::Kubelets;
 
 /// Whoever shows a certificate is a master.
-struct ByCertificate;
+pub(super) struct ByCertificate;
 
 impl Authenticator for ByCertificate {
     fn authenticate<'a>(
@@ -164,7 +164,7 @@ pub(super) async fn listening(cluster: &Cluster) -> SocketAddr {
 }
 
 /// A TLS connection to the server, with a client certificate.
-async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
+pub(super) async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
     connect_speaking(address, b"http/1.1").await
 }
 
@@ -186,7 +186,7 @@ pub(super) async fn connect_speaking(address: SocketAddr, protocol: &[u8]) -> Tl
 }
 
 /// Reads up to and with the empty line behind the headers.
-async fn read_head(stream: &mut TlsStream<TcpStream>) -> String {
+pub(super) async fn read_head(stream: &mut TlsStream<TcpStream>) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());

@@ -6,21 +6,25 @@ use json::{Value, json};
 
 use super::Cluster;
 use crate::admission::Chain;
-use crate::admission::webhook::{MutatingAdmissionWebhook, Source, ValidatingAdmissionWebhook};
+use crate::admission::metrics::Metrics;
+use crate::admission::webhook::{Hooks, MutatingAdmissionWebhook, Source, ValidatingAdmissionWebhook};
+use crate::registry::resource::Resources;
 use crate::webhook::testing::{Reply, Server};
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn cluster() -> Cluster {
-    Cluster::admitting(Default::default(), Arc::new(super::Nobody), |store, resources| {
-        let source = Source { store: Arc::clone(store), resources: resources.clone() };
-        Chain {
-            mutating: vec![Arc::new(MutatingAdmissionWebhook(source.clone()))],
-            validating: vec![Arc::new(ValidatingAdmissionWebhook(source))],
-        }
-    })
-    .await
+    Cluster::admitting(Default::default(), Arc::new(super::Nobody), plugins).await
+}
+
+fn plugins(store: &Arc<store::Store>, resources: &Resources) -> Chain {
+    let metrics = Arc::<Metrics>::default();
+    let source = Source { store: Arc::clone(store), resources: resources.clone(), metrics: Arc::clone(&metrics) };
+    let mut chain = Chain::counting(metrics);
+    chain.then_admit(Arc::new(MutatingAdmissionWebhook(Hooks::anonymous(source.clone()))));
+    chain.then_validate(Arc::new(ValidatingAdmissionWebhook(Hooks::anonymous(source))));
+    chain
 }
 
 /// The paths asked, in order, and the reviews.
@@ -228,4 +232,138 @@ async fn a_rule_for_another_version_of_the_same_objects_counts_if_equivalents_do
     assert_eq!((&request["kind"]["version"], &request["requestKind"]["version"]), (&json!("v1"), &json!("v2")));
     assert_eq!(request["object"]["apiVersion"], "autoscaling/v1");
     assert_eq!(request["object"]["spec"]["targetCPUUtilizationPercentage"], 7);
+}
+
+#[tokio::test]
+async fn a_scale_is_admitted_as_what_it_is() {
+    let (server, log) = logging(|path, review| match path {
+        "/more" => Reply::patch(review, &json!([{"op": "replace", "path": "/spec/replicas", "value": 7}])),
+        _ => Reply::review(review, json!({"allowed": true})),
+    })
+    .await;
+    let cluster = cluster().await;
+    let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": {
+        "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    cluster.post("/apis/apps/v1/namespaces/default/deployments", deployment).await.expect(201);
+    let rules = json!({"rules": [{"operations": ["*"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments/scale"]}]});
+    configure(&cluster, "Mutating", "m", json!([hook("m", &server, "more", rules.clone())])).await;
+    configure(&cluster, "Validating", "v", json!([hook("v", &server, "see", rules)])).await;
+    let path = "/apis/apps/v1/namespaces/default/deployments/d/scale";
+    let scaled = cluster.merge(path, json!({"spec": {"replicas": 3}})).await.expect(200).json();
+    assert_eq!(scaled["spec"]["replicas"], 7);
+    let log = log.lock().unwrap();
+    let [asked, seen] = [0, 1].map(|index| &log[index].1["request"]);
+    let kind = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
+    let resource = json!({"group": "apps", "version": "v1", "resource": "deployments"});
+    assert_eq!((&asked["kind"], &asked["resource"], &asked["subResource"]), (&kind, &resource, &json!("scale")));
+    assert_eq!((&asked["object"]["kind"], &asked["object"]["spec"]["replicas"]), (&json!("Scale"), &json!(3)));
+    assert_eq!((&asked["oldObject"]["spec"]["replicas"], &seen["object"]["spec"]["replicas"]), (&json!(2), &json!(7)));
+    assert_eq!(seen["object"]["status"]["selector"], "a=b");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_too_busy_is_asked_again_when_it_says() {
+    let busy = Mutex::new(2);
+    let (server, log) = logging(move |_, review| {
+        let mut left = busy.lock().unwrap();
+        if *left > 0 {
+            *left -= 1;
+            return Reply::Busy;
+        }
+        Reply::review(review, json!({"allowed": true}))
+    })
+    .await;
+    let cluster = cluster().await;
+    configure(&cluster, "Validating", "c", json!([hook("c", &server, "busy", json!({}))])).await;
+    cluster.post(CONFIG_MAPS, config_map("m")).await.expect(201);
+    assert_eq!(paths(&log), ["/busy", "/busy", "/busy"]);
+}
+
+/// What the audit log says of the write of a config map.
+fn annotations(log: &std::path::Path, name: &str) -> Value {
+    let text = std::fs::read_to_string(log).unwrap();
+    let events = text.lines().map(|line| json::from_str::<Value>(line).unwrap());
+    let mut events = events.filter(|event| event["objectRef"]["resource"] == "configmaps");
+    let event = events
+        .find(|event| event["stage"] == "ResponseComplete" && event["responseObject"]["metadata"]["name"] == name);
+    event.unwrap_or_else(|| panic!("no {name} in\n{text}"))["annotations"].clone()
+}
+
+#[tokio::test]
+async fn what_webhooks_do_and_say_is_in_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let (server, _log) = logging(|path, review| match path {
+        "/add" => adding(review, "x"),
+        "/broken" => Reply::Raw(503, Vec::new()),
+        _ => Reply::review(review, json!({"allowed": true, "auditAnnotations": {"seen": "by me"}})),
+    })
+    .await;
+    let cluster = Cluster::audited(path.clone(), plugins).await;
+    let ignoring = json!({"failurePolicy": "Ignore"});
+    let hooks = json!([
+        hook("a", &server, "add", json!({})),
+        hook("b", &server, "say", json!({"reinvocationPolicy": "IfNeeded"})),
+        hook("c", &server, "broken", ignoring.clone()),
+    ]);
+    configure(&cluster, "Mutating", "m", hooks).await;
+    configure(&cluster, "Validating", "v", json!([hook("d", &server, "broken", ignoring)])).await;
+    cluster.post(CONFIG_MAPS, config_map("m")).await.expect(201);
+    let own = annotations(&path, "m");
+    let text =
+        |key: &str| json::from_str::<Value>(own[key].as_str().unwrap_or_else(|| panic!("{key} in {own}"))).unwrap();
+    let of = |webhook: &str, mutated: bool| json!({"configuration": "m", "webhook": format!("{webhook}.example.com"), "mutated": mutated});
+    assert_eq!(text("mutation.webhook.admission.k8s.io/round_0_index_0"), of("a", true));
+    assert_eq!(text("mutation.webhook.admission.k8s.io/round_0_index_1"), of("b", false));
+    assert_eq!(text("mutation.webhook.admission.k8s.io/round_0_index_2"), of("c", false));
+    assert!(own.get("mutation.webhook.admission.k8s.io/round_1_index_1").is_none(), "it has seen the change");
+    let patch = json!([{"op": "add", "path": "/data/x", "value": "added"}]);
+    let expected = json!({"configuration": "m", "webhook": "a.example.com", "patch": patch, "patchType": "JSONPatch"});
+    assert_eq!(text("patch.webhook.admission.k8s.io/round_0_index_0"), expected);
+    assert_eq!(own["failed-open.mutation.webhook.admission.k8s.io/round_0_index_2"], "c.example.com");
+    assert_eq!(own["failed-open.validating.webhook.admission.k8s.io/round_0_index_0"], "d.example.com");
+    assert_eq!(own["b.example.com/seen"], "by me");
+}
+
+#[tokio::test]
+async fn what_webhooks_and_plugins_take_is_counted() {
+    let (server, _log) = logging(|path, review| match path {
+        "/no" => Reply::review(review, json!({"allowed": false, "status": {"code": 418}})),
+        "/broken" => Reply::Raw(503, Vec::new()),
+        _ => Reply::review(review, json!({"allowed": true})),
+    })
+    .await;
+    let cluster = cluster().await;
+    let only = |name: &str| json!({"objectSelector": {"matchLabels": {"l": name}}});
+    let mut broken = only("ignored");
+    broken["failurePolicy"] = "Ignore".into();
+    let mut conditioned = only("conditioned");
+    conditioned["matchConditions"] = json!([{"name": "never", "expression": "false"}]);
+    let hooks = json!([
+        hook("yes", &server, "yes", only("yes")),
+        hook("no", &server, "no", only("no")),
+        hook("closed", &server, "broken", only("closed")),
+        hook("open", &server, "broken", broken),
+        hook("never", &server, "yes", conditioned),
+    ]);
+    configure(&cluster, "Validating", "c", hooks).await;
+    for (label, code) in [("yes", 201), ("no", 418), ("closed", 500), ("ignored", 201), ("conditioned", 201)] {
+        let object = json!({"metadata": {"name": label, "labels": {"l": label}}});
+        cluster.post(CONFIG_MAPS, object).await.expect(code);
+    }
+    let text = String::from_utf8(cluster.get("/metrics").await.expect(200).bytes.to_vec()).unwrap();
+    for series in [
+        "webhook_request_total{code=\"200\",name=\"yes.example.com\",operation=\"CREATE\",rejected=\"false\",type=\"validating\"} 1",
+        "webhook_request_total{code=\"418\",name=\"no.example.com\",operation=\"CREATE\",rejected=\"true\",type=\"validating\"} 1",
+        "webhook_request_total{code=\"503\",name=\"open.example.com\",operation=\"CREATE\",rejected=\"false\",type=\"validating\"} 1",
+        "webhook_rejection_count{error_type=\"no_error\",name=\"no.example.com\",operation=\"CREATE\",rejection_code=\"418\",type=\"validating\"} 1",
+        "webhook_rejection_count{error_type=\"calling_webhook_error\",name=\"closed.example.com\",operation=\"CREATE\",rejection_code=\"503\",type=\"validating\"} 1",
+        "webhook_fail_open_count{name=\"open.example.com\",type=\"validating\"} 1",
+        "match_condition_exclusions_total{kind=\"webhook\",name=\"never.example.com\",operation=\"CREATE\",type=\"validating\"} 1",
+        "webhook_admission_duration_seconds_count{name=\"no.example.com\",operation=\"CREATE\",rejected=\"true\",type=\"validating\"} 1",
+        "controller_admission_duration_seconds_count{name=\"ValidatingAdmissionWebhook\",operation=\"CREATE\",rejected=\"true\",type=\"validate\"} 2",
+        "step_admission_duration_seconds_count{operation=\"CREATE\",rejected=\"true\",type=\"validate\"} 2",
+    ] {
+        assert!(text.contains(&format!("apiserver_admission_{series}\n")), "no {series} in\n{text}");
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
+use apiserver::admission::{Configurations, Selection};
 use apiserver::audit;
 use apiserver::controlplane::{Credentials, NamedCertificate, Reload, RequestHeader, ServiceAccounts};
 use apiserver::pki::{Issued, ServingNames, self_signed_serving};
@@ -158,6 +159,17 @@ fn service_accounts(flags: &FlagSet) -> Result<ServiceAccounts> {
         max_expiration_seconds: i64::try_from(longest).unwrap_or(i64::MAX),
         ..ServiceAccounts::new(signing_key, verifying, issuers)
     })
+}
+
+/// The plugins that are to run, and what they are told.
+pub(super) fn admission(flags: &FlagSet) -> Result<Selection> {
+    let selection = Selection::new(&flags.list("enable-admission-plugins"), &flags.list("disable-admission-plugins"))?
+        .tolerating(
+            flags.parse("default-not-ready-toleration-seconds")?,
+            flags.parse("default-unreachable-toleration-seconds")?,
+        );
+    let Some(file) = flags.optional("admission-control-config-file") else { return Ok(selection) };
+    Ok(selection.configured(Configurations::read(Path::new(file))?))
 }
 
 /// Without a policy nothing is logged, as upstream warns; without a file there is nowhere to log to.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use apiserver::admission::Selection;
 use apiserver::controlplane::{AuthorizationMode, EndpointReconciler, Limits, RuntimeConfig};
 use apiserver::endpoints::negotiation::Formats;
 use apiserver::filters::cors::Cors;
@@ -90,7 +89,7 @@ fn options(flags: &FlagSet) -> Result<Options> {
         permit_port_sharing: flags.is_set("permit-port-sharing"),
         bootstrap_tokens: flags.is_set("enable-bootstrap-token-auth"),
         authorization,
-        admission: Selection::new(&flags.list("enable-admission-plugins"), &flags.list("disable-admission-plugins"))?,
+        admission: files::admission(flags)?,
         ..Options::new(listen, advertise, service_ranges, credentials)
     })
 }

@@ -72,6 +72,9 @@ const OWN: &[Flag] = &[
     Flag::list("authorization-mode", "AlwaysAllow", "Node, RBAC, AlwaysAllow, AlwaysDeny"),
     Flag::list("enable-admission-plugins", "", "admission plugins to run besides the default ones"),
     Flag::list("disable-admission-plugins", "", "default admission plugins not to run"),
+    Flag::text("admission-control-config-file", "", "what admission plugins are told: an AdmissionConfiguration"),
+    Flag::text("default-not-ready-toleration-seconds", "300", "how long pods stay on nodes that are not ready"),
+    Flag::text("default-unreachable-toleration-seconds", "300", "how long pods stay on nodes that are unreachable"),
     Flag::list("feature-gates", "", "what is on besides upstream's defaults: CBORServingAndStorage=true"),
     Flag::list(
         "runtime-config",
@@ -116,7 +119,6 @@ const OWN: &[Flag] = &[
 
 /// What each would do is not here, and must not be believed to be.
 const REFUSED: &[(&str, &str)] = &[
-    ("admission-control-config-file", "plugins have their default configuration here"),
     ("audit-webhook-config-file", "audit events go to --audit-log-path here"),
     (
         "authentication-config",

@@ -141,10 +141,6 @@ const TEXTS: &[(&str, Rows)] = &[
         ],
     ),
     ("there is no socket without authentication", &[("debug-socket-path", "")]),
-    (
-        "pods stay 300 seconds",
-        &[("default-not-ready-toleration-seconds", "300"), ("default-unreachable-toleration-seconds", "300")],
-    ),
     ("events are kept for an hour", &[("event-ttl", "1h0m0s")]),
     ("nodes say which port their kubelet has", &[("kubelet-port", "10250"), ("kubelet-read-only-port", "10255")]),
     (

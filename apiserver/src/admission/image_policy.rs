@@ -1,0 +1,206 @@
+//! ImagePolicyWebhook: somebody else says which images may run. What they said is remembered for a while.
+//! Upstream: plugin/pkg/admission/imagepolicy.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use api::meta;
+use api::status::Status;
+use futures::future::BoxFuture;
+use json::{Value, json};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::configuration::Configurations;
+use super::plugins::forbidden;
+use super::{Attributes, Operation, Validating};
+use crate::registry::fields::{items, text};
+use crate::webhook::{Error, Webhook};
+
+const NAME: &str = "ImagePolicyWebhook";
+const API_VERSION: &str = "imagepolicy.k8s.io/v1alpha1";
+const AUDIT_PREFIX: &str = "imagepolicywebhook.image-policy.k8s.io/";
+/// Only annotations of such keys are shown to the webhook.
+const SHOWN: &str = ".image-policy.k8s.io/";
+const TIMEOUT: Duration = Duration::from_secs(30);
+const ATTEMPTS: u32 = 5;
+const BACKOFF_FACTOR: f64 = 1.5;
+const REMEMBERED: usize = 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Configuration {
+    #[serde(default)]
+    kube_config_file: PathBuf,
+    #[serde(rename = "allowTTL", default)]
+    allow_ttl: i64,
+    #[serde(rename = "denyTTL", default)]
+    deny_ttl: i64,
+    #[serde(default)]
+    retry_backoff: i64,
+    #[serde(default)]
+    default_allow: bool,
+}
+
+/// What the webhook says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Answer {
+    allowed: bool,
+    reason: String,
+    audit_annotations: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub(super) struct ImagePolicyWebhook {
+    webhook: Webhook,
+    allow_ttl: Duration,
+    deny_ttl: Duration,
+    backoff: Duration,
+    /// Do images run while nobody answers?
+    default_allow: bool,
+    answers: Mutex<HashMap<String, (Answer, Instant)>>,
+}
+
+impl ImagePolicyWebhook {
+    pub(super) fn new(configurations: &Configurations) -> Result<ImagePolicyWebhook, String> {
+        let own = configurations.of(NAME).ok_or("no config specified")?;
+        let own = own.get("imagePolicy").cloned().unwrap_or_else(|| json!({}));
+        let own: Configuration = json::from_value(own).map_err(|error| error.to_string())?;
+        let second = Duration::from_secs(1);
+        let half_an_hour = Duration::from_secs(30 * 60);
+        let millisecond = Duration::from_millis(1);
+        Ok(ImagePolicyWebhook {
+            backoff: duration(
+                own.retry_backoff,
+                millisecond,
+                Duration::from_nanos(1)..=Duration::from_secs(300),
+                500 * millisecond,
+            )?,
+            allow_ttl: duration(own.allow_ttl, second, second..=half_an_hour, 300 * second)?,
+            deny_ttl: duration(own.deny_ttl, second, second..=half_an_hour, 30 * second)?,
+            default_allow: own.default_allow,
+            webhook: Webhook::of_kubeconfig(&own.kube_config_file).map_err(|error| error.to_string())?,
+            answers: Mutex::default(),
+        })
+    }
+
+    async fn check(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
+        let lists: &[&str] = match attributes.ctx.target.subresource.as_str() {
+            "ephemeralcontainers" => &["ephemeralContainers"],
+            _ => &["containers", "initContainers"],
+        };
+        let containers = lists.iter().flat_map(|list| items(&pod["spec"], list));
+        let mut spec = json!({});
+        let images: Vec<Value> = containers.map(|container| json!({"image": text(container, "image")})).collect();
+        if !images.is_empty() {
+            spec["containers"] = Value::Array(images);
+        }
+        for (key, value) in meta::annotations(pod).into_iter().flatten().filter(|(key, _)| key.contains(SHOWN)) {
+            spec["annotations"][key.as_str()] = value.clone();
+        }
+        spec["namespace"] = attributes.ctx.target.namespace.as_str().into();
+        let answer = match self.remembered(&spec.to_string()) {
+            Some(answer) => answer,
+            None => match self.ask(attributes, &spec).await {
+                Ok(answer) => self.remember(spec.to_string(), answer),
+                Err(error) if self.default_allow => {
+                    tracing::warn!(%error, "the image policy webhook failed: images are allowed, as its configuration says");
+                    attributes.ctx.audit_annotation(&format!("{AUDIT_PREFIX}failed-open"), "true");
+                    return Ok(());
+                }
+                Err(error) => return Err(forbidden(attributes, pod, error.to_string())),
+            },
+        };
+        for (key, value) in &answer.audit_annotations {
+            attributes.ctx.audit_annotation(&format!("{AUDIT_PREFIX}{key}"), value.as_str());
+        }
+        let why = match answer.reason.as_str() {
+            _ if answer.allowed => return Ok(()),
+            "" => "one or more images rejected by webhook backend".to_owned(),
+            reason => format!("image policy webhook backend denied one or more images: {reason}"),
+        };
+        Err(forbidden(attributes, pod, why))
+    }
+
+    /// Asks, again where that may help.
+    async fn ask(&self, attributes: Attributes<'_>, spec: &Value) -> Result<Answer, Error> {
+        let review = json!({"kind": "ImageReview", "apiVersion": API_VERSION, "metadata": {}, "spec": spec, "status": {"allowed": false}});
+        let body = bytes::Bytes::from(review.to_string());
+        let mut pause = self.backoff;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.webhook.post(attributes.ctx.objects.as_ref(), body.clone(), TIMEOUT).await {
+                Ok(bytes) => return Ok(read(&bytes)),
+                Err(error) if attempt < ATTEMPTS && error.may_pass() => {
+                    tokio::time::sleep(pause).await;
+                    pause = pause.mul_f64(BACKOFF_FACTOR);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn remembered(&self, asked: &str) -> Option<Answer> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, until) = answers.get(asked)?;
+        (*until > Instant::now()).then(|| answer.clone())
+    }
+
+    fn remember(&self, asked: String, answer: Answer) -> Answer {
+        let now = Instant::now();
+        let until = now + if answer.allowed { self.allow_ttl } else { self.deny_ttl };
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= REMEMBERED {
+            answers.retain(|_, (_, until)| *until > now);
+        }
+        if answers.len() < REMEMBERED {
+            answers.insert(asked, (answer.clone(), until));
+        }
+        answer
+    }
+}
+
+/// What is no review says nothing, which is a no.
+fn read(bytes: &[u8]) -> Answer {
+    let review: Value = json::from_slice(bytes).unwrap_or_default();
+    json::from_value(review["status"].clone()).unwrap_or_default()
+}
+
+/// A number of the configuration: -1 is none at all, 0 the default. Upstream: normalizeConfigDuration.
+fn duration(
+    value: i64,
+    scale: Duration,
+    range: std::ops::RangeInclusive<Duration>,
+    default: Duration,
+) -> Result<Duration, String> {
+    match value {
+        -1 => Ok(Duration::ZERO),
+        0 => Ok(default),
+        _ => {
+            let scaled = u32::try_from(value).ok().and_then(|value| scale.checked_mul(value));
+            scaled
+                .filter(|own| range.contains(own))
+                .ok_or_else(|| format!("valid value is between {:?} and {:?}, got {value}", range.start(), range.end()))
+        }
+    }
+}
+
+impl Validating for ImagePolicyWebhook {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn handles(&self, operation: Operation) -> bool {
+        matches!(operation, Operation::Create | Operation::Update)
+    }
+
+    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+        let concerned =
+            attributes.is_resource("", "pods") || attributes.is_subresource("", "pods", "ephemeralcontainers");
+        Box::pin(async move { if concerned { self.check(attributes, pod).await } else { Ok(()) } })
+    }
+}
