@@ -231,7 +231,7 @@ impl Figures {
                  | | krab | its etcd | etcd alone | krab + etcd to etcd alone |\n|---|---|---|---|---|\n",
             );
         }
-        let time = |seconds: f64| Unit::Microseconds.text(seconds * 1e6);
+        let time = |seconds: f64| work.unit.text(seconds * scale(work.unit));
         self.shares.push_str(&format!(
             "| {} | {} | {} | {} | {} |\n",
             work.what,
@@ -264,7 +264,7 @@ impl Figures {
             Some(side) => Some(side.measure(work).await?),
             None => None,
         };
-        let scale = if work.unit == Unit::Milliseconds { 1e3 } else { 1e6 };
+        let scale = scale(work.unit);
         let row = Row {
             what: work.what.to_owned(),
             unit: work.unit,
@@ -289,6 +289,11 @@ impl Figures {
         self.rows.push(row);
         Ok(())
     }
+}
+
+/// How many of the unit make a second.
+fn scale(unit: Unit) -> f64 {
+    if unit == Unit::Milliseconds { 1e3 } else { 1e6 }
 }
 
 /// Operations a second and the time of one, as three cells.

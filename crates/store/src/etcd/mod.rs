@@ -208,8 +208,13 @@ async fn first_answer(members: &Members) -> Result<Position, Error> {
     let mut handshake = None;
     loop {
         let member = members.current();
-        match member.position().await {
-            Ok(position) => return version::check(&member).await.map(|()| position),
+        let answer = async {
+            let position = member.position().await?;
+            version::check(&member).await.map(|()| position)
+        };
+        match answer.await {
+            Ok(position) => return Ok(position),
+            Err(error) if error.kind == ErrorKind::Unsupported => return Err(error),
             Err(error) if tokio::time::Instant::now() > end => return Err(handshake.unwrap_or(error)),
             Err(error) => {
                 if told != error.to_string() {
