@@ -235,8 +235,8 @@ async fn what_policies_decide_is_counted_and_audited() {
         }
     }
     let log = std::fs::read_to_string(&path).unwrap();
-    let events = log.lines().map(|line| json::from_str::<Value>(line).unwrap());
-    let event = events.filter(|event| event["responseObject"]["metadata"]["name"] == "b").next_back().unwrap();
+    let mut events = log.lines().map(|line| json::from_str::<Value>(line).unwrap());
+    let event = events.rfind(|event| event["responseObject"]["metadata"]["name"] == "b").unwrap();
     let annotations = &event["annotations"];
     assert_eq!(annotations["p/size"], "size 6");
     assert!(annotations.get("p/nothing").is_none());
