@@ -6,14 +6,15 @@
 //! on one store do the same work and find it done.
 //! Upstream: apiextensions-apiserver/pkg/{controller,apiserver}.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use api::managed_fields::set_managed_fields;
 use api::meta;
 use api::status::Status;
 use json::Value;
-use store::Snapshot;
+use store::{Entry, Revision, Snapshot};
 use tokio_util::sync::CancellationToken;
 
 use super::custom_resource::CustomResource;
@@ -39,17 +40,46 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Controller {
     engine: Arc<Engine>,
-    /// By name; only the task changes them.
-    known: HashMap<String, Arc<Definition>>,
+    /// By key; only the task changes them.
+    known: BTreeMap<String, Known>,
     /// Definitions whose objects are being deleted now.
     cleaning: Arc<Mutex<HashSet<String>>>,
     shutdown: CancellationToken,
 }
 
+/// A definition as it was last looked at. One that was not written since is not read again.
+#[derive(Debug)]
+struct Known {
+    revision: Revision,
+    /// The object without what is only for those who read it: schemas and owners.
+    object: Value,
+    /// None while its names are not accepted.
+    definition: Option<Arc<Definition>>,
+    /// Its served versions.
+    resources: Vec<Arc<Resource>>,
+}
+
+impl Known {
+    /// Of an entry, `before` being what was known; None if it cannot be decoded.
+    fn of(entry: &Arc<Entry>, before: Option<&Known>) -> Option<Known> {
+        let mut object = json::from_slice::<Value>(&entry.value).ok()?;
+        let before = before.and_then(|before| before.definition.as_deref());
+        let definition = Definition::of(entry, &object, before).map(Arc::new);
+        let resources = definition.as_ref().map(resources_of).unwrap_or_default();
+        set_managed_fields(&mut object, None);
+        // Those of before v1 are judged by their schemas.
+        if object["spec"]["preserveUnknownFields"] != true {
+            let versions = object["spec"]["versions"].as_array_mut().into_iter().flatten();
+            versions.filter_map(Value::as_object_mut).for_each(|version| drop(version.shift_remove("schema")));
+        }
+        Some(Known { revision: entry.mod_revision, object, definition, resources })
+    }
+}
+
 impl Controller {
     /// A controller that has swapped in what the store holds.
     pub fn new(engine: Arc<Engine>, shutdown: CancellationToken) -> Controller {
-        let mut controller = Controller { engine, known: HashMap::new(), cleaning: Arc::default(), shutdown };
+        let mut controller = Controller { engine, known: BTreeMap::new(), cleaning: Arc::default(), shutdown };
         let snapshot = controller.engine.store.snapshot();
         controller.serve(&snapshot);
         controller
@@ -80,10 +110,11 @@ impl Controller {
 
     /// Serves what is there, and writes what is to be said of it.
     async fn reconcile(&mut self, snapshot: &Snapshot) {
-        let definitions = self.serve(snapshot);
+        self.serve(snapshot);
+        let definitions: Vec<&Value> = self.known.values().map(|known| &known.object).collect();
         let now = crate::context::format_time(jiff::Timestamp::now());
         for (index, status) in names::plan_all(&definitions, &now) {
-            let definition = &definitions[index];
+            let definition = definitions[index];
             let seen = meta::resource_version(definition);
             let mut change = |definition: &mut Value| {
                 // Planned from this state only; a newer one comes with an event of its own.
@@ -97,30 +128,30 @@ impl Controller {
                 break;
             }
         }
-        for definition in definitions.iter().filter(|definition| is_to_be_cleaned(definition)) {
+        for definition in definitions.into_iter().filter(|definition| is_to_be_cleaned(definition)) {
             self.clean(meta::name(definition));
         }
     }
 
     /// Swaps in the resources of a snapshot's definitions.
-    fn serve(&mut self, snapshot: &Snapshot) -> Vec<Value> {
-        let mut objects = Vec::new();
-        let mut known = HashMap::new();
+    fn serve(&mut self, snapshot: &Snapshot) {
+        let mut known = BTreeMap::new();
         for entry in snapshot.range(PREFIX, None) {
-            let Ok(object) = json::from_slice::<Value>(&entry.value) else {
-                tracing::error!(key = %entry.key, "a definition cannot be decoded; its resources are not served");
-                continue;
+            let now = match self.known.remove(entry.key.as_ref() as &str) {
+                Some(before) if before.revision == entry.mod_revision => before,
+                before => match Known::of(entry, before.as_ref()) {
+                    Some(now) => now,
+                    None => {
+                        tracing::error!(key = %entry.key, "a definition cannot be decoded; its resources are not served");
+                        continue;
+                    }
+                },
             };
-            let before = self.known.get(meta::name(&object)).map(Arc::as_ref);
-            if let Some(definition) = Definition::of(entry, &object, before) {
-                known.insert(definition.name.clone(), Arc::new(definition));
-            }
-            objects.push(object);
+            known.insert(entry.key.to_string(), now);
         }
-        let resources: Vec<Arc<Resource>> = known.values().flat_map(resources_of).collect();
-        self.engine.resources.change(|set| set.with_custom(resources.iter().cloned()));
         self.known = known;
-        objects
+        let resources = || self.known.values().flat_map(|known| &known.resources).cloned();
+        self.engine.resources.change(|set| set.with_custom(resources()));
     }
 
     /// Deletes the objects of a definition that goes, in a task of its own, once.
@@ -130,7 +161,8 @@ impl Controller {
             return;
         }
         let (engine, name) = (Arc::clone(&self.engine), name.to_owned());
-        let definition = self.known.get(&name).cloned();
+        let known = self.known.get(&format!("{PREFIX}{name}"));
+        let definition = known.and_then(|known| known.definition.clone());
         component::spawn_until("custom resource cleanup", &self.shutdown, async move {
             while let Err(status) = clean(&engine, &name, definition.as_ref()).await {
                 tracing::warn!(definition = name, error = %status.message, "custom resources were not all deleted; trying again");

@@ -1,6 +1,7 @@
 //! Which names a definition gets, and what is said about it: plans, as values.
 //! Upstream: apiextensions-apiserver/pkg/controller/{status,establish,apiapproval}.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 
 use api::meta;
@@ -44,12 +45,12 @@ impl Taken {
 }
 
 /// The statuses that definitions are to have, by their positions; those that have theirs are left out. Who comes first gets a name.
-pub(super) fn plan_all(definitions: &[Value], now: &str) -> Vec<(usize, Value)> {
+pub(super) fn plan_all(definitions: &[impl Borrow<Value>], now: &str) -> Vec<(usize, Value)> {
     let mut taken: HashMap<&str, Taken> = HashMap::new();
     let mut plans = Vec::new();
-    for (index, definition) in definitions.iter().enumerate() {
+    for (index, definition) in definitions.iter().map(Borrow::borrow).enumerate() {
         let group = definition["spec"]["group"].as_str().unwrap_or_default();
-        let taken = taken.entry(group).or_insert_with(|| Taken::of(definitions, group));
+        let taken = taken.entry(group).or_insert_with(|| Taken::of(definitions.iter().map(Borrow::borrow), group));
         if let Some(status) = plan(definition, taken, now) {
             taken.add(&status);
             plans.push((index, status));
