@@ -24,6 +24,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b0x[0-9a-f]{6,}\b`), "0xN"},
 	{regexp.MustCompile(`\b(\d+)\.\d{2,}s\b`), "${1}s"},
 	{regexp.MustCompile(`-\d{2,5}\b`), "-N"},
+	// A program and its files lie elsewhere on another machine.
+	{regexp.MustCompile(`(^|[\s=])/\S*/(kubectl|admin\.kubeconfig)\b`), "${1}${2}"},
 	{regexp.MustCompile(`\s+`), " "},
 }
 

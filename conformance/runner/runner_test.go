@@ -61,6 +61,10 @@ func TestAReasonIsOneLineThatStaysTheSame(t *testing.T) {
 	if run[twoUp].reason != "needs 2 nodes, there is 1" {
 		t.Errorf("%s", run[twoUp].reason)
 	}
+	place := oneLine("error running /home/me/.cache/krab/bin/kubectl --kubeconfig=/tmp/c/admin.kubeconfig exec p -- cat /etc/hosts")
+	if place != "error running kubectl --kubeconfig=admin.kubeconfig exec p -- cat /etc/hosts" {
+		t.Errorf("%s", place)
+	}
 	long := oneLine(strings.Repeat("é", 400))
 	if !strings.HasSuffix(long, "é…") || len(long) > reasonLength+len("…") {
 		t.Errorf("%d bytes: %s", len(long), long)
