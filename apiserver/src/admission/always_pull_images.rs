@@ -5,7 +5,6 @@ use std::collections::HashSet;
 
 use api::field::{Error, Path};
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::limit_ranger::joined;
@@ -29,15 +28,11 @@ fn concerns(attributes: Attributes<'_>, pod: &Value) -> bool {
 }
 
 impl Mutating for AlwaysPullImages {
-    fn name(&self) -> &'static str {
-        "AlwaysPullImages"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
         if concerns(attributes, pod) {
             let spec = object_mut(pod, "spec");
             for list in LISTS {
@@ -46,21 +41,17 @@ impl Mutating for AlwaysPullImages {
             let images = items_mut(spec, "volumes").filter_map(|volume| volume.get_mut("image"));
             images.filter(|image| image.is_object()).for_each(|image| set(image, "pullPolicy", ALWAYS));
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
     }
 }
 
 impl Validating for AlwaysPullImages {
-    fn name(&self) -> &'static str {
-        "AlwaysPullImages"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(if concerns(attributes, pod) { check(attributes, pod) } else { Ok(()) }))
+    fn validate(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
+        if concerns(attributes, pod) { check(attributes, pod) } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,6 @@
 //! Upstream: plugin/pkg/admission/antiaffinity.
 
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -15,16 +14,12 @@ const NODE: &str = "kubernetes.io/hostname";
 pub(super) struct LimitPodHardAntiAffinityTopology;
 
 impl Validating for LimitPodHardAntiAffinityTopology {
-    fn name(&self) -> &'static str {
-        "LimitPodHardAntiAffinityTopology"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(if attributes.is_resource("", "pods") { check(attributes, pod) } else { Ok(()) }))
+    fn validate(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
+        if attributes.is_resource("", "pods") { check(attributes, pod) } else { Ok(()) }
     }
 }
 

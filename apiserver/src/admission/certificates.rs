@@ -3,7 +3,6 @@
 
 use api::go_text::quote;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -34,68 +33,49 @@ pub(super) struct SubjectRestriction;
 pub(super) struct Attest;
 
 impl Validating for Approval {
-    fn name(&self) -> &'static str {
-        "CertificateApproval"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Update
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, new: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, new: &Value) -> Result<(), Status> {
         let concerned = attributes.is_subresource(GROUP, REQUESTS, "approval");
-        let answer = if concerned { may(attributes, new, "approve") } else { Ok(()) };
-        Box::pin(ready(answer))
+        if concerned { may(attributes, new, "approve") } else { Ok(()) }
     }
 }
 
 impl Validating for Signing {
-    fn name(&self) -> &'static str {
-        "CertificateSigning"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Update
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, new: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, new: &Value) -> Result<(), Status> {
         let changes = |field| {
             !same(at(new, &["status", field]), attributes.old.map_or(&Value::Null, |old| at(old, &["status", field])))
         };
         let concerned =
             attributes.is_subresource(GROUP, REQUESTS, "status") && (changes("certificate") || changes("conditions"));
-        let answer = if concerned { may(attributes, new, "sign") } else { Ok(()) };
-        Box::pin(ready(answer))
+        if concerned { may(attributes, new, "sign") } else { Ok(()) }
     }
 }
 
 impl Validating for SubjectRestriction {
-    fn name(&self) -> &'static str {
-        "CertificateSubjectRestriction"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, new: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, new: &Value) -> Result<(), Status> {
         let concerned = attributes.is_resource(GROUP, REQUESTS) && at(new, &["spec", "signerName"]) == CLIENT_SIGNER;
-        let answer = if concerned { check_subject(attributes, new) } else { Ok(()) };
-        Box::pin(ready(answer))
+        if concerned { check_subject(attributes, new) } else { Ok(()) }
     }
 }
 
 impl Validating for Attest {
-    fn name(&self) -> &'static str {
-        "ClusterTrustBundleAttest"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, new: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(check_attest(attributes, new)))
+    fn validate(&self, attributes: Attributes<'_>, new: &Value) -> Result<(), Status> {
+        check_attest(attributes, new)
     }
 }
 

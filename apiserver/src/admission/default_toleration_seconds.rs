@@ -2,7 +2,6 @@
 //! Upstream: plugin/pkg/admission/defaulttolerationseconds.
 
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::{Value, json};
 
 use super::{Attributes, Mutating, Operation};
@@ -17,15 +16,11 @@ pub(super) const SECONDS: i64 = 300;
 pub(super) struct DefaultTolerationSeconds(pub(super) [i64; 2]);
 
 impl Mutating for DefaultTolerationSeconds {
-    fn name(&self) -> &'static str {
-        "DefaultTolerationSeconds"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
         if attributes.is_resource("", "pods") {
             let spec = object_mut(pod, "spec");
             let own = items(spec, "tolerations").to_vec();
@@ -45,6 +40,6 @@ impl Mutating for DefaultTolerationSeconds {
                 set(spec, "tolerations", own.iter().cloned().chain(added).collect::<Vec<_>>());
             }
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
     }
 }

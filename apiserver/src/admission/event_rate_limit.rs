@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use api::status::{Reason, Status};
-use futures::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use json::Value;
 use serde::Deserialize;
@@ -157,16 +156,12 @@ impl Limit {
 }
 
 impl Validating for EventRateLimit {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, event: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(self.check(attributes, event)))
+    fn validate(&self, attributes: Attributes<'_>, event: &Value) -> Result<(), Status> {
+        self.check(attributes, event)
     }
 }
 

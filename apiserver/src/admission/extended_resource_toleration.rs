@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::{Value, json};
 
 use super::{Attributes, Mutating, Operation};
@@ -15,15 +14,11 @@ use crate::registry::validation::resources::is_extended;
 pub(super) struct ExtendedResourceToleration;
 
 impl Mutating for ExtendedResourceToleration {
-    fn name(&self) -> &'static str {
-        "ExtendedResourceToleration"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
         if attributes.is_resource("", "pods") {
             let spec = object_mut(pod, "spec");
             let mut tolerations = items(spec, "tolerations").to_vec();
@@ -34,7 +29,7 @@ impl Mutating for ExtendedResourceToleration {
                 set(spec, "tolerations", tolerations);
             }
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
     }
 }
 

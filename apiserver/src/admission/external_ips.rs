@@ -2,7 +2,6 @@
 //! Upstream: plugin/pkg/admission/network/denyserviceexternalips.
 
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -13,23 +12,21 @@ use crate::registry::fields::items;
 pub(super) struct DenyServiceExternalIps;
 
 impl Validating for DenyServiceExternalIps {
-    fn name(&self) -> &'static str {
-        "DenyServiceExternalIPs"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, service: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        let addresses = |service: &'a Value| items(&service["spec"], "externalIPs");
+    fn validate(&self, attributes: Attributes<'_>, service: &Value) -> Result<(), Status> {
         let before = attributes.old.map(addresses).unwrap_or_default();
         let is_kept = addresses(service).iter().all(|address| before.contains(address));
-        let answer = if !attributes.is_resource("", "services") || is_kept {
+        if !attributes.is_resource("", "services") || is_kept {
             Ok(())
         } else {
             Err(forbidden(attributes, service, "Use of external IPs is denied by admission control"))
-        };
-        Box::pin(ready(answer))
+        }
     }
+}
+
+fn addresses(service: &Value) -> &[Value] {
+    items(&service["spec"], "externalIPs")
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::configuration::Configurations;
 use super::plugins::forbidden;
-use super::{Attributes, Operation, Validating};
+use super::{AsyncValidating, Attributes, Operation};
 use crate::registry::fields::{items, text};
 use crate::webhook::{Error, Webhook};
 
@@ -189,11 +189,7 @@ fn duration(
     }
 }
 
-impl Validating for ImagePolicyWebhook {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
+impl AsyncValidating for ImagePolicyWebhook {
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use api::meta;
 use api::quantity::Quantity;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -37,34 +36,26 @@ fn ranges(attributes: Attributes<'_>) -> Vec<std::sync::Arc<Value>> {
 }
 
 impl Mutating for LimitRanger {
-    fn name(&self) -> &'static str {
-        "LimitRanger"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
         if concerns(&attributes) && attributes.ctx.target.resource == "pods" {
             for range in ranges(attributes) {
                 fill(&range, pod);
             }
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
     }
 }
 
 impl Validating for LimitRanger {
-    fn name(&self) -> &'static str {
-        "LimitRanger"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, object: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
         let mut result = Ok(());
         if concerns(&attributes) {
             for range in ranges(attributes) {
@@ -75,7 +66,7 @@ impl Validating for LimitRanger {
                 }
             }
         }
-        Box::pin(ready(result))
+        result
     }
 }
 

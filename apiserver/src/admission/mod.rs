@@ -9,7 +9,7 @@ mod always_pull_images;
 mod anti_affinity;
 mod certificates;
 mod configuration;
-mod default_ingress_class;
+mod default_class;
 mod default_toleration_seconds;
 mod event_rate_limit;
 mod extended_resource_toleration;
@@ -114,55 +114,126 @@ impl Attributes<'_> {
 
 /// A plugin that may change the object. `object` is Null for deletes, the options object for connects.
 pub trait Mutating: Send + Sync {
-    /// Upstream's plugin name.
-    fn name(&self) -> &'static str;
     /// Asked before [`Mutating::admit`].
     fn handles(&self, operation: Operation) -> bool;
     /// Changes `object`, or refuses.
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>>;
-    /// As [`Mutating::admit`], for those who may ask for a second round, or who do not take part in it as in the first.
-    fn admit_in<'a>(
-        &'a self,
-        attributes: Attributes<'a>,
-        object: &'a mut Value,
-        round: &'a mut Round,
-    ) -> BoxFuture<'a, Result<(), Status>> {
-        let _ = round;
-        self.admit(attributes, object)
-    }
+    fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status>;
 }
 
 /// A plugin that may only refuse. Runs after defaulting and validation.
 pub trait Validating: Send + Sync {
-    /// Upstream's plugin name.
-    fn name(&self) -> &'static str;
     /// Asked before [`Validating::validate`].
     fn handles(&self, operation: Operation) -> bool;
     /// Accepts or refuses.
+    fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status>;
+}
+
+/// As [`Mutating`], of those few that wait for others, or ask for a second round.
+pub trait AsyncMutating: Send + Sync {
+    /// Asked before [`AsyncMutating::admit`].
+    fn handles(&self, operation: Operation) -> bool;
+    /// Changes `object`, or refuses.
+    fn admit<'a>(
+        &'a self,
+        attributes: Attributes<'a>,
+        object: &'a mut Value,
+        round: &'a mut Round,
+    ) -> BoxFuture<'a, Result<(), Status>>;
+}
+
+/// As [`Validating`], of those few that wait for others.
+pub trait AsyncValidating: Send + Sync {
+    /// Asked before [`AsyncValidating::validate`].
+    fn handles(&self, operation: Operation) -> bool;
+    /// Accepts or refuses.
     fn validate<'a>(&'a self, attributes: Attributes<'a>, object: &'a Value) -> BoxFuture<'a, Result<(), Status>>;
+}
+
+/// A plugin of the first half.
+#[derive(Clone)]
+pub enum Admits {
+    /// Answers at once.
+    Now(Arc<dyn Mutating>),
+    /// Has to wait.
+    Later(Arc<dyn AsyncMutating>),
+}
+
+impl std::fmt::Debug for Admits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Admits::Now(_) => "Now",
+            Admits::Later(_) => "Later",
+        })
+    }
+}
+
+impl Admits {
+    fn handles(&self, operation: Operation) -> bool {
+        match self {
+            Admits::Now(plugin) => plugin.handles(operation),
+            Admits::Later(plugin) => plugin.handles(operation),
+        }
+    }
+
+    async fn admit(&self, attributes: Attributes<'_>, object: &mut Value, round: &mut Round) -> Result<(), Status> {
+        match self {
+            Admits::Now(plugin) => plugin.admit(attributes, object),
+            Admits::Later(plugin) => plugin.admit(attributes, object, round).await,
+        }
+    }
+}
+
+/// A plugin of the second half.
+#[derive(Clone)]
+pub enum Validates {
+    /// Answers at once.
+    Now(Arc<dyn Validating>),
+    /// Has to wait.
+    Later(Arc<dyn AsyncValidating>),
+}
+
+impl std::fmt::Debug for Validates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Validates::Now(_) => "Now",
+            Validates::Later(_) => "Later",
+        })
+    }
+}
+
+impl Validates {
+    fn handles(&self, operation: Operation) -> bool {
+        match self {
+            Validates::Now(plugin) => plugin.handles(operation),
+            Validates::Later(plugin) => plugin.handles(operation),
+        }
+    }
+
+    async fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
+        match self {
+            Validates::Now(plugin) => plugin.validate(attributes, object),
+            Validates::Later(plugin) => plugin.validate(attributes, object).await,
+        }
+    }
 }
 
 /// All plugins, in order.
 #[derive(Clone)]
 pub struct Chain {
     /// Run one after the other on the decoded object.
-    mutating: Vec<Counted<dyn Mutating>>,
+    mutating: Vec<Counted<Admits>>,
     /// Run one after the other on the final object.
-    validating: Vec<Counted<dyn Validating>>,
+    validating: Vec<Counted<Validates>>,
     metrics: Arc<Metrics>,
     steps: Arc<[Durations; 2]>,
 }
 
-/// A plugin, and what is counted of it.
-struct Counted<P: ?Sized> {
-    plugin: Arc<P>,
+/// A plugin, upstream's name of it, and what is counted of it.
+#[derive(Clone)]
+struct Counted<P> {
+    name: &'static str,
+    plugin: P,
     durations: Arc<Durations>,
-}
-
-impl<P: ?Sized> Clone for Counted<P> {
-    fn clone(&self) -> Counted<P> {
-        Counted { plugin: Arc::clone(&self.plugin), durations: Arc::clone(&self.durations) }
-    }
 }
 
 /// What one step of one request takes, plugin by plugin.
@@ -194,15 +265,15 @@ impl Chain {
     }
 
     /// Adds a plugin at the end of the first half.
-    pub fn then_admit(&mut self, plugin: Arc<dyn Mutating>) {
-        let durations = Arc::new(self.metrics.plugin(plugin.name(), Step::Admit));
-        self.mutating.push(Counted { plugin, durations });
+    pub fn then_admit(&mut self, name: &'static str, plugin: Admits) {
+        let durations = Arc::new(self.metrics.plugin(name, Step::Admit));
+        self.mutating.push(Counted { name, plugin, durations });
     }
 
     /// Adds a plugin at the end of the second half.
-    pub fn then_validate(&mut self, plugin: Arc<dyn Validating>) {
-        let durations = Arc::new(self.metrics.plugin(plugin.name(), Step::Validate));
-        self.validating.push(Counted { plugin, durations });
+    pub fn then_validate(&mut self, name: &'static str, plugin: Validates) {
+        let durations = Arc::new(self.metrics.plugin(name, Step::Validate));
+        self.validating.push(Counted { name, plugin, durations });
     }
 
     /// What the plugins count.
@@ -226,9 +297,9 @@ impl Chain {
     ) -> Result<(), Status> {
         let mut round = Round::default();
         loop {
-            for Counted { plugin, durations } in &self.mutating {
+            for Counted { plugin, durations, .. } in &self.mutating {
                 if plugin.handles(attributes.operation) {
-                    let admitted = plugin.admit_in(attributes, object, &mut round).await;
+                    let admitted = plugin.admit(attributes, object, &mut round).await;
                     stopwatch.lap(durations, admitted.is_err());
                     admitted?;
                 }
@@ -243,7 +314,7 @@ impl Chain {
     pub async fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
         let mut stopwatch = Stopwatch::start(attributes.operation);
         let mut validated = Ok(());
-        for Counted { plugin, durations } in &self.validating {
+        for Counted { plugin, durations, .. } in &self.validating {
             if plugin.handles(attributes.operation) {
                 validated = plugin.validate(attributes, object).await;
                 stopwatch.lap(durations, validated.is_err());
@@ -270,8 +341,8 @@ impl Default for Chain {
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain")
-            .field("mutating", &self.mutating.iter().map(|own| own.plugin.name()).collect::<Vec<_>>())
-            .field("validating", &self.validating.iter().map(|own| own.plugin.name()).collect::<Vec<_>>())
+            .field("mutating", &self.mutating.iter().map(|own| own.name).collect::<Vec<_>>())
+            .field("validating", &self.validating.iter().map(|own| own.name).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -11,23 +11,24 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
 use super::plugins::forbidden;
-use super::{Attributes, Mutating, Operation};
+use super::{AsyncMutating, Attributes, Operation, Round};
 
 /// The server as its own client: it is there once the server is, which is made of the plugins.
 pub type Loopback = Arc<OnceLock<kube::Client>>;
 
 pub(super) struct NamespaceAutoProvision(pub(super) Loopback);
 
-impl Mutating for NamespaceAutoProvision {
-    fn name(&self) -> &'static str {
-        "NamespaceAutoProvision"
-    }
-
+impl AsyncMutating for NamespaceAutoProvision {
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit<'a>(
+        &'a self,
+        attributes: Attributes<'a>,
+        object: &'a mut Value,
+        _: &'a mut Round,
+    ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
             let ctx = attributes.ctx;
             let name = &ctx.target.namespace;

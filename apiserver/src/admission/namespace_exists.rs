@@ -2,7 +2,6 @@
 
 use api::meta::GroupResource;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::{Attributes, Operation, Validating};
@@ -11,21 +10,15 @@ use super::{Attributes, Operation, Validating};
 pub(super) struct NamespaceExists;
 
 impl Validating for NamespaceExists {
-    fn name(&self) -> &'static str {
-        "NamespaceExists"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation != Operation::Connect
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, _: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, _: &Value) -> Result<(), Status> {
         let name = &attributes.ctx.target.namespace;
         let is_missing = !name.is_empty()
             && attributes.kind != "Namespace"
             && attributes.ctx.objects.get("", "namespaces", "", name).is_none();
-        let answer =
-            if is_missing { Err(Status::not_found(&GroupResource::new("", "namespaces"), name)) } else { Ok(()) };
-        Box::pin(ready(answer))
+        if is_missing { Err(Status::not_found(&GroupResource::new("", "namespaces"), name)) } else { Ok(()) }
     }
 }

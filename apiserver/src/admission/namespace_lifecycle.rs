@@ -3,7 +3,6 @@
 
 use api::meta::GroupResource;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -15,16 +14,12 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 pub(super) struct NamespaceLifecycle;
 
 impl Mutating for NamespaceLifecycle {
-    fn name(&self) -> &'static str {
-        "NamespaceLifecycle"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Delete)
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(check(attributes, object)))
+    fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status> {
+        check(attributes, object)
     }
 }
 

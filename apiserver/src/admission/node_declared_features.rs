@@ -4,7 +4,6 @@
 use api::go_text::quote;
 use api::meta;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -53,18 +52,14 @@ const FEATURES: [Feature; 3] = [
 pub(super) struct NodeDeclaredFeatureValidator;
 
 impl Validating for NodeDeclaredFeatureValidator {
-    fn name(&self) -> &'static str {
-        "NodeDeclaredFeatureValidator"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Update
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
         let concerned = attributes.is_resource("", "pods") || attributes.is_subresource("", "pods", "resize");
         let old = attributes.old.filter(|old| concerned && meta::generation(old) != meta::generation(pod));
-        Box::pin(ready(old.map_or(Ok(()), |old| check(attributes, pod, old))))
+        old.map_or(Ok(()), |old| check(attributes, pod, old))
     }
 }
 

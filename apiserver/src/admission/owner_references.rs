@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -17,19 +16,15 @@ use crate::registry::validation::same;
 pub(super) struct OwnerReferencesPermissionEnforcement;
 
 impl Validating for OwnerReferencesPermissionEnforcement {
-    fn name(&self) -> &'static str {
-        "OwnerReferencesPermissionEnforcement"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, object: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
         // A status changes no owners.
         let skipped = attributes.is_subresource("", "pods", "status");
         let answer = if skipped { Ok(()) } else { check(attributes, object) };
-        Box::pin(ready(answer.map_err(|why| forbidden(attributes, object, why))))
+        answer.map_err(|why| forbidden(attributes, object, why))
     }
 }
 

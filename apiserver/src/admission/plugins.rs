@@ -15,7 +15,6 @@ use super::always_pull_images::AlwaysPullImages;
 use super::anti_affinity::LimitPodHardAntiAffinityTopology;
 use super::certificates::{Approval, Attest, Signing, SubjectRestriction};
 use super::configuration::Configurations;
-use super::default_ingress_class::DefaultIngressClass;
 use super::default_toleration_seconds::DefaultTolerationSeconds;
 use super::event_rate_limit::EventRateLimit;
 use super::extended_resource_toleration::ExtendedResourceToleration;
@@ -40,10 +39,12 @@ use super::resource_quota::ResourceQuota;
 use super::runtime_class::RuntimeClass;
 use super::selection::{Error, Selection};
 use super::service_account::ServiceAccount;
-use super::storage::{DefaultStorageClass, PersistentVolumeClaimResize, StorageObjectInUseProtection};
+use super::storage::{PersistentVolumeClaimResize, StorageObjectInUseProtection};
 use super::taint_nodes_by_condition::TaintNodesByCondition;
 use super::webhook::{Hooks, MutatingAdmissionWebhook, Source, ValidatingAdmissionWebhook};
-use super::{Attributes, Chain, Mutating, Validating};
+use super::{
+    Admits, AsyncMutating, AsyncValidating, Attributes, Chain, Mutating, Validates, Validating, default_class,
+};
 use crate::authorization::rbac::Rbac;
 use crate::authorization::rbac::escalation::EscalationCheck;
 use crate::registry::resource::Resources;
@@ -73,21 +74,34 @@ impl Parts<'_> {
 /// A plugin in its places. One that is in neither has nothing to do here.
 #[derive(Default)]
 struct Made {
-    mutating: Option<Arc<dyn Mutating>>,
-    validating: Option<Arc<dyn Validating>>,
+    mutating: Option<Admits>,
+    validating: Option<Validates>,
 }
 
 fn mutating(plugin: impl Mutating + 'static) -> Result<Made, String> {
-    Ok(Made { mutating: Some(Arc::new(plugin)), validating: None })
+    Ok(Made { mutating: Some(Admits::Now(Arc::new(plugin))), validating: None })
 }
 
 fn validating(plugin: impl Validating + 'static) -> Result<Made, String> {
-    Ok(Made { mutating: None, validating: Some(Arc::new(plugin)) })
+    Ok(Made { mutating: None, validating: Some(Validates::Now(Arc::new(plugin))) })
 }
 
 fn both<P: Mutating + Validating + 'static>(plugin: P) -> Result<Made, String> {
     let plugin = Arc::new(plugin);
-    Ok(Made { mutating: Some(plugin.clone()), validating: Some(plugin) })
+    Ok(Made { mutating: Some(Admits::Now(plugin.clone())), validating: Some(Validates::Now(plugin)) })
+}
+
+fn mutating_later(plugin: impl AsyncMutating + 'static) -> Result<Made, String> {
+    Ok(Made { mutating: Some(Admits::Later(Arc::new(plugin))), validating: None })
+}
+
+fn validating_later(plugin: impl AsyncValidating + 'static) -> Result<Made, String> {
+    Ok(Made { mutating: None, validating: Some(Validates::Later(Arc::new(plugin))) })
+}
+
+fn both_later<P: AsyncMutating + AsyncValidating + 'static>(plugin: P) -> Result<Made, String> {
+    let plugin = Arc::new(plugin);
+    Ok(Made { mutating: Some(Admits::Later(plugin.clone())), validating: Some(Validates::Later(plugin)) })
 }
 
 const fn on(name: &'static str, make: fn(&Parts<'_>) -> Result<Made, String>) -> Plugin {
@@ -101,16 +115,16 @@ const fn off(name: &'static str, make: fn(&Parts<'_>) -> Result<Made, String>) -
 /// All, in the order they are asked in.
 pub(super) static PLUGINS: [Plugin; 39] = [
     off("AlwaysAdmit", |_| Ok(Made::default())),
-    off("NamespaceAutoProvision", |parts| mutating(NamespaceAutoProvision(parts.loopback.clone()))),
+    off("NamespaceAutoProvision", |parts| mutating_later(NamespaceAutoProvision(parts.loopback.clone()))),
     on("NamespaceLifecycle", |_| mutating(NamespaceLifecycle)),
     off("NamespaceExists", |_| validating(NamespaceExists)),
     off("LimitPodHardAntiAffinityTopology", |_| validating(LimitPodHardAntiAffinityTopology)),
     on("LimitRanger", |_| both(LimitRanger)),
-    on("ServiceAccount", |_| both(ServiceAccount)),
+    on("ServiceAccount", |_| both_later(ServiceAccount)),
     off("NodeRestriction", |_| mutating(NodeRestriction)),
     on("TaintNodesByCondition", |_| mutating(TaintNodesByCondition)),
     off("AlwaysPullImages", |_| both(AlwaysPullImages)),
-    off("ImagePolicyWebhook", |parts| validating(ImagePolicyWebhook::new(parts.configurations)?)),
+    off("ImagePolicyWebhook", |parts| validating_later(ImagePolicyWebhook::new(parts.configurations)?)),
     on("PodSecurity", |parts| validating(PodSecurity::new(parts.configurations)?)),
     off("PodNodeSelector", |parts| both(PodNodeSelector::new(parts.configurations))),
     on("Priority", |_| both(Priority)),
@@ -118,7 +132,7 @@ pub(super) static PLUGINS: [Plugin; 39] = [
     off("PodTolerationRestriction", |parts| both(PodTolerationRestriction::new(parts.configurations)?)),
     off("EventRateLimit", |parts| validating(EventRateLimit::new(parts.configurations)?)),
     off("ExtendedResourceToleration", |_| mutating(ExtendedResourceToleration)),
-    on("DefaultStorageClass", |_| mutating(DefaultStorageClass)),
+    on("DefaultStorageClass", |_| mutating(default_class::STORAGE)),
     on("StorageObjectInUseProtection", |_| mutating(StorageObjectInUseProtection)),
     // Its feature, GenericWorkload, is off.
     on("PodGroupProtection", |_| Ok(Made::default())),
@@ -129,19 +143,21 @@ pub(super) static PLUGINS: [Plugin; 39] = [
     on("CertificateSigning", |_| validating(Signing)),
     on("ClusterTrustBundleAttest", |_| validating(Attest)),
     on("CertificateSubjectRestriction", |_| validating(SubjectRestriction)),
-    on("DefaultIngressClass", |_| mutating(DefaultIngressClass)),
+    on("DefaultIngressClass", |_| mutating(default_class::INGRESS)),
     off("DenyServiceExternalIPs", |_| validating(DenyServiceExternalIps)),
     on("PodTopologyLabels", |_| mutating(PodTopologyLabels)),
     on("NodeDeclaredFeatureValidator", |_| validating(NodeDeclaredFeatureValidator)),
     on("PodResizeValidator", |_| validating(PodResizeValidator)),
     // What others configure comes last.
-    on("MutatingAdmissionPolicy", |parts| mutating(MutatingAdmissionPolicy(Policies(parts.source.clone())))),
+    on("MutatingAdmissionPolicy", |parts| mutating_later(MutatingAdmissionPolicy(Policies(parts.source.clone())))),
     on("MutatingAdmissionWebhook", |parts| {
-        mutating(MutatingAdmissionWebhook(parts.hooks("MutatingAdmissionWebhook")?))
+        mutating_later(MutatingAdmissionWebhook(parts.hooks("MutatingAdmissionWebhook")?))
     }),
-    on("ValidatingAdmissionPolicy", |parts| validating(ValidatingAdmissionPolicy(Policies(parts.source.clone())))),
+    on("ValidatingAdmissionPolicy", |parts| {
+        validating_later(ValidatingAdmissionPolicy(Policies(parts.source.clone())))
+    }),
     on("ValidatingAdmissionWebhook", |parts| {
-        validating(ValidatingAdmissionWebhook(parts.hooks("ValidatingAdmissionWebhook")?))
+        validating_later(ValidatingAdmissionWebhook(parts.hooks("ValidatingAdmissionWebhook")?))
     }),
     on("ResourceQuota", |parts| validating(ResourceQuota::new(parts.configurations)?)),
     off("AlwaysDeny", |_| mutating(AlwaysDeny)),
@@ -182,11 +198,11 @@ pub fn chain(selection: &Selection, surroundings: Surroundings<'_>) -> Result<Ch
     let mut chain = Chain::counting(metrics);
     for plugin in PLUGINS.iter().filter(|plugin| selection.runs(plugin.name)) {
         let made = (plugin.make)(&parts).map_err(|why| Error::Plugin { name: plugin.name, why })?;
-        made.mutating.into_iter().for_each(|plugin| chain.then_admit(plugin));
-        made.validating.into_iter().for_each(|plugin| chain.then_validate(plugin));
+        made.mutating.into_iter().for_each(|own| chain.then_admit(plugin.name, own));
+        made.validating.into_iter().for_each(|own| chain.then_validate(plugin.name, own));
     }
     if let Some(rbac) = rbac {
-        chain.then_admit(Arc::new(EscalationCheck { rbac }));
+        chain.then_admit("RBACEscalationCheck", Admits::Now(Arc::new(EscalationCheck { rbac })));
     }
     Ok(chain)
 }

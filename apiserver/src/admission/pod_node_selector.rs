@@ -7,7 +7,6 @@ use api::field::{Error, Path};
 use api::meta::{self, GroupResource};
 use api::names;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::{Text, Value};
 
 use super::configuration::Configurations;
@@ -77,30 +76,22 @@ impl PodNodeSelector {
 }
 
 impl Mutating for PodNodeSelector {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(if attributes.is_resource("", "pods") { self.merge(attributes, pod) } else { Ok(()) }))
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
+        if attributes.is_resource("", "pods") { self.merge(attributes, pod) } else { Ok(()) }
     }
 }
 
 impl Validating for PodNodeSelector {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(if attributes.is_resource("", "pods") { self.check(attributes, pod) } else { Ok(()) }))
+    fn validate(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
+        if attributes.is_resource("", "pods") { self.check(attributes, pod) } else { Ok(()) }
     }
 }
 

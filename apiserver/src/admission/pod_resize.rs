@@ -3,7 +3,6 @@
 use api::go_text::quote;
 use api::meta;
 use api::status::{Cause, Status};
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::limit_ranger::pod_total;
@@ -16,20 +15,15 @@ use crate::registry::validation::resources::quantity;
 pub(super) struct PodResizeValidator;
 
 impl Validating for PodResizeValidator {
-    fn name(&self) -> &'static str {
-        "PodResizeValidator"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Update
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
         let is_resized = attributes.is_subresource("", "pods", "resize")
             && attributes.old.is_some_and(|old| meta::generation(old) != meta::generation(pod));
         let node = text(&pod["spec"], "nodeName");
-        let answer = if is_resized && !node.is_empty() { check(attributes, pod, node) } else { Ok(()) };
-        Box::pin(ready(answer))
+        if is_resized && !node.is_empty() { check(attributes, pod, node) } else { Ok(()) }
     }
 }
 

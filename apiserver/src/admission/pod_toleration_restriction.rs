@@ -3,7 +3,6 @@
 
 use api::meta::{self, GroupResource};
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::{Value, json};
 use serde::Deserialize;
 
@@ -93,29 +92,21 @@ fn of_namespace(attributes: Attributes<'_>, annotation: &str) -> Result<Option<V
 }
 
 impl Mutating for PodTolerationRestriction {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(if attributes.is_resource("", "pods") { self.merge(attributes, pod) } else { Ok(()) }))
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
+        if attributes.is_resource("", "pods") { self.merge(attributes, pod) } else { Ok(()) }
     }
 }
 
 impl Validating for PodTolerationRestriction {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(if attributes.is_resource("", "pods") { self.check(attributes, pod) } else { Ok(()) }))
+    fn validate(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
+        if attributes.is_resource("", "pods") { self.check(attributes, pod) } else { Ok(()) }
     }
 }

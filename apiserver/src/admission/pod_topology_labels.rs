@@ -3,7 +3,6 @@
 
 use api::meta;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::{Attributes, Mutating, Operation};
@@ -15,16 +14,12 @@ const LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.i
 pub(super) struct PodTopologyLabels;
 
 impl Mutating for PodTopologyLabels {
-    fn name(&self) -> &'static str {
-        "PodTopologyLabels"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
     /// A binding's labels become those of its pod.
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status> {
         let node = if attributes.is_resource("", "pods") {
             text(&object["spec"], "nodeName")
         } else if attributes.is_subresource("", "pods", "binding") && object["target"]["kind"] == "Node" {
@@ -41,7 +36,7 @@ impl Mutating for PodTopologyLabels {
                 }
             }
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
     }
 }
 
@@ -52,20 +47,20 @@ mod tests {
     use super::*;
     use crate::registry::testing::context;
 
-    #[tokio::test]
-    async fn a_pod_gets_the_labels_of_the_node_it_is_bound_to() {
+    #[test]
+    fn a_pod_gets_the_labels_of_the_node_it_is_bound_to() {
         let node = json!({"kind": "Node", "metadata": {"name": "n", "labels": {LABELS[0]: "z", "other": "x"}}});
-        let bound = async |kind: &str, name: &str| {
+        let bound = |kind: &str, name: &str| {
             let ctx = context("pods/binding", "ns", "p", [node.clone()]);
             let mut binding = json!({"metadata": {"labels": {"own": "y"}}, "target": {"kind": kind, "name": name}});
             let options = Value::Null;
             let operation = Operation::Create;
             let attributes = Attributes { ctx: &ctx, operation, kind: "Binding", options: &options, old: None };
-            PodTopologyLabels.admit(attributes, &mut binding).await.unwrap();
+            PodTopologyLabels.admit(attributes, &mut binding).unwrap();
             binding["metadata"]["labels"].clone()
         };
-        assert_eq!(bound("Node", "n").await, json!({"own": "y", LABELS[0]: "z"}));
-        assert_eq!(bound("Node", "missing").await, json!({"own": "y"}));
-        assert_eq!(bound("Other", "n").await, json!({"own": "y"}));
+        assert_eq!(bound("Node", "n"), json!({"own": "y", LABELS[0]: "z"}));
+        assert_eq!(bound("Node", "missing"), json!({"own": "y"}));
+        assert_eq!(bound("Other", "n"), json!({"own": "y"}));
     }
 }

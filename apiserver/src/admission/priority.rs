@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use api::meta;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -17,30 +16,21 @@ const GROUP: &str = "scheduling.k8s.io";
 pub(super) struct Priority;
 
 impl Mutating for Priority {
-    fn name(&self) -> &'static str {
-        "Priority"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        let result = if attributes.is_resource("", "pods") { admit_pod(attributes, pod) } else { Ok(()) };
-        Box::pin(ready(result))
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
+        if attributes.is_resource("", "pods") { admit_pod(attributes, pod) } else { Ok(()) }
     }
 }
 
 impl Validating for Priority {
-    fn name(&self) -> &'static str {
-        "Priority"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, class: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, class: &Value) -> Result<(), Status> {
         let mut result = Ok(());
         if attributes.is_resource(GROUP, "priorityclasses")
             && class["globalDefault"] == true
@@ -53,7 +43,7 @@ impl Validating for Priority {
             );
             result = Err(forbidden(attributes, class, why));
         }
-        Box::pin(ready(result))
+        result
     }
 }
 

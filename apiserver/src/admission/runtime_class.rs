@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
@@ -25,30 +24,22 @@ fn class_of(attributes: Attributes<'_>, pod: &Value) -> Result<Option<Arc<Value>
 }
 
 impl Mutating for RuntimeClass {
-    fn name(&self) -> &'static str {
-        "RuntimeClass"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(admit(attributes, pod)))
+    fn admit(&self, attributes: Attributes<'_>, pod: &mut Value) -> Result<(), Status> {
+        admit(attributes, pod)
     }
 }
 
 impl Validating for RuntimeClass {
-    fn name(&self) -> &'static str {
-        "RuntimeClass"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, pod: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(validate(attributes, pod)))
+    fn validate(&self, attributes: Attributes<'_>, pod: &Value) -> Result<(), Status> {
+        validate(attributes, pod)
     }
 }
 

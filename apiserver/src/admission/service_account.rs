@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use json::{Value, json};
 
 use super::plugins::forbidden;
-use super::{Attributes, Mutating, Operation, Validating};
+use super::{AsyncMutating, AsyncValidating, Attributes, Operation, Round};
 use crate::registry::core::pod::MIRROR_ANNOTATION;
 use crate::registry::fields::{at, items, items_mut, object_mut, set, text};
 use crate::registry::name;
@@ -32,16 +32,17 @@ fn is_pod(attributes: &Attributes<'_>) -> bool {
     attributes.is_resource("", "pods") && attributes.operation == Operation::Create
 }
 
-impl Mutating for ServiceAccount {
-    fn name(&self) -> &'static str {
-        "ServiceAccount"
-    }
-
+impl AsyncMutating for ServiceAccount {
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, pod: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit<'a>(
+        &'a self,
+        attributes: Attributes<'a>,
+        pod: &'a mut Value,
+        _: &'a mut Round,
+    ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
             if !is_pod(&attributes) {
                 return Ok(());
@@ -69,11 +70,7 @@ impl Mutating for ServiceAccount {
     }
 }
 
-impl Validating for ServiceAccount {
-    fn name(&self) -> &'static str {
-        "ServiceAccount"
-    }
-
+impl AsyncValidating for ServiceAccount {
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }

@@ -1,66 +1,24 @@
-//! DefaultStorageClass, StorageObjectInUseProtection and PersistentVolumeClaimResize. Upstream: plugin/pkg/admission/storage.
+//! StorageObjectInUseProtection and PersistentVolumeClaimResize. Upstream: plugin/pkg/admission/storage.
 
 use api::meta;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Mutating, Operation, Validating};
-use crate::registry::fields::{At, at, object_mut, set, text};
+use crate::registry::fields::{At, at, text};
 use crate::registry::validation::resources::quantity;
-
-const DEFAULT_CLASS: [&str; 2] =
-    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
-
-/// A claim that names no class gets the default one: the newest, then the first by name.
-#[derive(Debug)]
-pub(super) struct DefaultStorageClass;
-
-impl Mutating for DefaultStorageClass {
-    fn name(&self) -> &'static str {
-        "DefaultStorageClass"
-    }
-
-    fn handles(&self, operation: Operation) -> bool {
-        operation == Operation::Create
-    }
-
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, claim: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        let named =
-            !at(claim, &["spec", "storageClassName"]).is_null() || meta::annotation(claim, CLASS_ANNOTATION).is_some();
-        if attributes.is_resource("", "persistentvolumeclaims") && !named {
-            let is_default =
-                |class: &Value| DEFAULT_CLASS.iter().any(|key| meta::annotation(class, key) == Some("true"));
-            let mut classes = attributes.ctx.objects.list("storage.k8s.io", "storageclasses", "");
-            classes.retain(|class| is_default(class));
-            let newest = classes.iter().max_by(|one, other| {
-                let created = |class: &Value| meta::creation_timestamp(class);
-                created(one).cmp(&created(other)).then_with(|| meta::name(other).cmp(meta::name(one)))
-            });
-            if let Some(class) = newest {
-                set(object_mut(claim, "spec"), "storageClassName", meta::name(class));
-            }
-        }
-        Box::pin(ready(Ok(())))
-    }
-}
 
 /// What is in use is not removed: a finalizer that the protection controllers take away.
 #[derive(Debug)]
 pub(super) struct StorageObjectInUseProtection;
 
 impl Mutating for StorageObjectInUseProtection {
-    fn name(&self) -> &'static str {
-        "StorageObjectInUseProtection"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status> {
         let target = &attributes.ctx.target;
         let finalizer = match (target.group.as_str(), target.resource.as_str(), target.subresource.as_str()) {
             ("", "persistentvolumes", "") => Some("kubernetes.io/pv-protection"),
@@ -72,7 +30,7 @@ impl Mutating for StorageObjectInUseProtection {
             let finalizers = meta::finalizers(object).map(str::to_owned).chain([finalizer.to_owned()]).collect();
             meta::set_finalizers(object, finalizers);
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
     }
 }
 
@@ -81,16 +39,12 @@ impl Mutating for StorageObjectInUseProtection {
 pub(super) struct PersistentVolumeClaimResize;
 
 impl Validating for PersistentVolumeClaimResize {
-    fn name(&self) -> &'static str {
-        "PersistentVolumeClaimResize"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Update
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, claim: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(check_resize(attributes, claim)))
+    fn validate(&self, attributes: Attributes<'_>, claim: &Value) -> Result<(), Status> {
+        check_resize(attributes, claim)
     }
 }
 

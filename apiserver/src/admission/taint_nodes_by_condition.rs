@@ -1,7 +1,6 @@
 //! TaintNodesByCondition: a new node takes no pods before it has been seen ready. Upstream: plugin/pkg/admission/nodetaint.
 
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::{Value, json};
 
 use super::{Attributes, Mutating, Operation};
@@ -13,15 +12,11 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub(super) struct TaintNodesByCondition;
 
 impl Mutating for TaintNodesByCondition {
-    fn name(&self) -> &'static str {
-        "TaintNodesByCondition"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation == Operation::Create
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, node: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn admit(&self, attributes: Attributes<'_>, node: &mut Value) -> Result<(), Status> {
         if attributes.is_resource("", "nodes") {
             let spec = object_mut(node, "spec");
             let there = |taint: &Value| text(taint, "key") == NOT_READY && text(taint, "effect") == "NoSchedule";
@@ -31,6 +26,6 @@ impl Mutating for TaintNodesByCondition {
                 set(spec, "taints", taints);
             }
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use component::Shutdown;
+use data_encoding::BASE32_NOPAD;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -162,15 +163,7 @@ fn name_of(hostname: &str) -> String {
         hash.update(u16::try_from(part.len()).unwrap_or(u16::MAX).to_be_bytes());
         hash.update(part);
     }
-    format!("apiserver-{}", base32(&hash.finalize()[..16]))
-}
-
-/// RFC 4648 in lower case, without padding.
-fn base32(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let bit = |at: usize| bytes.get(at / 8).map_or(0, |byte| byte >> (7 - at % 8) & 1);
-    let digit = |start| (start..start + 5).fold(0, |digit, at| digit << 1 | bit(at));
-    (0..bytes.len() * 8).step_by(5).map(|start| char::from(DIGITS[usize::from(digit(start))])).collect()
+    format!("apiserver-{}", BASE32_NOPAD.encode(&hash.finalize()[..16]).to_lowercase())
 }
 
 #[cfg(test)]

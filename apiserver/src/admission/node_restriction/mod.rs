@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use api::go_text::quote;
 use api::meta::{self, GroupResource};
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::{Map, Value};
 
 use super::plugins::forbidden;
@@ -37,16 +36,12 @@ const OWN_LABELS: [&str; 11] = [
 pub(super) struct NodeRestriction;
 
 impl Mutating for NodeRestriction {
-    fn name(&self) -> &'static str {
-        "NodeRestriction"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         operation != Operation::Connect
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(self.check(attributes, object)))
+    fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status> {
+        self.check(attributes, object)
     }
 }
 

@@ -19,14 +19,21 @@ fn webhooks_are_shown_what_a_file_with_an_absolute_path_says() {
 }
 
 #[test]
-fn a_plugin_is_known_by_one_name() {
-    let (loopback, configurations) = (Loopback::default(), Configurations::default());
-    let parts =
-        Parts { source: source(), loopback: &loopback, configurations: &configurations, toleration_seconds: [0; 2] };
-    for plugin in &PLUGINS {
-        // What wants a configuration is made in its own tests.
-        let Ok(made) = (plugin.make)(&parts) else { continue };
-        assert!(made.mutating.is_none_or(|own| own.name() == plugin.name), "{}", plugin.name);
-        assert!(made.validating.is_none_or(|own| own.name() == plugin.name), "{}", plugin.name);
+fn plugins_stand_in_the_chain_in_the_order_of_the_table_under_its_names() {
+    let Source { store, resources, .. } = source();
+    let loopback = Loopback::default();
+    let surroundings = Surroundings { rbac: None, store: &store, resources: &resources, loopback: &loopback };
+    let chain = chain(&Selection::of(&["AlwaysPullImages", "AlwaysDeny"], &["Priority"]), surroundings).unwrap();
+    let names = |half: &[&'static str]| {
+        let place = |name: &&str| PLUGINS.iter().position(|plugin| plugin.name == *name);
+        let places: Vec<Option<usize>> = half.iter().map(place).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{half:?}");
+        half.to_vec()
+    };
+    let admits = names(&chain.mutating.iter().map(|own| own.name).collect::<Vec<_>>());
+    let validates = names(&chain.validating.iter().map(|own| own.name).collect::<Vec<_>>());
+    for name in ["ServiceAccount", "AlwaysPullImages", "LimitRanger"] {
+        assert!(admits.contains(&name) && validates.contains(&name), "{name} is in both halves");
     }
+    assert!(admits.contains(&"AlwaysDeny") && !admits.contains(&"Priority") && !validates.contains(&"Priority"));
 }

@@ -11,7 +11,6 @@ use api::go_text::quote;
 use api::meta::{self, GroupKind};
 use api::names::{self, NameRule};
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 use serde::Deserialize;
 
@@ -103,25 +102,20 @@ impl Exemptions {
 }
 
 impl Validating for PodSecurity {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, object: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
+    fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
         let target = &attributes.ctx.target;
-        let result = match (target.group.as_str(), target.resource.as_str(), target.subresource.as_str()) {
+        match (target.group.as_str(), target.resource.as_str(), target.subresource.as_str()) {
             ("", "namespaces", "") => self.validate_namespace(attributes, object),
             ("", "pods", "" | "ephemeralcontainers" | "resize") => self.validate_pod(attributes, object),
             (.., "") => {
                 template(attributes, object).map_or(Ok(()), |template| self.validate_template(attributes, template))
             }
             _ => Ok(()),
-        };
-        Box::pin(ready(result))
+        }
     }
 }
 

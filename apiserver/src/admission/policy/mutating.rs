@@ -19,7 +19,7 @@ use super::{Invocation, Policies, Selected, namespace_of, select};
 use crate::admission::metrics::{Conditions, Evaluated, Metrics, Step};
 use crate::admission::plugins::forbidden;
 use crate::admission::webhook::{Asked, keep_entries_readable};
-use crate::admission::{Attributes, Mutating, Operation, Round};
+use crate::admission::{AsyncMutating, Attributes, Operation, Round};
 use crate::registry::managed_fields::place;
 use crate::registry::resource::Resource;
 
@@ -29,21 +29,13 @@ pub(crate) struct MutatingAdmissionPolicy(pub(crate) Policies);
 
 const NAME: &str = "MutatingAdmissionPolicy";
 
-impl Mutating for MutatingAdmissionPolicy {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
+impl AsyncMutating for MutatingAdmissionPolicy {
     fn handles(&self, operation: Operation) -> bool {
         // There is nothing to change in what goes.
         operation != Operation::Delete
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(async move { self.admit_in(attributes, object, &mut Round::default()).await })
-    }
-
-    fn admit_in<'a>(
+    fn admit<'a>(
         &'a self,
         attributes: Attributes<'a>,
         object: &'a mut Value,

@@ -16,7 +16,7 @@ use super::{Invocation, Policies, Selected, namespace_of, select};
 use crate::admission::metrics::{Conditions, Evaluated, Metrics, Step};
 use crate::admission::plugins::forbidden;
 use crate::admission::webhook::Asked;
-use crate::admission::{Attributes, Operation, Validating};
+use crate::admission::{AsyncValidating, Attributes, Operation};
 
 /// Longest text a messageExpression may give. Upstream: MaxEvaluatedMessageExpressionSizeBytes.
 const MAX_MESSAGE: usize = 5 * 1024;
@@ -29,11 +29,7 @@ const MAX_FAILURES: usize = 50;
 #[derive(Debug)]
 pub(crate) struct ValidatingAdmissionPolicy(pub(crate) Policies);
 
-impl Validating for ValidatingAdmissionPolicy {
-    fn name(&self) -> &'static str {
-        "ValidatingAdmissionPolicy"
-    }
-
+impl AsyncValidating for ValidatingAdmissionPolicy {
     fn handles(&self, _: Operation) -> bool {
         true
     }

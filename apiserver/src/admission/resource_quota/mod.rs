@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use api::meta;
 use api::quantity::Quantity;
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use self::limited::Limited;
@@ -43,16 +42,12 @@ struct InFlight {
 }
 
 impl Validating for ResourceQuota {
-    fn name(&self) -> &'static str {
-        "ResourceQuota"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn validate<'a>(&'a self, attributes: Attributes<'a>, object: &'a Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(self.check(attributes, object)))
+    fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
+        self.check(attributes, object)
     }
 }
 

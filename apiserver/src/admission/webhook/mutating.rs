@@ -22,31 +22,24 @@ use super::hook::Hook;
 use super::request::Asked;
 use super::review::Answer;
 use crate::admission::metrics::Step;
-use crate::admission::{Attributes, Mutating, Operation, Round};
+use crate::admission::{AsyncMutating, Attributes, Operation, Round};
 use crate::apiextensions::stored;
 use crate::registry::resource::Resource;
 use crate::registry::store::Engine;
 
 const PREFIX: &str = "/registry/mutatingwebhookconfigurations/";
+const NAME: &str = "MutatingAdmissionWebhook";
 
 /// See the module header.
 #[derive(Debug)]
 pub(crate) struct MutatingAdmissionWebhook(pub(crate) Hooks);
 
-impl Mutating for MutatingAdmissionWebhook {
-    fn name(&self) -> &'static str {
-        "MutatingAdmissionWebhook"
-    }
-
+impl AsyncMutating for MutatingAdmissionWebhook {
     fn handles(&self, _: Operation) -> bool {
         true
     }
 
-    fn admit<'a>(&'a self, attributes: Attributes<'a>, object: &'a mut Value) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(async move { self.admit_in(attributes, object, &mut Round::default()).await })
-    }
-
-    fn admit_in<'a>(
+    fn admit<'a>(
         &'a self,
         attributes: Attributes<'a>,
         object: &'a mut Value,
@@ -58,7 +51,7 @@ impl Mutating for MutatingAdmissionWebhook {
         }
         Box::pin(async move {
             let Some(asked) = self.0.source.asked(attributes) else { return Ok(()) };
-            round.begin(self.name(), object);
+            round.begin(NAME, object);
             let entries = object["metadata"].get("managedFields").cloned();
             let mut dirty = false;
             let hooks = configurations.iter().flat_map(|configuration| &configuration.hooks);
@@ -67,7 +60,7 @@ impl Mutating for MutatingAdmissionWebhook {
                 else {
                     continue;
                 };
-                if !round.is_due(self.name(), &hook.id) {
+                if !round.is_due(NAME, &hook.id) {
                     continue;
                 }
                 let place = format!("round_{}_index_{index}", round.number());
@@ -81,14 +74,14 @@ impl Mutating for MutatingAdmissionWebhook {
                 let asking = one(&calling, object).await;
                 let changed = matches!(asking, Ok(true));
                 annotate(&calling, changed);
-                round.asked(self.name(), &hook.id, hook.is_reinvocable, changed);
+                round.asked(NAME, &hook.id, hook.is_reinvocable, changed);
                 dirty |= changed;
                 calling.ended(&self.0.source.metrics, asking)?;
             }
             if dirty {
                 keep_entries_readable(attributes, object, entries);
             }
-            round.end(self.name(), object);
+            round.end(NAME, object);
             Ok(())
         })
     }

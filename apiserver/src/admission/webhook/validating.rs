@@ -11,7 +11,7 @@ use super::call::{Calling, Stop, ask};
 use super::review::Answer;
 use super::{Configuration, Hooks};
 use crate::admission::metrics::Step;
-use crate::admission::{Attributes, Operation, Validating};
+use crate::admission::{AsyncValidating, Attributes, Operation};
 
 const PREFIX: &str = "/registry/validatingwebhookconfigurations/";
 
@@ -19,11 +19,7 @@ const PREFIX: &str = "/registry/validatingwebhookconfigurations/";
 #[derive(Debug)]
 pub(crate) struct ValidatingAdmissionWebhook(pub(crate) Hooks);
 
-impl Validating for ValidatingAdmissionWebhook {
-    fn name(&self) -> &'static str {
-        "ValidatingAdmissionWebhook"
-    }
-
+impl AsyncValidating for ValidatingAdmissionWebhook {
     fn handles(&self, _: Operation) -> bool {
         true
     }

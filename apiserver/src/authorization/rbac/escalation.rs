@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 
 use api::meta::{self, GroupResource};
 use api::status::Status;
-use futures::future::{BoxFuture, ready};
 use json::Value;
 
 use super::rule::{Rule, quoted, url_matches};
@@ -33,20 +32,12 @@ impl std::fmt::Debug for EscalationCheck {
 }
 
 impl Mutating for EscalationCheck {
-    fn name(&self) -> &'static str {
-        "RBACEscalationCheck"
-    }
-
     fn handles(&self, operation: Operation) -> bool {
         matches!(operation, Operation::Create | Operation::Update)
     }
 
-    fn admit<'a>(
-        &'a self,
-        attributes: admission::Attributes<'a>,
-        object: &'a mut Value,
-    ) -> BoxFuture<'a, Result<(), Status>> {
-        Box::pin(ready(self.check(attributes.ctx, attributes.old, object)))
+    fn admit(&self, attributes: admission::Attributes<'_>, object: &mut Value) -> Result<(), Status> {
+        self.check(attributes.ctx, attributes.old, object)
     }
 }
 

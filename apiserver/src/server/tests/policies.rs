@@ -5,10 +5,10 @@ use std::sync::Arc;
 use json::{Value, json};
 
 use super::Cluster;
-use crate::admission::Chain;
 use crate::admission::metrics::Metrics;
 use crate::admission::policy::{MutatingAdmissionPolicy, Policies, ValidatingAdmissionPolicy};
 use crate::admission::webhook::Source;
+use crate::admission::{Admits, Chain, Validates};
 use crate::registry::resource::Resources;
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
@@ -23,8 +23,8 @@ fn plugins(store: &Arc<store::Store>, resources: &Resources) -> Chain {
     let source = Source { store: Arc::clone(store), resources: resources.clone(), metrics: Arc::clone(&metrics) };
     let policies = Policies(source);
     let mut chain = Chain::counting(metrics);
-    chain.then_admit(Arc::new(MutatingAdmissionPolicy(policies.clone())));
-    chain.then_validate(Arc::new(ValidatingAdmissionPolicy(policies)));
+    chain.then_admit("MutatingAdmissionPolicy", Admits::Later(Arc::new(MutatingAdmissionPolicy(policies.clone()))));
+    chain.then_validate("ValidatingAdmissionPolicy", Validates::Later(Arc::new(ValidatingAdmissionPolicy(policies))));
     chain
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use json::{Value, json};
 
 use super::Cluster;
-use crate::admission::Chain;
 use crate::admission::metrics::Metrics;
 use crate::admission::webhook::{Hooks, MutatingAdmissionWebhook, Source, ValidatingAdmissionWebhook};
+use crate::admission::{Admits, Chain, Validates};
 use crate::registry::resource::Resources;
 use crate::webhook::testing::{Reply, Server};
 
@@ -22,8 +22,14 @@ fn plugins(store: &Arc<store::Store>, resources: &Resources) -> Chain {
     let metrics = Arc::<Metrics>::default();
     let source = Source { store: Arc::clone(store), resources: resources.clone(), metrics: Arc::clone(&metrics) };
     let mut chain = Chain::counting(metrics);
-    chain.then_admit(Arc::new(MutatingAdmissionWebhook(Hooks::anonymous(source.clone()))));
-    chain.then_validate(Arc::new(ValidatingAdmissionWebhook(Hooks::anonymous(source))));
+    chain.then_admit(
+        "MutatingAdmissionWebhook",
+        Admits::Later(Arc::new(MutatingAdmissionWebhook(Hooks::anonymous(source.clone())))),
+    );
+    chain.then_validate(
+        "ValidatingAdmissionWebhook",
+        Validates::Later(Arc::new(ValidatingAdmissionWebhook(Hooks::anonymous(source)))),
+    );
     chain
 }
 
