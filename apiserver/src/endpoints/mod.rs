@@ -15,6 +15,7 @@ mod list;
 pub mod negotiation;
 pub mod options;
 mod patch;
+mod pieces;
 pub mod query;
 pub(crate) mod respond;
 mod scale;
