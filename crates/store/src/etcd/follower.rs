@@ -170,6 +170,8 @@ impl Follower {
             tokio::select! {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => {
+                        // Both may have come at once; what was written after the check must not be told without what it found.
+                        self.unmended |= self.differs.notified().now_or_never().is_some();
                         if self.unmended && answer.header().is_some_and(|now| revision(now.revision()) > self.feed.revision()) {
                             // What it tells is found with the rest.
                             return End::Differs;
