@@ -4,7 +4,8 @@
 //! Upstream: k8s.io/apiserver/pkg/endpoints/request.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::status::Status;
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use json::Value;
 
 use crate::audit::Record;
 use crate::authentication::UserInfo;
-use crate::authorization::{Attributes, Authorizer, Decision};
+use crate::authorization::{Answer, Attributes, Authorizer, Decision, Reasons};
 use crate::filters::authorization;
 use crate::registry::resource::Resource;
 
@@ -62,6 +63,7 @@ pub struct RequestContext {
     /// Where the audit log has a record of the request.
     pub(crate) audit: Option<Arc<Record>>,
     rights: Option<Rights>,
+    questions: Questions,
 }
 
 /// What a request was allowed, and who is asked for more.
@@ -69,6 +71,47 @@ pub struct RequestContext {
 struct Rights {
     verb: String,
     authorizer: Arc<dyn Authorizer>,
+}
+
+/// What was asked of authorizers that do not answer at once.
+#[derive(Default)]
+struct Questions {
+    /// Is there one without an answer?
+    is_open: AtomicBool,
+    asked: Mutex<Vec<(Attributes, Option<Decision>)>>,
+}
+
+impl Questions {
+    fn asked(&self) -> MutexGuard<'_, Vec<(Attributes, Option<Decision>)>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer, if it is known; else the question is open.
+    fn answer(&self, question: &Attributes) -> Decision {
+        let mut asked = self.asked();
+        match asked.iter().find(|(known, _)| known == question) {
+            Some((_, decision)) => decision.clone().unwrap_or_default(),
+            None => {
+                asked.push((question.clone(), None));
+                self.is_open.store(true, Ordering::Relaxed);
+                Decision::default()
+            }
+        }
+    }
+
+    /// The open ones, if there are any.
+    fn open(&self) -> Option<Vec<Attributes>> {
+        self.is_open.swap(false, Ordering::Relaxed).then(|| {
+            let asked = self.asked();
+            asked.iter().filter(|(_, decision)| decision.is_none()).map(|(question, _)| question.clone()).collect()
+        })
+    }
+
+    fn answered(&self, question: Attributes, decision: Decision) {
+        let mut asked = self.asked();
+        asked.retain(|(known, _)| *known != question);
+        asked.push((question, Some(decision)));
+    }
 }
 
 /// What a resource request addresses.
@@ -101,6 +144,7 @@ impl RequestContext {
             warnings: Mutex::default(),
             audit: None,
             rights: None,
+            questions: Questions::default(),
         }
     }
 
@@ -141,26 +185,55 @@ impl RequestContext {
         }
     }
 
-    /// May this be done? What strategies and admission ask beyond the right to the request itself.
+    /// May this be done? What strategies and admission ask beyond the right to the request itself. Where somebody else has to be
+    /// asked first, the answer is a no that does not count: those who ask do so within [`Self::settled`].
     /// Upstream: authorizer.UnconditionalAuthorizer, as strategies and plugins hold it.
     pub fn authorize(&self, question: &Attributes) -> Decision {
-        match &self.rights {
-            Some(rights) => rights.authorizer.authorize(question),
-            None => Decision::NoOpinion(String::new()),
+        let Some(rights) = &self.rights else { return Decision::default() };
+        match rights.authorizer.authorize(question, Reasons::OfRefusals) {
+            Answer::Now(decision) => decision,
+            Answer::Later(_) => self.questions.answer(question),
         }
     }
 
     /// As [`Self::authorize`], with upstream's words for a no.
     pub(crate) fn require(&self, question: &Attributes) -> Result<(), Status> {
-        match self.authorize(question) {
-            Decision::Allow => Ok(()),
-            Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(authorization::forbidden(question, &reason)),
-        }
+        authorization::required(self.authorize(question), question)
     }
 
     /// As [`Self::authorize`], where the reason of a no is not told.
     pub fn may(&self, question: &Attributes) -> bool {
-        self.authorize(question) == Decision::Allow
+        self.authorize(question).is_allowed()
+    }
+
+    /// What `work` comes to, which may put questions to [`Self::authorize`]: it is done once, and again as long as it has asked
+    /// something that was not known yet. It must leave nothing behind that a second time would double.
+    pub(crate) async fn settled<T>(&self, mut work: impl FnMut() -> T) -> T {
+        loop {
+            let result = work();
+            if !self.learns_more().await {
+                return result;
+            }
+        }
+    }
+
+    /// Are there questions to [`Self::authorize`] that would have to wait?
+    pub(crate) fn may_wait(&self) -> bool {
+        self.rights.as_ref().is_some_and(|rights| rights.authorizer.may_wait())
+    }
+
+    /// Were questions put that had to wait? They are answered now, for the rest of the request.
+    pub(crate) async fn learns_more(&self) -> bool {
+        let (Some(rights), Some(open)) = (&self.rights, self.questions.open()) else { return false };
+        // Few requests come here: the others do not carry what it needs.
+        let asking = async {
+            for question in open {
+                let decision = rights.authorizer.authorize(&question, Reasons::OfRefusals).decided().await;
+                self.questions.answered(question, decision);
+            }
+        };
+        Box::pin(asking).await;
+        true
     }
 
     /// Adds a line sent back as a `Warning: 299` header. Repeats are dropped.

@@ -1,9 +1,8 @@
 //! ImagePolicyWebhook: somebody else says which images may run. What they said is remembered for a while.
 //! Upstream: plugin/pkg/admission/imagepolicy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api::meta;
@@ -11,13 +10,13 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use json::{Value, json};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use super::configuration::Configurations;
 use super::plugins::forbidden;
 use super::{AsyncValidating, Attributes, Operation};
 use crate::registry::fields::{items, text};
-use crate::webhook::{Error, Webhook};
+use crate::webhook::memory::Memory;
+use crate::webhook::{Backoff, Error, Webhook};
 
 const NAME: &str = "ImagePolicyWebhook";
 const API_VERSION: &str = "imagepolicy.k8s.io/v1alpha1";
@@ -25,8 +24,6 @@ const AUDIT_PREFIX: &str = "imagepolicywebhook.image-policy.k8s.io/";
 /// Only annotations of such keys are shown to the webhook.
 const SHOWN: &str = ".image-policy.k8s.io/";
 const TIMEOUT: Duration = Duration::from_secs(30);
-const ATTEMPTS: u32 = 5;
-const BACKOFF_FACTOR: f64 = 1.5;
 const REMEMBERED: usize = 1024;
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +58,7 @@ pub(super) struct ImagePolicyWebhook {
     backoff: Duration,
     /// Do images run while nobody answers?
     default_allow: bool,
-    answers: Mutex<HashMap<String, (Answer, Instant)>>,
+    answers: Memory<Answer>,
 }
 
 impl ImagePolicyWebhook {
@@ -83,7 +80,7 @@ impl ImagePolicyWebhook {
             deny_ttl: duration(own.deny_ttl, second, second..=half_an_hour, 30 * second)?,
             default_allow: own.default_allow,
             webhook: Webhook::of_kubeconfig(&own.kube_config_file).map_err(|error| error.to_string())?,
-            answers: Mutex::default(),
+            answers: Memory::of(REMEMBERED),
         })
     }
 
@@ -102,10 +99,15 @@ impl ImagePolicyWebhook {
             spec["annotations"][key.as_str()] = value.clone();
         }
         spec["namespace"] = attributes.ctx.target.namespace.as_str().into();
-        let answer = match self.remembered(&spec.to_string()) {
+        let asked = spec.to_string();
+        let answer = match self.answers.get(&asked) {
             Some(answer) => answer,
             None => match self.ask(attributes, &spec).await {
-                Ok(answer) => self.remember(spec.to_string(), answer),
+                Ok(answer) => {
+                    let ttl = if answer.allowed { self.allow_ttl } else { self.deny_ttl };
+                    self.answers.keep(asked, answer.clone(), ttl);
+                    answer
+                }
                 Err(error) if self.default_allow => {
                     tracing::warn!(%error, "the image policy webhook failed: images are allowed, as its configuration says");
                     attributes.ctx.audit_annotation(&format!("{AUDIT_PREFIX}failed-open"), "true");
@@ -129,38 +131,16 @@ impl ImagePolicyWebhook {
     async fn ask(&self, attributes: Attributes<'_>, spec: &Value) -> Result<Answer, Error> {
         let review = json!({"kind": "ImageReview", "apiVersion": API_VERSION, "metadata": {}, "spec": spec, "status": {"allowed": false}});
         let body = bytes::Bytes::from(review.to_string());
-        let mut pause = self.backoff;
-        let mut attempt = 0;
+        let mut backoff = Backoff::of(self.backoff);
         loop {
-            attempt += 1;
             match self.webhook.post(attributes.ctx.objects.as_ref(), body.clone(), TIMEOUT).await {
                 Ok(bytes) => return Ok(read(&bytes)),
-                Err(error) if attempt < ATTEMPTS && error.may_pass() => {
-                    tokio::time::sleep(pause).await;
-                    pause = pause.mul_f64(BACKOFF_FACTOR);
-                }
-                Err(error) => return Err(error),
+                Err(error) => match backoff.next().filter(|_| error.may_pass()) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error),
+                },
             }
         }
-    }
-
-    fn remembered(&self, asked: &str) -> Option<Answer> {
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (answer, until) = answers.get(asked)?;
-        (*until > Instant::now()).then(|| answer.clone())
-    }
-
-    fn remember(&self, asked: String, answer: Answer) -> Answer {
-        let now = Instant::now();
-        let until = now + if answer.allowed { self.allow_ttl } else { self.deny_ttl };
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= REMEMBERED {
-            answers.retain(|_, (_, until)| *until > now);
-        }
-        if answers.len() < REMEMBERED {
-            answers.insert(asked, (answer.clone(), until));
-        }
-        answer
     }
 }
 

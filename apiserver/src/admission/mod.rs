@@ -116,7 +116,7 @@ impl Attributes<'_> {
 pub trait Mutating: Send + Sync {
     /// Asked before [`Mutating::admit`].
     fn handles(&self, operation: Operation) -> bool;
-    /// Changes `object`, or refuses.
+    /// Changes `object`, or refuses. What depends on the user's rights comes before any change: it may be asked for again.
     fn admit(&self, attributes: Attributes<'_>, object: &mut Value) -> Result<(), Status>;
 }
 
@@ -177,7 +177,12 @@ impl Admits {
 
     async fn admit(&self, attributes: Attributes<'_>, object: &mut Value, round: &mut Round) -> Result<(), Status> {
         match self {
-            Admits::Now(plugin) => plugin.admit(attributes, object),
+            Admits::Now(plugin) => loop {
+                let admitted = plugin.admit(attributes, object);
+                if !attributes.ctx.learns_more().await {
+                    break admitted;
+                }
+            },
             Admits::Later(plugin) => plugin.admit(attributes, object, round).await,
         }
     }
@@ -211,7 +216,7 @@ impl Validates {
 
     async fn validate(&self, attributes: Attributes<'_>, object: &Value) -> Result<(), Status> {
         match self {
-            Validates::Now(plugin) => plugin.validate(attributes, object),
+            Validates::Now(plugin) => attributes.ctx.settled(|| plugin.validate(attributes, object)).await,
             Validates::Later(plugin) => plugin.validate(attributes, object).await,
         }
     }

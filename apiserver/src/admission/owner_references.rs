@@ -8,7 +8,7 @@ use json::Value;
 
 use super::plugins::forbidden;
 use super::{Attributes, Operation, Validating};
-use crate::authorization::{self, Decision};
+use crate::authorization;
 use crate::registry::fields::{items, text};
 use crate::registry::validation::same;
 
@@ -93,10 +93,11 @@ fn may_finalize(attributes: Attributes<'_>, owner: &Value) -> Result<(), String>
     Ok(())
 }
 
-/// Upstream prints its error, too, which there is none of.
+/// Upstream prints its error, too, also where there is none.
 fn allowed(attributes: Attributes<'_>, question: &authorization::Attributes, what: &str) -> Result<(), String> {
-    match attributes.ctx.authorize(question) {
-        Decision::Allow => Ok(()),
-        Decision::Deny(why) | Decision::NoOpinion(why) => Err(format!("{what}: {why}, <nil>")),
+    let decision = attributes.ctx.authorize(question);
+    match decision.is_allowed() {
+        true => Ok(()),
+        false => Err(format!("{what}: {}, {}", decision.reason, decision.error.as_deref().unwrap_or("<nil>"))),
     }
 }

@@ -303,7 +303,7 @@ async fn update(
         change: &mut change,
         shown: None,
         ownership: Ownership::Tracked,
-        authorize_create: &|| Err(Status::not_found(&resource.group_resource(), name)),
+        authorize_create: &|_| Err(Status::not_found(&resource.group_resource(), name)),
     };
     engine.update(&mut ctx, update).await.map(|_| ())
 }

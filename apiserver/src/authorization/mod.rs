@@ -1,17 +1,28 @@
-//! May they: decides on the [`Attributes`] of a request. Synchronous, from snapshots of the store; no I/O.
+//! May they: decides on the [`Attributes`] of a request.
+//!
+//! Most authorizers decide at once, from snapshots of the store or from a file that was read; a webhook has to be waited for.
+//! Which it is the [`Answer`] says, so that nobody pays for waiting who does not have to.
 //! Upstream: k8s.io/apiserver/pkg/authorization/authorizer.
 
+mod abac;
+pub mod configuration;
+mod metrics;
 pub mod node;
 pub mod rbac;
 pub mod reviews;
 mod union;
+mod webhook;
 
-pub use union::{Authorization, denied};
+use futures::future::BoxFuture;
+
+pub use configuration::Configuration;
+pub use union::{Authorization, Surroundings};
 
 use crate::authentication::UserInfo;
+use crate::webhook::kubeconfig;
 
 /// All an authorizer may look at.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// After impersonation.
     pub user: UserInfo,
@@ -40,38 +51,104 @@ pub struct Attributes {
     pub label_selector: String,
 }
 
-/// The answer, with the reason where there is one ("" otherwise).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+/// Which way it is decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Verdict {
     /// Allowed.
     Allow,
     /// Refused; no other authorizer is asked.
-    Deny(String),
+    Deny,
     /// Not allowed by this authorizer; another may.
-    NoOpinion(String),
+    #[default]
+    NoOpinion,
 }
 
-/// Decides. Called on every request: must cost microseconds.
-pub trait Authorizer: Send + Sync {
-    /// Upstream: authorizer.Authorizer.Authorize.
-    fn authorize(&self, attributes: &Attributes) -> Decision;
+/// What an authorizer says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    pub verdict: Verdict,
+    /// Why; "" where there is nothing to say. That of a yes is made where [`Reasons::OfAll`] are wanted.
+    pub reason: String,
+    /// What went wrong while it was decided.
+    pub error: Option<String>,
+}
 
-    /// Why it decides as it does, for the audit log: found out apart, since most requests are not asked for it.
-    fn reason(&self, attributes: &Attributes) -> String {
-        match self.authorize(attributes) {
-            Decision::Allow => String::new(),
-            Decision::Deny(reason) | Decision::NoOpinion(reason) => reason,
+impl Decision {
+    /// Yes.
+    pub fn allow() -> Decision {
+        Decision { verdict: Verdict::Allow, ..Decision::default() }
+    }
+
+    /// Neither yes nor no.
+    pub fn no_opinion(reason: impl Into<String>) -> Decision {
+        Decision { reason: reason.into(), ..Decision::default() }
+    }
+
+    /// Is it a yes?
+    pub fn is_allowed(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+}
+
+/// Which decisions are to come with a reason. Most requests are allowed, and nobody asks why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reasons {
+    /// Those that are no yes.
+    OfRefusals,
+    /// All: for audit and access reviews.
+    OfAll,
+}
+
+/// A decision, or the wait for one.
+pub enum Answer<'a> {
+    /// Decided.
+    Now(Decision),
+    /// Somebody else is asked, once this is polled.
+    Later(BoxFuture<'a, Decision>),
+}
+
+impl std::fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Answer::Now(decision) => f.debug_tuple("Now").field(decision).finish(),
+            Answer::Later(_) => f.write_str("Later"),
         }
     }
 }
 
-/// A decision with its reason, as access reviews report it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Review {
-    pub allowed: bool,
-    /// Refused for good, not merely left to others.
-    pub denied: bool,
-    pub reason: String,
+impl Answer<'_> {
+    /// The decision, waited for if it must be.
+    pub async fn decided(self) -> Decision {
+        match self {
+            Answer::Now(decision) => decision,
+            Answer::Later(deciding) => deciding.await,
+        }
+    }
+}
+
+/// Decides. Asked on every request: what it answers at once must cost microseconds.
+pub trait Authorizer: Send + Sync {
+    /// Upstream: authorizer.Authorizer.Authorize.
+    fn authorize<'a>(&'a self, attributes: &'a Attributes, reasons: Reasons) -> Answer<'a>;
+
+    /// Are there questions it does not answer at once?
+    fn may_wait(&self) -> bool {
+        false
+    }
+}
+
+/// Why there are no authorizers.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file of ABAC.
+    #[error("{0}")]
+    Abac(#[from] abac::Error),
+    /// ABAC was not there at the start.
+    #[error("authorizer type ABAC is not allowed if it was not enabled at initial server startup")]
+    NoPolicyFile,
+    /// A webhook's kubeconfig.
+    #[error("{0}")]
+    Webhook(#[from] kubeconfig::Error),
 }
 
 impl Attributes {

@@ -11,10 +11,9 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use json::{Map, Value, json};
 
-use super::node::node_of;
-use super::rbac::Rule;
-use super::union::Authorization;
-use super::{Attributes, Review};
+use super::rbac::{Rule, aggregate};
+use super::union::{Authorization, Rules};
+use super::{Attributes, Authorizer, Decision, Reasons, Verdict};
 use crate::authentication::UserInfo;
 use crate::context::RequestContext;
 use crate::registry::computed::{Computations, Computed};
@@ -56,8 +55,9 @@ impl Computed for AccessReview {
                 return Err(Status::invalid(&GroupKind::new("authorization.k8s.io", ""), "", &errors));
             }
             let user = if self.whose == Whose::Own { ctx.user.clone() } else { named_user(&spec) };
-            object["status"] =
-                status(&self.authorization.review(&attributes(user, &spec)), &spec["resourceAttributes"]);
+            let attributes = attributes(user, &spec);
+            let decision = self.authorization.authorize(&attributes, Reasons::OfAll).decided().await;
+            object["status"] = status(&decision, &spec["resourceAttributes"]);
             Ok(object)
         })
     }
@@ -168,12 +168,14 @@ fn attributes(user: UserInfo, spec: &Value) -> Attributes {
             user,
             verb: field("verb"),
             api_group: field("group"),
-            api_version: field("version"),
+            api_version: if field("version").is_empty() { "*".to_owned() } else { field("version") },
             resource: field("resource"),
             subresource: field("subresource"),
             namespace: field("namespace"),
             name: field("name"),
             is_resource_request: true,
+            field_selector: selector(&resource["fieldSelector"], field_terms),
+            label_selector: selector(&resource["labelSelector"], label_terms),
             ..Attributes::default()
         };
     }
@@ -186,17 +188,40 @@ fn attributes(user: UserInfo, spec: &Value) -> Attributes {
     }
 }
 
+/// A selector as requests write it: what is understood of its requirements, or as it stands.
+fn selector(selector: &Value, terms: fn(&[Value]) -> String) -> String {
+    let requirements = items(selector, "requirements");
+    if requirements.is_empty() { text(selector, "rawSelector").to_owned() } else { terms(requirements) }
+}
+
+fn field_terms(requirements: &[Value]) -> String {
+    let term = |requirement: &Value| {
+        let operator = if text(requirement, "operator") == "In" { "=" } else { "!=" };
+        let value = items(requirement, "values").first().and_then(Value::as_str).unwrap_or_default();
+        format!("{}{operator}{}", text(requirement, "key"), field::escape(value))
+    };
+    requirements.iter().filter(|own| field_requirement(own)).map(term).collect::<Vec<_>>().join(",")
+}
+
+fn label_terms(requirements: &[Value]) -> String {
+    let understood: Vec<&Value> = requirements.iter().filter(|own| label_requirement(own)).collect();
+    label::Selector::from_object(Some(&json!({"matchExpressions": understood})))
+        .map(|all| all.to_string())
+        .unwrap_or_default()
+}
+
 /// What a review came to; `resource` is what it asked about.
-fn status(review: &Review, resource: &Value) -> Value {
+fn status(decision: &Decision, resource: &Value) -> Value {
     let mut status = Map::new();
-    status.insert("allowed", review.allowed.into());
-    if review.denied {
+    status.insert("allowed", decision.is_allowed().into());
+    if decision.verdict == Verdict::Deny {
         status.insert("denied", true.into());
     }
-    if !review.reason.is_empty() {
-        status.insert("reason", review.reason.as_str().into());
+    if !decision.reason.is_empty() {
+        status.insert("reason", decision.reason.as_str().into());
     }
     let ignored = [
+        decision.error.clone(),
         selector_note("fieldSelector", resource, field_requirement),
         selector_note("labelSelector", resource, label_requirement),
     ];
@@ -242,27 +267,16 @@ impl Computed for RulesReview {
             if namespace.is_empty() {
                 return Err(Status::bad_request("no namespace on request"));
             }
-            let (mut rules, errors) = match &self.authorization.rbac {
-                Some(rbac) => rbac.rules_for(&ctx.user, &namespace),
-                None => (Vec::new(), Vec::new()),
-            };
-            if ctx.user.in_group(crate::authentication::SYSTEM_PRIVILEGED_GROUP) {
-                rules.splice(0..0, everything());
-            }
-            let is_node = self.authorization.node.is_some() && node_of(&ctx.user).is_some();
+            let Rules { rules, incomplete, errors } = self.authorization.rules_for(&ctx.user, &namespace);
             let (resource, path): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| rule.non_resource_urls.is_empty());
             let all = |list: &[&Rule]| list.iter().map(|rule| rule.to_json()).collect::<Vec<_>>();
             object["status"] = json!({
                 "resourceRules": all(&resource),
                 "nonResourceRules": all(&path),
-                "incomplete": !errors.is_empty() || is_node,
+                "incomplete": incomplete,
             });
-            let mut reasons = errors;
-            if is_node {
-                reasons.push("node authorizer does not support user rule resolution".to_owned());
-            }
-            if !reasons.is_empty() {
-                object["status"]["evaluationError"] = reasons.join(", ").into();
+            if let Some(errors) = aggregate(&errors) {
+                object["status"]["evaluationError"] = errors.into();
             }
             // The answer is an object of its own: it says nothing of what was asked.
             object["metadata"] = json!({});
@@ -270,15 +284,6 @@ impl Computed for RulesReview {
             Ok(object)
         })
     }
-}
-
-/// What members of system:masters may do.
-fn everything() -> [Rule; 2] {
-    let all = || vec!["*".to_owned()];
-    [
-        Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() },
-        Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() },
-    ]
 }
 
 #[cfg(test)]

@@ -1,99 +1,242 @@
-//! The authorizers in order: system:masters, then the node authorizer, then RBAC; and what a refusal tells the client.
-//! Upstream: authorization/union, authorizerfactory.NewPrivilegedGroups, responsewriters.Forbidden.
+//! The authorizers in their order: system:masters may everything, then each is asked until one says yes or no.
+//!
+//! The chain is swapped as a whole when its configuration changes; who is asking keeps the one it began with.
+//! Upstream: k8s.io/apiserver/pkg/authorization/union, pkg/kubeapiserver/authorizer.reloadableAuthorizerResolver.
 
-use api::go_text::quote;
-use api::meta::GroupResource;
-use api::status::Status;
+use std::sync::Arc;
 
-use super::node::NodeAuthorizer;
-use super::rbac::Rbac;
-use super::{Attributes, Authorizer, Decision, Review};
-use crate::authentication::SYSTEM_PRIVILEGED_GROUP;
+use arc_swap::ArcSwap;
 
-/// `--authorization-mode=Node,RBAC`; without both (`AlwaysDeny`), only system:masters may do anything.
-#[derive(Debug, Default)]
+use super::abac::Abac;
+use super::configuration::{Configuration, Mode};
+use super::metrics::{Decisions, Metrics};
+use super::node::{NodeAuthorizer, node_of};
+use super::rbac::{Rbac, Rule, aggregate};
+use super::webhook::WebhookAuthorizer;
+use super::{Answer, Attributes, Authorizer, Decision, Error, Reasons, Verdict};
+use crate::authentication::{SYSTEM_PRIVILEGED_GROUP, UserInfo};
+use crate::context::Objects;
+
+/// What authorizers look at.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The objects nodes are related to; webhooks may be Services.
+    pub objects: Arc<dyn Objects>,
+    pub node: Arc<NodeAuthorizer>,
+    pub rbac: Rbac,
+}
+
+/// See the module header.
 pub struct Authorization {
-    /// Replaces every other decision: `--authorization-mode=AlwaysAllow`.
-    pub always_allow: bool,
-    pub node: Option<NodeAuthorizer>,
-    pub rbac: Option<Rbac>,
+    chain: ArcSwap<Vec<Member>>,
+    surroundings: Surroundings,
+    /// Read once: a file that changes later changes nothing.
+    abac: Option<Arc<Abac>>,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> = self.chain.load().iter().map(|member| member.name.clone()).collect();
+        f.debug_struct("Authorization").field("chain", &names).finish_non_exhaustive()
+    }
+}
+
+/// One of the chain.
+struct Member {
+    name: String,
+    authorizer: Kind,
+    counted: Decisions,
+}
+
+enum Kind {
+    AlwaysAllow,
+    AlwaysDeny,
+    Node(Arc<NodeAuthorizer>),
+    Rbac(Rbac),
+    Abac(Arc<Abac>),
+    Webhook(WebhookAuthorizer),
+}
+
+/// What somebody may do, as far as the authorizers can tell. Upstream: authorizer.RuleResolver.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub(super) rules: Vec<Rule>,
+    /// There may be more that cannot be told.
+    pub(super) incomplete: bool,
+    pub(super) errors: Vec<String>,
 }
 
 impl Authorization {
-    /// Decides with a reason. Slower than [`Authorizer::authorize`] where the answer is yes.
-    pub fn review(&self, request: &Attributes) -> Review {
-        if self.always_allow || request.user.in_group(SYSTEM_PRIVILEGED_GROUP) {
-            return Review { allowed: true, ..Review::default() };
+    /// The chain a configuration asks for.
+    ///
+    /// # Errors
+    /// A file it names cannot be read or makes no sense.
+    pub fn new(configuration: &Configuration, surroundings: Surroundings) -> Result<Authorization, Error> {
+        let has_abac = configuration.authorizers.iter().any(|own| matches!(own.mode, Mode::Abac));
+        let policy_file = configuration.policy_file.as_ref().filter(|_| has_abac);
+        let abac = policy_file.map(|file| Abac::read(file)).transpose()?.map(Arc::new);
+        let metrics = Arc::new(Metrics::default());
+        let authorization = Authorization { chain: ArcSwap::default(), surroundings, abac, metrics };
+        authorization.reconfigure(configuration)?;
+        Ok(authorization)
+    }
+
+    /// Another chain from now on.
+    ///
+    /// # Errors
+    /// As [`Authorization::new`]; the chain stays as it was then.
+    pub(super) fn reconfigure(&self, configuration: &Configuration) -> Result<(), Error> {
+        let member = |own: &super::configuration::Configured| {
+            let authorizer = match &own.mode {
+                Mode::AlwaysAllow => Kind::AlwaysAllow,
+                Mode::AlwaysDeny => Kind::AlwaysDeny,
+                Mode::Node => Kind::Node(Arc::clone(&self.surroundings.node)),
+                Mode::Rbac => Kind::Rbac(self.surroundings.rbac.clone()),
+                Mode::Abac => Kind::Abac(self.abac.clone().ok_or(Error::NoPolicyFile)?),
+                Mode::Webhook(settings) => {
+                    let objects = Arc::clone(&self.surroundings.objects);
+                    Kind::Webhook(WebhookAuthorizer::new(&own.name, settings, objects, Arc::clone(&self.metrics))?)
+                }
+            };
+            let counted = self.metrics.decisions(own.mode.as_str(), &own.name);
+            Ok(Member { name: own.name.clone(), authorizer, counted })
+        };
+        let chain = configuration.authorizers.iter().map(member).collect::<Result<Vec<_>, Error>>()?;
+        self.chain.store(Arc::new(chain));
+        Ok(())
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// RBAC, where it is one of them.
+    pub(crate) fn rbac(&self) -> Option<Rbac> {
+        let has_rbac = self.chain.load().iter().any(|member| matches!(member.authorizer, Kind::Rbac(_)));
+        has_rbac.then(|| self.surroundings.rbac.clone())
+    }
+
+    /// Everything somebody may do in a namespace. Upstream: union.NewRuleResolvers.
+    pub(super) fn rules_for(&self, user: &UserInfo, namespace: &str) -> Rules {
+        let mut all = Rules::default();
+        for member in self.chain.load().iter() {
+            member.authorizer.rules_for(user, namespace, &mut all);
         }
-        let reviews = [
-            ("node", self.node.as_ref().map(|node| node.review(request))),
-            ("rbac", self.rbac.as_ref().map(|rbac| rbac.review(request))),
-        ];
-        let mut reasons: Vec<String> = Vec::new();
-        for (authorizer, review) in reviews {
-            let Some(review) = review else { continue };
-            if review.allowed || review.denied {
-                return review;
-            }
-            if !review.reason.is_empty() {
-                reasons.push(format!("{authorizer}: {}", review.reason));
-            }
-        }
-        Review { reason: reasons.join("\n"), ..Review::default() }
+        all
     }
 }
 
 impl Authorizer for Authorization {
-    fn authorize(&self, request: &Attributes) -> Decision {
-        if self.always_allow || request.user.in_group(SYSTEM_PRIVILEGED_GROUP) {
-            return Decision::Allow;
+    fn authorize<'a>(&'a self, request: &'a Attributes, reasons: Reasons) -> Answer<'a> {
+        if request.user.in_group(SYSTEM_PRIVILEGED_GROUP) {
+            return Answer::Now(Decision::allow());
         }
-        // The reason is made only for those who are refused.
-        let node = self.node.as_ref().map(|node| node.review(request)).unwrap_or_default();
-        if node.allowed || self.rbac.as_ref().is_some_and(|rbac| rbac.allows(request)) {
-            return Decision::Allow;
+        let chain = self.chain.load();
+        let mut undecided = Undecided::default();
+        for (place, member) in chain.iter().enumerate() {
+            let Some(decision) = member.authorizer.decide_now(request, reasons) else {
+                let chain = Arc::clone(&chain);
+                return Answer::Later(Box::pin(async move {
+                    let mut undecided = undecided;
+                    for member in &chain[place..] {
+                        let decision = member.authorizer.decide(request, reasons).await;
+                        if let Some(decision) = undecided.after(member, decision) {
+                            return decision;
+                        }
+                    }
+                    undecided.into()
+                }));
+            };
+            if let Some(decision) = undecided.after(member, decision) {
+                return Answer::Now(decision);
+            }
         }
-        Decision::NoOpinion(self.review(request).reason)
+        Answer::Now(undecided.into())
     }
 
-    fn reason(&self, request: &Attributes) -> String {
-        self.review(request).reason
+    fn may_wait(&self) -> bool {
+        self.chain.load().iter().any(|member| matches!(member.authorizer, Kind::Webhook(_)))
     }
 }
 
-/// The 403 of a request that nobody allows. Upstream: responsewriters.ForbiddenStatusError.
-pub fn denied(request: &Attributes, reason: &str) -> Status {
-    let user = quote(&request.user.name);
-    let mut message = if request.is_resource_request {
-        let resource = if request.subresource.is_empty() {
-            request.resource.clone()
-        } else {
-            format!("{}/{}", request.resource, request.subresource)
-        };
-        let scope = if request.namespace.is_empty() {
-            "at the cluster scope".to_owned()
-        } else {
-            format!("in the namespace {}", quote(&request.namespace))
-        };
-        format!(
-            "User {user} cannot {} resource {} in API group {} {scope}",
-            request.verb,
-            quote(&resource),
-            quote(&request.api_group)
-        )
-    } else {
-        format!("User {user} cannot {} path {}", request.verb, quote(&request.path))
-    };
-    // Upstream's guard against text that a browser would take for HTML; the reason is not under it.
-    message = message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    if !reason.is_empty() {
-        message.push_str(": ");
-        message.push_str(reason);
+impl Kind {
+    /// The decision, of those who need not wait for it.
+    fn decide_now(&self, request: &Attributes, reasons: Reasons) -> Option<Decision> {
+        Some(match self {
+            Kind::AlwaysAllow => Decision::allow(),
+            Kind::AlwaysDeny => Decision::no_opinion("Everything is forbidden."),
+            Kind::Node(node) => node.decide(request),
+            Kind::Rbac(rbac) => rbac.decide(request, reasons),
+            Kind::Abac(abac) => abac.decide(request),
+            Kind::Webhook(_) => return None,
+        })
     }
-    let resource = if request.is_resource_request {
-        GroupResource::new(&request.api_group, &request.resource)
-    } else {
-        GroupResource::new("", "")
-    };
-    Status::forbidden(&resource, &request.name, &message)
+
+    async fn decide(&self, request: &Attributes, reasons: Reasons) -> Decision {
+        match (self, self.decide_now(request, reasons)) {
+            (_, Some(decision)) => decision,
+            (Kind::Webhook(webhook), None) => webhook.decide(request).await,
+            (_, None) => Decision::default(),
+        }
+    }
+
+    fn rules_for(&self, user: &UserInfo, namespace: &str, all: &mut Rules) {
+        match self {
+            Kind::AlwaysAllow => all.rules.extend(Rule::everything()),
+            Kind::AlwaysDeny => {}
+            Kind::Node(_) if node_of(user).is_some() => {
+                all.incomplete = true;
+                all.errors.push("node authorizer does not support user rule resolution".to_owned());
+            }
+            Kind::Node(_) => {}
+            Kind::Rbac(rbac) => {
+                let (rules, errors) = rbac.rules_for(user, namespace);
+                all.rules.extend(rules);
+                all.incomplete |= !errors.is_empty();
+                all.errors.extend(aggregate(&errors));
+            }
+            Kind::Abac(abac) => all.rules.extend(abac.rules_for(user, namespace)),
+            Kind::Webhook(_) => {
+                all.incomplete = true;
+                all.errors.push("webhook authorizer does not support user rule resolution".to_owned());
+            }
+        }
+    }
+}
+
+/// What those have said who left it to others.
+#[derive(Default)]
+struct Undecided {
+    reasons: Vec<String>,
+    errors: Vec<String>,
+}
+
+impl Undecided {
+    /// The decision, where this one has made it.
+    fn after(&mut self, member: &Member, decision: Decision) -> Option<Decision> {
+        member.counted.count(decision.verdict);
+        if decision.verdict != Verdict::NoOpinion {
+            return Some(decision);
+        }
+        if !decision.reason.is_empty() {
+            self.reasons.push(format!("{}: {}", member.name, decision.reason));
+        }
+        self.errors.extend(decision.error);
+        None
+    }
+}
+
+impl From<Undecided> for Decision {
+    fn from(undecided: Undecided) -> Decision {
+        let reason = undecided.reasons.join("\n");
+        Decision { verdict: Verdict::NoOpinion, reason, error: aggregate(&undecided.errors) }
+    }
 }

@@ -32,7 +32,7 @@ use self::hooks::{Hooks, Stage};
 use self::identity::Identity;
 pub use self::kubernetes_service::EndpointReconciler;
 use self::kubernetes_service::KubernetesService;
-pub use self::options::{AuthorizationMode, Options};
+pub use self::options::Options;
 use self::reload::Live;
 pub use self::reload::{Read, Reload};
 pub use self::runtime_config::{Error as RuntimeConfigError, RuntimeConfig};
@@ -43,9 +43,9 @@ use crate::audit::{self, AuditLog};
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, SigningKeys, TokenIssuer};
 use crate::authentication::tokens::{BootstrapTokens, TokenAuthenticator, TokenFile};
 use crate::authentication::{self, Union, UserInfo};
-use crate::authorization::Authorization;
 use crate::authorization::node::NodeAuthorizer;
 use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
+use crate::authorization::{self, Authorization};
 use crate::context::Objects;
 pub use crate::filters::priority_and_fairness::Limits;
 use crate::registry::bootstrap;
@@ -89,6 +89,9 @@ pub enum Error {
     /// The audit log.
     #[error("{0}")]
     Audit(#[from] audit::Error),
+    /// The authorizers asked for.
+    #[error("{0}")]
+    Authorization(#[from] authorization::Error),
     /// The plugins asked for.
     #[error("{0}")]
     Admission(#[from] admission::SelectionError),
@@ -128,16 +131,10 @@ impl ControlPlane {
         // Authorization and admission look at objects as they are stored; only writing needs admission.
         let objects: Arc<dyn Objects> =
             Arc::new(Engine { store: store.clone(), resources: resources.clone(), admission: Chain::default() });
-        let rbac = options.is_authorized_by(AuthorizationMode::Rbac).then(|| Rbac::new(store.clone()));
-        let authorizer = Arc::new(Authorization {
-            always_allow: options.is_authorized_by(AuthorizationMode::AlwaysAllow),
-            node: options
-                .is_authorized_by(AuthorizationMode::Node)
-                .then(|| NodeAuthorizer::new(objects.clone(), cluster_role_rules("system:node"))),
-            rbac: rbac.clone(),
-        });
+        let authorizer = authorizer(&options, &store, &objects)?;
         let loopback = Loopback::default();
-        let surroundings = Surroundings { rbac, store: &store, resources: &resources, loopback: &loopback };
+        let surroundings =
+            Surroundings { rbac: authorizer.rbac(), store: &store, resources: &resources, loopback: &loopback };
         let admission = admission::chain(&options.admission, surroundings)?;
         let engine = Arc::new(Engine { store: store.clone(), resources, admission });
         let custom_resources = apiextensions::controller::Controller::new(Arc::clone(&engine), shutdown.clone());
@@ -151,6 +148,7 @@ impl ControlPlane {
         let store_health = StoreHealth::default();
         let components = ComponentStatuses::new(store_health.check());
         let metrics = Registries::default();
+        metrics.join(authorizer.metrics().registry());
         let mut health = Health::default();
         health.add("loopback-serving-certificate", Scope::Live, Arc::new(|| None));
         health.add("etcd", Scope::Everywhere, store_health.check());
@@ -276,6 +274,20 @@ fn later(asked: &CancellationToken, delay: Duration) -> CancellationToken {
         delayed.cancel();
     });
     later
+}
+
+/// The authorizers that are wanted.
+fn authorizer(
+    options: &Options,
+    store: &Arc<Store>,
+    objects: &Arc<dyn Objects>,
+) -> Result<Arc<Authorization>, authorization::Error> {
+    let surroundings = authorization::Surroundings {
+        objects: objects.clone(),
+        node: Arc::new(NodeAuthorizer::new(objects.clone(), cluster_role_rules("system:node"))),
+        rbac: Rbac::new(store.clone()),
+    };
+    Authorization::new(&options.authorization, surroundings).map(Arc::new)
 }
 
 /// What the server's settings share with the rest of the process.

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{Credentials, EndpointReconciler, Reload, RuntimeConfig};
 use crate::admission;
 use crate::audit;
+use crate::authorization::{self, configuration::Mode};
 use crate::endpoints::negotiation::Formats;
 use crate::filters::priority_and_fairness::Limits;
 use crate::server::settings::Settings;
@@ -33,8 +34,8 @@ pub struct Options {
     pub anonymous: bool,
     /// `--enable-bootstrap-token-auth`
     pub bootstrap_tokens: bool,
-    /// `--authorization-mode`
-    pub authorization: Vec<AuthorizationMode>,
+    /// `--authorization-*`
+    pub authorization: authorization::Configuration,
     /// The encodings on offer. `--feature-gates CBORServingAndStorage`
     pub formats: Formats,
     /// What is served of what there is.
@@ -53,15 +54,6 @@ pub struct Options {
     pub admission: admission::Selection,
 }
 
-/// One of `--authorization-mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthorizationMode {
-    AlwaysAllow,
-    AlwaysDeny,
-    Node,
-    Rbac,
-}
-
 impl Options {
     /// A server with nodes: RBAC, the node authorizer, and what keeps a node to its own.
     pub fn new(listen: SocketAddr, advertise: IpAddr, service_ranges: Vec<IpNet>, credentials: Credentials) -> Options {
@@ -75,7 +67,7 @@ impl Options {
             reload: None,
             anonymous: true,
             bootstrap_tokens: true,
-            authorization: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
+            authorization: authorization::Configuration::of([Mode::Node, Mode::Rbac]),
             formats: Formats::default(),
             runtime_config: RuntimeConfig::default(),
             audit: None,
@@ -85,9 +77,5 @@ impl Options {
             permit_port_sharing: false,
             admission: admission::Selection::of(&["NodeRestriction"], &[]),
         }
-    }
-
-    pub(super) fn is_authorized_by(&self, mode: AuthorizationMode) -> bool {
-        self.authorization.contains(&mode)
     }
 }

@@ -13,7 +13,7 @@ use json::{Value, json};
 use super::query::Query;
 use super::{Call, Request};
 use crate::admission::{self, Operation};
-use crate::authorization::{Attributes, Decision};
+use crate::authorization::{Attributes, Reasons};
 use crate::server::body::Body;
 use crate::streaming::links::{self, Origin};
 use crate::streaming::location::{self, Location, Scheme, split_name};
@@ -38,7 +38,7 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
     }
     if subresource != "log" {
         admit(call, &request).await?;
-        may_create(call, &request)?;
+        may_create(call, &request).await?;
     }
     let target = &call.ctx.target;
     let entry = call.engine().get(call.resource, &target.namespace, &target.name).await?;
@@ -80,16 +80,15 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request) -> Result<R
 }
 
 /// A WebSocket is opened by GET: reading must not be enough to run commands. Upstream: ensureAuthorizedForVerb.
-fn may_create(call: &Call<'_>, request: &Request) -> Result<(), Status> {
+async fn may_create(call: &Call<'_>, request: &Request) -> Result<(), Status> {
     if request.parts.method != Method::GET {
         return Ok(());
     }
     let create = Attributes { verb: "create".to_owned(), ..request.info.attributes(&request.user) };
-    match call.ctx.authorize(&create) {
-        Decision::Allow => Ok(()),
-        Decision::Deny(why) | Decision::NoOpinion(why) => {
-            Err(Status::forbidden(&call.resource.group_resource(), &call.ctx.target.name, &why))
-        }
+    let decision = call.state.authorizer.authorize(&create, Reasons::OfRefusals).decided().await;
+    match decision.is_allowed() {
+        true => Ok(()),
+        false => Err(Status::forbidden(&call.resource.group_resource(), &call.ctx.target.name, &decision.reason)),
     }
 }
 

@@ -41,6 +41,17 @@ pub(crate) fn refusal(status: &Status, output: &Output) -> Response<Body> {
     response
 }
 
+/// What a filter could not decide. Upstream: responsewriters.InternalError.
+pub(crate) fn internal_error(uri: &str, why: &str) -> Response<Body> {
+    let text = format!("Internal Server Error: {}: {why}\n", api::go_text::quote(uri));
+    self::text(500, without_markup(&text))
+}
+
+/// Nothing in it that a browser would take for HTML. Upstream: responsewriters.sanitizer.
+pub(crate) fn without_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// A computed object.
 pub(crate) fn value(code: u16, object: &Value, output: &Output) -> Response<Body> {
     value_as(code, object, output, output.format.media_type())

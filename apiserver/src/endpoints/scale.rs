@@ -117,7 +117,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         change: &mut change,
         shown: Some(as_scale),
         ownership: Ownership::Kept,
-        authorize_create: &|| Ok(()),
+        authorize_create: &|_| Ok(()),
     };
     let engine = call.engine().clone();
     let written = engine.update(&mut call.ctx, update).await?;

@@ -10,7 +10,6 @@ use super::{Call, Request, body, created, respond, send};
 use crate::authentication::UserInfo;
 use crate::authorization::Attributes;
 use crate::context::RequestContext;
-use crate::filters::authorization;
 use crate::filters::request_info::RequestInfo;
 use crate::registry::metadata;
 use crate::registry::store::{Change, Mode, Ownership, Present, Update, Written};
@@ -44,9 +43,9 @@ pub(super) async fn write(
     change: Change<'_>,
 ) -> Result<Written, Status> {
     let state = call.state;
-    let authorize_create = || {
+    let authorize_create = |ctx: &RequestContext| {
         let creation = Attributes { verb: "create".to_string(), ..info.attributes(user) };
-        authorization::check(state.authorizer.as_ref(), &creation)
+        ctx.require(&creation)
     };
     let mode = if info.subresource.is_empty() { Mode::Main } else { Mode::Subresource(&info.subresource) };
     let resource = call.resource;

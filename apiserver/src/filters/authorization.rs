@@ -3,14 +3,25 @@
 
 use api::status::{Details, Outcome, Reason, Status};
 
-use crate::authorization::{Attributes, Authorizer, Decision};
+use crate::authorization::{Attributes, Authorizer, Decision, Reasons};
+use crate::endpoints::respond::without_markup;
 
-/// Ok when allowed, the 403 otherwise.
-pub(crate) fn check(authorizer: &dyn Authorizer, attributes: &Attributes) -> Result<(), Status> {
-    match authorizer.authorize(attributes) {
-        Decision::Allow => Ok(()),
-        Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(forbidden(attributes, &reason)),
+/// Ok when allowed, the 403 otherwise: for what a request needs beside the right to itself.
+pub(crate) async fn check(authorizer: &dyn Authorizer, attributes: &Attributes) -> Result<(), Status> {
+    required(authorizer.authorize(attributes, Reasons::OfRefusals).decided().await, attributes)
+}
+
+/// The same of a decision that is known. An error is told with the reason.
+pub(crate) fn required(decision: Decision, attributes: &Attributes) -> Result<(), Status> {
+    if decision.is_allowed() {
+        return Ok(());
     }
+    let why = match (decision.error, decision.reason) {
+        (Some(error), reason) if reason.is_empty() => error,
+        (Some(error), reason) => format!("{error}: {reason}"),
+        (None, reason) => reason,
+    };
+    Err(forbidden(attributes, &why))
 }
 
 /// The 403 of upstream, for requests and for writes that need a second permission (create on update, impersonation).
@@ -29,7 +40,7 @@ pub(crate) fn forbidden(attributes: &Attributes, reason: &str) -> Status {
         message.push_str(" is ");
     }
     message.push_str("forbidden: ");
-    message.push_str(&what(attributes));
+    message.push_str(&without_markup(&what(attributes)));
     if !reason.is_empty() {
         message.push_str(": ");
         message.push_str(reason);

@@ -34,7 +34,7 @@ const MANY: usize = 4;
 
 /// The user to go on as: None when the request impersonates nobody. The headers are taken out.
 /// `request` is what the requestor asks for.
-pub(crate) fn apply(
+pub(crate) async fn apply(
     headers: &mut HeaderMap,
     request: &Attributes,
     authorizer: &dyn Authorizer,
@@ -42,6 +42,15 @@ pub(crate) fn apply(
     if !headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
         return Ok(None);
     }
+    // Few do; all others do not carry what this needs.
+    Box::pin(impersonated(headers, request, authorizer)).await
+}
+
+async fn impersonated(
+    headers: &mut HeaderMap,
+    request: &Attributes,
+    authorizer: &dyn Authorizer,
+) -> Result<Option<UserInfo>, Status> {
     let wanted = Wanted::from(headers);
     if wanted.name.is_empty() {
         if wanted.groups.is_empty() && wanted.uid.is_empty() && wanted.extra.is_empty() {
@@ -54,7 +63,7 @@ pub(crate) fn apply(
     }
     let mut refused = None;
     for mode in Mode::ALL.into_iter().filter(|mode| mode.fits(&wanted, &request.user)) {
-        match mode.check(&wanted, request, authorizer) {
+        match mode.check(&wanted, request, authorizer).await {
             Ok(user) => {
                 let ours = headers.keys().filter(|name| name.as_str().starts_with("impersonate-"));
                 for name in ours.cloned().collect::<Vec<_>>() {
@@ -107,7 +116,12 @@ impl Mode {
         }
     }
 
-    fn check(self, wanted: &Wanted, request: &Attributes, authorizer: &dyn Authorizer) -> Result<UserInfo, Status> {
+    async fn check(
+        self,
+        wanted: &Wanted,
+        request: &Attributes,
+        authorizer: &dyn Authorizer,
+    ) -> Result<UserInfo, Status> {
         let mut requestor = request.user.clone();
         if self == Mode::AssociatedNode {
             let keys = requestor.extra.keys().cloned().collect();
@@ -115,13 +129,13 @@ impl Mode {
         }
         let Some(name) = self.name() else {
             let asks = Asks { requestor, verb: "impersonate".to_string(), group: "", mode: self, authorizer };
-            return asks.all(wanted);
+            return asks.all(wanted).await;
         };
         let verb = format!("impersonate-on:{name}:{}", request.verb);
-        authorization::check(authorizer, &Attributes { user: requestor.clone(), verb, ..request.clone() })?;
+        authorization::check(authorizer, &Attributes { user: requestor.clone(), verb, ..request.clone() }).await?;
         let asks =
             Asks { requestor, verb: format!("impersonate:{name}"), group: AUTHENTICATION, mode: self, authorizer };
-        asks.all(wanted)
+        asks.all(wanted).await
     }
 }
 
@@ -155,23 +169,23 @@ impl Asks<'_> {
         }
     }
 
-    fn ask(&self, attributes: &Attributes) -> Result<(), Status> {
-        authorization::check(self.authorizer, attributes)
+    async fn ask(&self, attributes: &Attributes) -> Result<(), Status> {
+        authorization::check(self.authorizer, attributes).await
     }
 
     fn is_constrained(&self) -> bool {
         self.mode != Mode::Legacy
     }
 
-    fn all(&self, wanted: &Wanted) -> Result<UserInfo, Status> {
+    async fn all(&self, wanted: &Wanted) -> Result<UserInfo, Status> {
         let mut user = UserInfo { name: wanted.name.clone(), uid: wanted.uid.clone(), ..UserInfo::default() };
         user.groups.clone_from(&wanted.groups);
-        self.name(wanted, &mut user)?;
+        self.name(wanted, &mut user).await?;
         if !wanted.uid.is_empty() {
-            self.ask(&self.attributes(AUTHENTICATION, "uids", &wanted.uid))?;
+            self.ask(&self.attributes(AUTHENTICATION, "uids", &wanted.uid)).await?;
         }
-        self.groups(wanted)?;
-        self.extra(wanted)?;
+        self.groups(wanted).await?;
+        self.extra(wanted).await?;
         for (key, value) in &wanted.extra {
             user.extra.entry(key.clone()).or_default().push(value.clone());
         }
@@ -179,7 +193,7 @@ impl Asks<'_> {
         Ok(user)
     }
 
-    fn name(&self, wanted: &Wanted, user: &mut UserInfo) -> Result<(), Status> {
+    async fn name(&self, wanted: &Wanted, user: &mut UserInfo) -> Result<(), Status> {
         let mut about = self.attributes(self.group, "users", &wanted.name);
         if let Some(node) = wanted.node().filter(|_| self.is_constrained()) {
             about.resource = "nodes".to_string();
@@ -195,10 +209,10 @@ impl Asks<'_> {
                 user.groups = vec!["system:serviceaccounts".to_string(), format!("system:serviceaccounts:{namespace}")];
             }
         }
-        self.ask(&about)
+        self.ask(&about).await
     }
 
-    fn groups(&self, wanted: &Wanted) -> Result<(), Status> {
+    async fn groups(&self, wanted: &Wanted) -> Result<(), Status> {
         let about = |group: &str| self.attributes(self.group, "groups", group);
         if self.is_constrained() {
             if wanted.groups.iter().any(String::is_empty) {
@@ -210,14 +224,17 @@ impl Asks<'_> {
                 let why = "impersonating the system:masters group is not allowed";
                 return Err(authorization::forbidden(&about(MASTERS), why));
             }
-            if wanted.groups.len() >= MANY && self.ask(&about("*")).is_ok() {
+            if wanted.groups.len() >= MANY && self.ask(&about("*")).await.is_ok() {
                 return Ok(());
             }
         }
-        wanted.groups.iter().try_for_each(|group| self.ask(&about(group)))
+        for group in &wanted.groups {
+            self.ask(&about(group)).await?;
+        }
+        Ok(())
     }
 
-    fn extra(&self, wanted: &Wanted) -> Result<(), Status> {
+    async fn extra(&self, wanted: &Wanted) -> Result<(), Status> {
         let about = |key: &str, value: &str| Attributes {
             subresource: key.to_string(),
             ..self.attributes(AUTHENTICATION, "userextras", value)
@@ -228,11 +245,14 @@ impl Asks<'_> {
                     return Err(authorization::forbidden(&about("", ""), &why));
                 }
             }
-            if wanted.extra.len() >= MANY && self.ask(&about("*", "*")).is_ok() {
+            if wanted.extra.len() >= MANY && self.ask(&about("*", "*")).await.is_ok() {
                 return Ok(());
             }
         }
-        wanted.extra.iter().try_for_each(|(key, value)| self.ask(&about(key, value)))
+        for (key, value) in &wanted.extra {
+            self.ask(&about(key, value)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -16,9 +16,10 @@ use super::computed::{Computations, Computed};
 use super::resource::Resources;
 use crate::admission::{self, Chain, Configurations, Loopback, Selection, Surroundings};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
-use crate::authorization::Authorization;
+use crate::authorization::configuration::{Configuration, Mode};
 use crate::authorization::node::NodeAuthorizer;
 use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
+use crate::authorization::{self, Authorization};
 use crate::server::body::Body;
 use crate::server::service::Caller;
 use crate::{ApiServer, Config, Engine};
@@ -198,11 +199,10 @@ async fn server_with(range: &str, selection: &Selection) -> ApiServer {
     let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
     let objects = Engine::new(store.clone(), Chain::default());
     let rbac = Rbac::new(store.clone());
-    let authorizer = Arc::new(Authorization {
-        always_allow: false,
-        node: Some(NodeAuthorizer::new(objects, cluster_role_rules("system:node"))),
-        rbac: Some(rbac.clone()),
-    });
+    let node = Arc::new(NodeAuthorizer::new(objects.clone(), cluster_role_rules("system:node")));
+    let surroundings = authorization::Surroundings { objects, node, rbac: rbac.clone() };
+    let authorizer = Authorization::new(&Configuration::of([Mode::Node, Mode::Rbac]), surroundings).unwrap();
+    let authorizer = Arc::new(authorizer);
     let resources = Resources::builtin(api::scheme::Scheme::builtin());
     let loopback = Loopback::default();
     let surroundings = Surroundings { rbac: Some(rbac), store: &store, resources: &resources, loopback: &loopback };

@@ -24,7 +24,9 @@ pub(crate) use self::health::HealthMetrics;
 pub(crate) use self::request::{Counted, Ongoing};
 use self::storage::StorageMetrics;
 pub(crate) use self::watch::{EventCounter, WatchMetrics};
+
 use super::version;
+use crate::authorization::{Decision, Verdict};
 
 /// What a request's series are told apart by. `apiserver_request_total` has its code besides.
 const LABELS: [&str; 9] =
@@ -259,8 +261,14 @@ impl Metrics {
         self.filters.with_label_values(&["authentication"]).observe(time.as_secs_f64());
     }
 
-    /// Counts what the authorizer said: `allowed`, `denied` or `no-opinion`; and how long it took.
-    pub(crate) fn authorized(&self, result: &'static str, time: Duration) {
+    /// Counts what the authorizer said, and how long it took.
+    pub(crate) fn authorized(&self, decision: &Decision, time: Duration) {
+        let result = match (decision.verdict, &decision.error) {
+            (Verdict::Allow, _) => "allowed",
+            (_, Some(_)) => "error",
+            (Verdict::Deny, None) => "denied",
+            (Verdict::NoOpinion, None) => "no-opinion",
+        };
         self.authorizations.with_label_values(&[result]).inc();
         self.authorization_times.with_label_values(&[result]).observe(time.as_secs_f64());
         self.filters.with_label_values(&["authorization"]).observe(time.as_secs_f64());

@@ -19,7 +19,7 @@ use super::state::State;
 use super::version;
 use crate::audit::Record;
 use crate::authentication::{ANONYMOUS, PeerCertificates, UserInfo};
-use crate::authorization::{Attributes, Decision};
+use crate::authorization::{Answer, Attributes, Decision, Reasons, Verdict};
 use crate::endpoints::negotiation::{self, Output, Route};
 use crate::endpoints::query::Query;
 use crate::endpoints::{self, respond};
@@ -191,7 +191,8 @@ async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) ->
         // Nobody else sets it.
         let _ = audited.record.set(Arc::clone(record));
     }
-    let (user, attributes) = match impersonation::apply(&mut parts.headers, &attributes, state.authorizer.as_ref()) {
+    let impersonating = impersonation::apply(&mut parts.headers, &attributes, state.authorizer.as_ref());
+    let (user, attributes) = match impersonating.await {
         Ok(Some(other)) => {
             if let Some(record) = &record {
                 record.impersonated(&other);
@@ -207,19 +208,18 @@ async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) ->
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(refusal),
     };
-    let decided = authorize(state, &attributes);
-    if let Some(record) = &record {
-        let decision = if decided.is_ok() { "allow" } else { "forbid" };
-        record.annotate("authorization.k8s.io/decision", decision);
-        record.annotate("authorization.k8s.io/reason", state.authorizer.reason(&attributes));
-    }
-    let mut response = match decided {
-        Ok(()) => {
+    let decision = authorize(state, &attributes, record.as_deref(), limit).await;
+    let mut response = match decision {
+        Decision { verdict: Verdict::Allow, .. } => {
             let (formats, may_gzip) = (state.formats, caller.may_gzip());
             let request = endpoints::Request { info, query, user, parts, body, formats, may_gzip };
             served(state, request, limit).await.unwrap_or_else(|status| respond::status(&status, &of_error))
         }
-        Err(status) => respond::refusal(&status, &of_error),
+        Decision { error: Some(error), .. } => {
+            let uri = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
+            respond::internal_error(uri, &error)
+        }
+        Decision { reason, .. } => respond::refusal(&authorization::forbidden(&attributes, &reason), &of_error),
     };
     admitted.mark(&mut response);
     Ok(response)
@@ -238,19 +238,35 @@ async fn served(
         .unwrap_or_else(|_| Err(Status::timeout("request did not complete within the allotted timeout", 0)))
 }
 
-fn authorize(state: &State, attributes: &Attributes) -> Result<(), Status> {
+/// Asks the authorizer; waiting for somebody else takes no longer than the request may.
+async fn authorize(
+    state: &State,
+    attributes: &Attributes,
+    record: Option<&Record>,
+    limit: Option<Duration>,
+) -> Decision {
     let began = Instant::now();
-    let decision = state.authorizer.authorize(attributes);
-    let result = match &decision {
-        Decision::Allow => "allowed",
-        Decision::Deny(_) => "denied",
-        Decision::NoOpinion(_) => "no-opinion",
+    let reasons = if record.is_some() { Reasons::OfAll } else { Reasons::OfRefusals };
+    let decision = match (state.authorizer.authorize(attributes, reasons), limit) {
+        (Answer::Now(decision), _) => decision,
+        (Answer::Later(deciding), None) => deciding.await,
+        (Answer::Later(deciding), Some(limit)) => tokio::time::timeout(limit, deciding).await.unwrap_or_else(|_| {
+            Decision { error: Some("context deadline exceeded".to_owned()), ..Decision::default() }
+        }),
     };
-    state.metrics.authorized(result, began.elapsed());
-    match decision {
-        Decision::Allow => Ok(()),
-        Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(authorization::forbidden(attributes, &reason)),
+    state.metrics.authorized(&decision, began.elapsed());
+    if let Some(record) = record {
+        let (verdict, reason) = match (decision.verdict, &decision.error) {
+            (Verdict::Allow, _) => (Some("allow"), decision.reason.as_str()),
+            (_, Some(_)) => (None, "internal error"),
+            (_, None) => (Some("forbid"), decision.reason.as_str()),
+        };
+        if let Some(verdict) = verdict {
+            record.annotate("authorization.k8s.io/decision", verdict);
+        }
+        record.annotate("authorization.k8s.io/reason", reason);
     }
+    decision
 }
 
 async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Response<Body>, Status> {

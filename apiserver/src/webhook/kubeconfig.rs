@@ -17,7 +17,7 @@ use super::{Access, Webhook};
 
 /// Why a file names no webhook.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     #[error("cannot read {path:?}: {source}")]
     Unreadable {
         path: PathBuf,

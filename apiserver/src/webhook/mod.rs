@@ -5,11 +5,13 @@
 //! no redirect and is repeated only when the webhook says when. What it says when it fails are upstream's words, which clients and tests look for.
 //! Upstream: k8s.io/apiserver/pkg/util/webhook, client-go/rest.Request.
 
+mod backoff;
 mod certificate;
 pub mod conversion;
 mod failure;
 pub(crate) mod http;
 pub(crate) mod kubeconfig;
+pub(crate) mod memory;
 pub(crate) mod review;
 pub(crate) mod service;
 #[cfg(test)]
@@ -17,6 +19,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use backoff::Backoff;
 pub use certificate::Identity;
 pub(crate) use certificate::{Trust, client_config};
 pub(crate) use failure::Cause;
@@ -29,6 +32,7 @@ use ::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use component::duration::GoDuration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use json::Value;
 use rustls_pki_types::ServerName;
@@ -153,8 +157,7 @@ impl Webhook {
     /// Whatever came between, in upstream's words.
     pub async fn post(&self, objects: &dyn Objects, body: Bytes, limit: Duration) -> Result<Bytes, Error> {
         let deadline = Instant::now() + limit;
-        let seconds = limit.as_millis().div_ceil(1000);
-        let query = format!("timeout={seconds}s");
+        let query = format!("timeout={}", GoDuration(limit));
         let mut attempt = 0;
         loop {
             let (head, bytes) = self.post_once(objects, body.clone(), &query, deadline).await?;

@@ -23,11 +23,7 @@ pub(crate) fn read(bytes: &[u8], group: &str, version: &str, kind: &str) -> Resu
     }
     let (named_group, short) = named_version.split_once('/').unwrap_or(("", named_version));
     if named_group != group || named_kind != kind || !VERSIONS.contains(&short) {
-        return Err(Malformed(format!(
-            "no kind {} is registered for version {} in scheme \"pkg/runtime/scheme.go:111\"",
-            quote(named_kind),
-            quote(named_version)
-        )));
+        return Err(unregistered(named_version, named_kind));
     }
     if short != version {
         return Err(Malformed(format!("converting ({short}.{kind}) to ({version}.{kind}): unknown conversion")));
@@ -35,7 +31,14 @@ pub(crate) fn read(bytes: &[u8], group: &str, version: &str, kind: &str) -> Resu
     Ok(review)
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
+/// Of a kind nobody knows.
+pub(crate) fn unregistered(version: &str, kind: &str) -> Malformed {
+    let (kind, version) = (quote(kind), quote(version));
+    Malformed(format!("no kind {kind} is registered for version {version} in scheme \"pkg/runtime/scheme.go:111\""))
+}
+
+/// An object, whatever it is.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
     let unreadable = |why: String| Malformed(format!("couldn't get version/kind; json parse error: {why}"));
     let no_object = |what: &str| {
         unreadable(format!(
@@ -92,6 +95,11 @@ impl<'a> Fields<'a> {
                 )))
             }
         }
+    }
+
+    /// Those of the object itself; what is none has none.
+    pub(crate) fn of_all(object: &'a Value, place: &'a str) -> Option<Fields<'a>> {
+        object.as_object().map(|fields| Fields { fields, place })
     }
 
     /// The field as it is.

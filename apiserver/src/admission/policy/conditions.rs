@@ -13,7 +13,7 @@ use json::{Value as Json, json};
 
 use crate::admission::webhook::Asked;
 use crate::authentication::UserInfo;
-use crate::authorization::{Attributes as AuthorizerAttributes, Decision};
+use crate::authorization::Attributes as AuthorizerAttributes;
 use crate::context::RequestContext;
 use crate::registry::resource::Resource;
 
@@ -295,11 +295,6 @@ impl Authorize for RequestAuthorizer<'_> {
             field_selector: request.field_selector.clone(),
             label_selector: request.label_selector.clone(),
         });
-        match decision {
-            Decision::Allow => AuthorizeDecision { allowed: true, ..AuthorizeDecision::default() },
-            Decision::Deny(reason) | Decision::NoOpinion(reason) => {
-                AuthorizeDecision { allowed: false, reason, error: None }
-            }
-        }
+        AuthorizeDecision { allowed: decision.is_allowed(), reason: decision.reason, error: decision.error }
     }
 }

@@ -98,7 +98,7 @@ impl About<'_> {
             let old = self.asked.attributes.old.unwrap_or(&Value::Null);
             let old = self.asked.served(old, &invocation.resource).await?;
             let wrong = |why: &str| text(&policy.name, Some(&invocation.binding.name), why);
-            match self.verdict(invocation, &shown, &old) {
+            match self.verdict(invocation, &shown, &old).await {
                 Verdict::Holds => {}
                 Verdict::Errs(why) if !policy.ignores_failures => {
                     errors.push(wrong(&why));
@@ -116,7 +116,8 @@ impl About<'_> {
                     continue;
                 }
                 let began = Instant::now();
-                let mutated = self.mutated(invocation, mutation, &current, &old);
+                let ctx = self.asked.attributes.ctx;
+                let mutated = ctx.settled(|| self.mutated(invocation, mutation, &current, &old)).await;
                 let outcome = mutated.as_ref().map_or_else(|why| Evaluated::failed(why), |_| Evaluated::Value);
                 self.metrics.mutated(&policy.name, &invocation.binding.name, outcome, began.elapsed());
                 match mutated {
@@ -153,16 +154,21 @@ impl About<'_> {
         request(self.asked, &invocation.resource, &invocation.kind, object)
     }
 
-    fn verdict(&self, invocation: &Invocation<Mutations>, object: &Value, old: &Value) -> Verdict {
+    async fn verdict(&self, invocation: &Invocation<Mutations>, object: &Value, old: &Value) -> Verdict {
         let own = &invocation.policy.own;
         let mut verdict = Verdict::Holds;
         if !own.match_conditions.is_empty() {
             let request = self.request(invocation, object);
             let inputs = self.inputs(invocation, &request, object, old, &Value::Null);
             let began = Instant::now();
-            Evaluator::run(&own.variables, &inputs, MATCH_CONDITIONS_BUDGET, &mut |evaluator| {
-                verdict = own.match_conditions.verdict(evaluator);
-            });
+            let evaluate = || {
+                let mut verdict = Verdict::Holds;
+                Evaluator::run(&own.variables, &inputs, MATCH_CONDITIONS_BUDGET, &mut |evaluator| {
+                    verdict = own.match_conditions.verdict(evaluator);
+                });
+                verdict
+            };
+            verdict = self.asked.attributes.ctx.settled(evaluate).await;
             let (name, kind, operation) = (&invocation.policy.name, "policy", self.asked.attributes.operation);
             let conditions = Conditions { name, kind, step: Step::Validate, operation };
             self.metrics.matched(&conditions, began.elapsed(), matches!(verdict, Verdict::Errs(_)), false);

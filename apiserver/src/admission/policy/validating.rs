@@ -42,7 +42,7 @@ impl AsyncValidating for ValidatingAdmissionPolicy {
         Box::pin(async move {
             let Some(asked) = self.0.0.asked(attributes) else { return Ok(()) };
             let Selected { invocations, misconfigured } = select(bound, &asked, object).await;
-            let mut outcome = Outcome::counting(&self.0.0.metrics, attributes.operation);
+            let mut outcome = Outcome::of(Some(&self.0.0.metrics), attributes.operation);
             for wrong in misconfigured.iter().filter(|wrong| !wrong.policy.ignores_failures) {
                 let binding = wrong.binding.as_ref().map(|binding| binding.name.as_str());
                 outcome.deny(&wrong.policy.name, binding, &wrong.why, None);
@@ -56,6 +56,12 @@ impl AsyncValidating for ValidatingAdmissionPolicy {
                     let shown = asked.served(object, &invocation.resource).await?;
                     let old = asked.served(attributes.old.unwrap_or(&Value::Null), &invocation.resource).await?;
                     let about = About { asked: &asked, namespace: &namespace };
+                    if attributes.ctx.may_wait() {
+                        // What has to be asked is asked before anything is counted.
+                        let rehearse =
+                            || about.evaluate(invocation, &shown, &old, &mut Outcome::of(None, attributes.operation));
+                        attributes.ctx.settled(rehearse).await;
+                    }
                     about.evaluate(invocation, &shown, &old, &mut outcome);
                 }
             }
@@ -170,7 +176,8 @@ struct Denial {
 
 /// What came of all policies.
 struct Outcome<'m> {
-    metrics: &'m Metrics,
+    /// None where nothing counts.
+    metrics: Option<&'m Metrics>,
     operation: Operation,
     denials: Vec<Denial>,
     warnings: Vec<(String, String)>,
@@ -181,7 +188,7 @@ struct Outcome<'m> {
 }
 
 impl<'m> Outcome<'m> {
-    fn counting(metrics: &'m Metrics, operation: Operation) -> Outcome<'m> {
+    fn of(metrics: Option<&'m Metrics>, operation: Operation) -> Outcome<'m> {
         let (denials, warnings, failures) = (Vec::new(), Vec::new(), Vec::new());
         Outcome { metrics, operation, denials, warnings, failures, annotations: BTreeMap::new() }
     }
@@ -190,12 +197,14 @@ impl<'m> Outcome<'m> {
     fn matched(&self, policy: &Policy<Validations>, verdict: &Verdict, began: Instant) {
         let (kind, step, operation) = ("policy", Step::Validate, self.operation);
         let conditions = Conditions { name: &policy.name, kind, step, operation };
-        self.metrics.matched(&conditions, began.elapsed(), matches!(verdict, Verdict::Errs(_)), false);
+        let Some(metrics) = self.metrics else { return };
+        metrics.matched(&conditions, began.elapsed(), matches!(verdict, Verdict::Errs(_)), false);
     }
 
     fn count(&self, invocation: &Invocation<Validations>, message: &str, action: &str, took: Duration) {
         let (policy, binding) = (&invocation.policy.name, &invocation.binding.name);
-        self.metrics.validated(policy, binding, Evaluated::failed(message), action, took);
+        let Some(metrics) = self.metrics else { return };
+        metrics.validated(policy, binding, Evaluated::failed(message), action, took);
     }
 
     fn deny(&mut self, policy: &str, binding: Option<&str>, message: &str, reason: Option<&str>) {

@@ -123,7 +123,8 @@ impl<'a> Asked<'a> {
         let Invocation { hook, resource, kind } = invocation;
         let shown = self.served(object, resource).await?;
         let old = self.served(self.attributes.old.unwrap_or(&Value::Null), resource).await?;
-        Ok(hook.match_conditions.verdict_on(self, (resource.as_ref(), kind), (shown.as_ref(), old.as_ref())))
+        let (of, objects) = ((resource.as_ref(), kind), (shown.as_ref(), old.as_ref()));
+        Ok(self.attributes.ctx.settled(|| hook.match_conditions.verdict_on(self, of, objects)).await)
     }
 
     /// Is `object` what this is for, and in which version? Errors are those of what would match.

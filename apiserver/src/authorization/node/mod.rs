@@ -13,7 +13,7 @@ use std::sync::Arc;
 use related::Related;
 
 use super::rbac::Rule;
-use super::{Attributes, Review};
+use super::{Attributes, Decision};
 use crate::authentication::UserInfo;
 use crate::context::Objects;
 
@@ -59,20 +59,20 @@ impl NodeAuthorizer {
     }
 
     /// Decides about kubelets; has no opinion about anybody else.
-    pub fn review(&self, request: &Attributes) -> Review {
-        let Some(node) = node_of(&request.user) else { return Review::default() };
+    pub fn decide(&self, request: &Attributes) -> Decision {
+        let Some(node) = node_of(&request.user) else { return Decision::default() };
         let answer = if node.is_empty() {
             refuse(format!("unknown node for user {}", api::go_text::quote(&request.user.name)))
         } else {
-            self.decide(node, request)
+            self.about(node, request)
         };
         match answer {
-            Ok(()) => Review { allowed: true, ..Review::default() },
-            Err(reason) => Review { reason, ..Review::default() },
+            Ok(()) => Decision::allow(),
+            Err(reason) => Decision::no_opinion(reason),
         }
     }
 
-    fn decide(&self, node: &str, request: &Attributes) -> Answer {
+    fn about(&self, node: &str, request: &Attributes) -> Answer {
         if request.is_resource_request {
             let (verb, subresource) = (request.verb.as_str(), request.subresource.as_str());
             match (request.api_group.as_str(), request.resource.as_str()) {

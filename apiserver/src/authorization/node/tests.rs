@@ -34,7 +34,7 @@ fn check(request: &str, reason: &str) {
     let (resource, subresource) = resource.split_once('/').unwrap_or((&resource, ""));
     let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
     let user = UserInfo { extra: BTreeMap::new(), ..UserInfo::new("system:node:n1", &["system:nodes"]) };
-    let review = authorizer().review(&Attributes {
+    let decision = authorizer().decide(&Attributes {
         user,
         verb,
         api_group: group.to_owned(),
@@ -47,7 +47,7 @@ fn check(request: &str, reason: &str) {
         ..Attributes::default()
     });
     let expected = if reason == "allowed" { (true, "") } else { (false, reason) };
-    assert_eq!((review.allowed, review.reason.as_str()), expected, "{request}");
+    assert_eq!((decision.is_allowed(), decision.reason.as_str()), expected, "{request}");
 }
 
 #[test]

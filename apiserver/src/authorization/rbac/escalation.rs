@@ -62,7 +62,7 @@ impl EscalationCheck {
                     return refused(&why);
                 }
                 let aggregates = |role: &Value| !items(&role["aggregationRule"], "clusterRoleSelectors").is_empty();
-                if (aggregates(new) || old.is_some_and(aggregates)) && self.confirm(ctx, &full_authority()).is_err() {
+                if (aggregates(new) || old.is_some_and(aggregates)) && self.confirm(ctx, &Rule::everything()).is_err() {
                     return refused("must have cluster-admin privileges to use the aggregationRule");
                 }
                 Ok(())
@@ -115,14 +115,6 @@ fn may(ctx: &RequestContext, verb: &str, resource: &str, namespace: &str, name: 
     namespace.clone_into(&mut question.namespace);
     name.clone_into(&mut question.name);
     ctx.may(&question)
-}
-
-fn full_authority() -> [Rule; 2] {
-    let all = || vec!["*".to_owned()];
-    [
-        Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() },
-        Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() },
-    ]
 }
 
 /// Is nothing changed but what the garbage collector needs? Upstream: rbacregistry.IsOnlyMutatingGCFields.

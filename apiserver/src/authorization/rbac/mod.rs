@@ -20,7 +20,7 @@ use store::{Entry, Snapshot, Store};
 
 pub use rule::{Binding, Role, Rule, Subject};
 
-use super::{Attributes, Review};
+use super::{Attributes, Decision, Reasons};
 use crate::authentication::UserInfo;
 
 /// Where roles and bindings come from.
@@ -91,33 +91,23 @@ impl Rbac {
         Rbac { policies }
     }
 
-    /// Decides, with upstream's reason. Never denies: what no rule allows is left to others.
-    pub fn review(&self, request: &Attributes) -> Review {
-        let mut allowed_by = None;
+    /// Decides, with upstream's reason where one is wanted. Never denies: what no rule allows is left to others.
+    pub fn decide(&self, request: &Attributes, reasons: Reasons) -> Decision {
+        let mut allowed = None;
         let errors = self.visit(&request.user, &request.namespace, &mut |binding, subject, rules| {
-            if rules.iter().any(|rule| rule.allows(request)) {
-                allowed_by = Some(binding.describe(subject));
-                return ControlFlow::Break(());
+            if !rules.iter().any(|rule| rule.allows(request)) {
+                return ControlFlow::Continue(());
             }
-            ControlFlow::Continue(())
+            let reason = match reasons {
+                Reasons::OfRefusals => String::new(),
+                Reasons::OfAll => format!("RBAC: allowed by {}", binding.describe(subject)),
+            };
+            allowed = Some(Decision { reason, ..Decision::allow() });
+            ControlFlow::Break(())
         });
-        match allowed_by {
-            Some(source) => Review { allowed: true, denied: false, reason: format!("RBAC: allowed by {source}") },
-            None => Review {
-                reason: aggregate(&errors).map(|errors| format!("RBAC: {errors}")).unwrap_or_default(),
-                ..Review::default()
-            },
-        }
-    }
-
-    /// Is the request allowed? As [`Rbac::review`], without making a reason.
-    pub fn allows(&self, request: &Attributes) -> bool {
-        let mut allowed = false;
-        self.visit(&request.user, &request.namespace, &mut |_, _, rules| {
-            allowed = rules.iter().any(|rule| rule.allows(request));
-            if allowed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        allowed
+        allowed.unwrap_or_else(|| {
+            Decision::no_opinion(aggregate(&errors).map(|errors| format!("RBAC: {errors}")).unwrap_or_default())
+        })
     }
 
     /// Every rule the user has in a namespace (cluster-wide ones included), and what could not be resolved.
@@ -166,7 +156,7 @@ impl Rbac {
 }
 
 /// Several errors in one text, each once. Upstream: utilerrors.NewAggregate.
-fn aggregate(errors: &[String]) -> Option<String> {
+pub(super) fn aggregate(errors: &[String]) -> Option<String> {
     let mut unique: Vec<&str> = Vec::new();
     for error in errors {
         if !unique.contains(&error.as_str()) {

@@ -1,13 +1,15 @@
+use futures::FutureExt;
+
 use super::*;
-use crate::authorization::Decision;
+use crate::authorization::{Answer, Decision, Reasons};
 
 /// Allows what its rows name: verb, group, resource and name.
 struct Rows(&'static [(&'static str, &'static str, &'static str, &'static str)]);
 
 impl Authorizer for Rows {
-    fn authorize(&self, asked: &Attributes) -> Decision {
+    fn authorize<'a>(&'a self, asked: &'a Attributes, _: Reasons) -> Answer<'a> {
         let row = (asked.verb.as_str(), asked.api_group.as_str(), asked.resource.as_str(), asked.name.as_str());
-        if self.0.contains(&row) { Decision::Allow } else { Decision::NoOpinion(String::new()) }
+        Answer::Now(if self.0.contains(&row) { Decision::allow() } else { Decision::default() })
     }
 }
 
@@ -31,7 +33,9 @@ fn applied(headers: &[(&'static str, &str)], requestor: UserInfo, rows: Rows) ->
     for (name, value) in headers {
         map.append(*name, value.parse().expect("a header"));
     }
-    let user = apply(&mut map, &list_pods(requestor), &rows).map_err(|status| status.message)?;
+    let request = list_pods(requestor);
+    let applied = apply(&mut map, &request, &rows).now_or_never().expect("rows answer at once");
+    let user = applied.map_err(|status| status.message)?;
     assert!(map.is_empty(), "headers are left: {map:?}");
     user.map(|user| (user.name, user.groups)).ok_or_else(|| "nobody".to_string())
 }

@@ -61,7 +61,7 @@ impl Engine {
         mut object: Value,
         options: &Value,
     ) -> Result<Served, Status> {
-        self.prepare_new(resource, ctx, &mut object)?;
+        self.prepare_new(resource, ctx, &mut object).await?;
         self.admission.validate(creation(ctx, resource, options), &object).await?;
         // Upstream's storage finds it, the last one to look.
         if !meta::resource_version(&object).is_empty() {
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// Everything between admission's two halves.
-    pub(super) fn prepare_new(
+    pub(super) async fn prepare_new(
         &self,
         resource: &Resource,
         ctx: &RequestContext,
@@ -96,7 +96,7 @@ impl Engine {
         if resource.is_core() {
             errors.extend(metadata::validate_finalizer_names(object));
         }
-        errors.extend(strategy.validate(ctx, object));
+        errors.extend(ctx.settled(|| strategy.validate(ctx, object)).await);
         let errors = if resource.is_core() { metadata::without_repeats(errors) } else { errors };
         if !errors.is_empty() {
             return Err(invalid(resource, object, &errors));

@@ -95,13 +95,13 @@ pub struct Update<'a> {
     /// Who says whose the fields are.
     pub ownership: Ownership,
     /// May the object be created when it is not there? Asked for the permission to.
-    pub authorize_create: &'a (dyn Fn() -> Result<(), Status> + Sync),
+    pub authorize_create: &'a (dyn Fn(&RequestContext) -> Result<(), Status> + Sync),
 }
 
 impl<'a> Update<'a> {
     /// A change the server itself makes to an object that is there.
     pub fn direct(resource: &'a Resource, options: &'a WriteOptions, change: Change<'a>) -> Update<'a> {
-        let authorize_create = &|| Ok(());
+        let authorize_create = &|_: &RequestContext| Ok(());
         let ownership = Ownership::Kept;
         Update { resource, mode: Mode::Direct, options, change, shown: None, ownership, authorize_create }
     }
@@ -262,10 +262,11 @@ impl Engine {
         }
         metadata::keep_system_fields(new, old);
         let mut errors = metadata::validate_update(new, old, resource.info.namespaced, resource.is_core());
-        errors.extend(match update.mode {
+        let validating = ctx.settled(|| match update.mode {
             Mode::Subresource(subresource) => strategy.validate_subresource_update(ctx, subresource, new, old),
             _ => strategy.validate_update(ctx, new, old),
         });
+        errors.extend(validating.await);
         let errors = if resource.is_core() { metadata::without_repeats(errors) } else { errors };
         if !errors.is_empty() {
             return Err(invalid(resource, new, &errors));
@@ -320,7 +321,7 @@ impl Engine {
             };
             return Err(Status::conflict(&resource.group_resource(), &ctx.target.name, &why));
         }
-        (update.authorize_create)()?;
+        ctx.settled(|| (update.authorize_create)(ctx)).await?;
         // Also one that was to be that of a present object: upstream does not look at it here.
         if let Some(metadata) = meta::metadata_mut(&mut object) {
             metadata.shift_remove("resourceVersion");

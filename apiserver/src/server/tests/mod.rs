@@ -16,6 +16,7 @@ mod recorded;
 mod settings;
 mod streams;
 mod verbs;
+mod waiting;
 mod watches;
 mod webhooks;
 
@@ -37,7 +38,7 @@ use super::{ApiServer, Config};
 use crate::admission::{self, Chain, Configurations, Loopback, Selection, Surroundings};
 use crate::audit::{self, AuditLog};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
-use crate::authorization::{Attributes, Authorizer, Decision};
+use crate::authorization::{self, Attributes, Authorizer, Decision, Reasons};
 use crate::endpoints::negotiation::Formats;
 use crate::registry::resource::Resources;
 use crate::registry::store::Engine;
@@ -59,8 +60,9 @@ impl Authenticator for Nobody {
 struct Masters;
 
 impl Authorizer for Masters {
-    fn authorize(&self, attributes: &Attributes) -> Decision {
-        if attributes.user.in_group("system:masters") { Decision::Allow } else { Decision::NoOpinion(String::new()) }
+    fn authorize<'a>(&'a self, attributes: &'a Attributes, _: Reasons) -> authorization::Answer<'a> {
+        let is_master = attributes.user.in_group("system:masters");
+        authorization::Answer::Now(if is_master { Decision::allow() } else { Decision::default() })
     }
 }
 
@@ -166,6 +168,28 @@ impl Cluster {
         settings: Settings,
         audit: Option<AuditLog>,
     ) -> Cluster {
+        let authorizer = Arc::new(Masters);
+        Cluster::authorized(kubelets, authenticator, authorizer, plugins, formats, settings, audit).await
+    }
+
+    /// Where somebody else says who may what.
+    pub(super) async fn asking(
+        authorizer: Arc<dyn Authorizer>,
+        plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
+    ) -> Cluster {
+        let (formats, settings) = (Formats::default(), Settings::default());
+        Cluster::authorized(Default::default(), Arc::new(Nobody), authorizer, plugins, formats, settings, None).await
+    }
+
+    async fn authorized(
+        kubelets: crate::streaming::Kubelets,
+        authenticator: Arc<dyn Authenticator>,
+        authorizer: Arc<dyn Authorizer>,
+        plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
+        formats: Formats,
+        settings: Settings,
+        audit: Option<AuditLog>,
+    ) -> Cluster {
         let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
         let resources = Resources::builtin(api::scheme::Scheme::builtin());
         let admission = plugins(&store, &resources);
@@ -175,7 +199,7 @@ impl Cluster {
         let config = Config {
             scheme: api::scheme::Scheme::builtin(),
             authenticator,
-            authorizer: Arc::new(Masters),
+            authorizer,
             computed: Default::default(),
             advertise_address: "192.0.2.1:6443".to_string(),
             kubelets,

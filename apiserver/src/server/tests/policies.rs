@@ -12,13 +12,13 @@ use crate::admission::{Admits, Chain, Validates};
 use crate::registry::resource::Resources;
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
-const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(super) const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn cluster() -> Cluster {
     Cluster::admitting(Default::default(), Arc::new(super::Nobody), plugins).await
 }
 
-fn plugins(store: &Arc<store::Store>, resources: &Resources) -> Chain {
+pub(super) fn plugins(store: &Arc<store::Store>, resources: &Resources) -> Chain {
     let metrics = Arc::<Metrics>::default();
     let source = Source { store: Arc::clone(store), resources: resources.clone(), metrics: Arc::clone(&metrics) };
     let policies = Policies(source);
@@ -33,7 +33,7 @@ fn constraints(operations: &[&str]) -> Value {
     json!({"resourceRules": [rule], "objectSelector": {"matchExpressions": [{"key": "param", "operator": "DoesNotExist"}]}})
 }
 
-async fn policy(cluster: &Cluster, kind: &str, mut spec: Value, mut binding: Value) {
+pub(super) async fn policy(cluster: &Cluster, kind: &str, mut spec: Value, mut binding: Value) {
     let operations: &[&str] = if kind == "mutating" { &["CREATE", "UPDATE"] } else { &["*"] };
     spec["matchConstraints"] = constraints(operations);
     let path = format!("{REGISTRATION}/{kind}admissionpolic");
@@ -42,7 +42,7 @@ async fn policy(cluster: &Cluster, kind: &str, mut spec: Value, mut binding: Val
     cluster.post(&format!("{path}ybindings"), json!({"metadata": {"name": "b"}, "spec": binding})).await.expect(201);
 }
 
-fn config_map(name: &str, size: &str) -> Value {
+pub(super) fn config_map(name: &str, size: &str) -> Value {
     json!({"metadata": {"name": name}, "data": {"size": size}})
 }
 

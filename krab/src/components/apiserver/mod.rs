@@ -1,5 +1,6 @@
 //! `krab apiserver`, or krab called `kube-apiserver`. Upstream: cmd/kube-apiserver.
 
+mod authorization;
 mod files;
 mod flags;
 #[cfg(test)]
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use apiserver::controlplane::{AuthorizationMode, EndpointReconciler, Limits, RuntimeConfig};
+use apiserver::controlplane::{EndpointReconciler, Limits, RuntimeConfig};
 use apiserver::endpoints::negotiation::Formats;
 use apiserver::filters::cors::Cors;
 use apiserver::server::settings::{Settings, strict_transport_security};
@@ -61,8 +62,8 @@ fn options(flags: &FlagSet) -> Result<Options> {
         .map(|range| range.parse().with_context(|| format!("--service-cluster-ip-range: {range:?} is no range")))
         .collect::<Result<Vec<IpNet>>>()?;
     ensure!(service_ranges.len() <= 2, "--service-cluster-ip-range must not contain more than two entries");
-    let authorization = flags.list("authorization-mode").into_iter().map(mode).collect::<Result<Vec<_>>>()?;
-    let always_allowed = authorization.contains(&AuthorizationMode::AlwaysAllow);
+    let authorization = authorization::configuration(flags)?;
+    let always_allowed = authorization.always_allows();
     let credentials = files::credentials(flags, advertise, &service_ranges)?;
     let listen = SocketAddr::new(bind, flags.parse("secure-port")?);
     Ok(Options {
@@ -148,17 +149,4 @@ fn runtime_config(flags: &FlagSet) -> Result<RuntimeConfig> {
         tracing::warn!("--runtime-config: what upstream does not serve by default is not part of krab");
     }
     Ok(config)
-}
-
-fn mode(name: &str) -> Result<AuthorizationMode> {
-    Ok(match name {
-        "AlwaysAllow" => AuthorizationMode::AlwaysAllow,
-        "AlwaysDeny" => AuthorizationMode::AlwaysDeny,
-        "Node" => AuthorizationMode::Node,
-        "RBAC" => AuthorizationMode::Rbac,
-        "ABAC" | "Webhook" => {
-            bail!("--authorization-mode={name} is not supported; there are Node, RBAC, AlwaysAllow, AlwaysDeny")
-        }
-        _ => bail!("authorization-mode {name:?} is not a valid mode"),
-    })
 }

@@ -1,3 +1,4 @@
+use apiserver::authorization::configuration::{Configuration, Mode, ReviewVersion};
 use component::flags::FlagSet;
 
 use super::*;
@@ -36,7 +37,7 @@ fn upstreams_defaults_hold() {
     let options = options(&flagset(&line)).unwrap();
     assert_eq!(options.listen.to_string(), "0.0.0.0:6443");
     assert_eq!(options.service_ranges, ["10.0.0.0/24".parse::<IpNet>().unwrap()]);
-    assert_eq!(options.authorization, [AuthorizationMode::AlwaysAllow]);
+    assert_eq!(options.authorization, Configuration::of([Mode::AlwaysAllow]));
     assert!(!options.anonymous, "nobody may do everything without a name");
     assert!(!options.admission.runs("NodeRestriction") && options.admission.runs("ServiceAccount"));
     assert!(options.credentials.serving.certificate_pem.contains("BEGIN CERTIFICATE"));
@@ -54,7 +55,7 @@ fn modes_and_plugins_are_chosen() {
     ];
     let line: Vec<&str> = line.iter().map(String::as_str).chain(own).collect();
     let options = options(&flagset(&line)).unwrap();
-    assert_eq!(options.authorization, [AuthorizationMode::Node, AuthorizationMode::Rbac]);
+    assert_eq!(options.authorization, Configuration::of([Mode::Node, Mode::Rbac]));
     assert!(options.anonymous);
     assert!(options.admission.runs("NodeRestriction") && !options.admission.runs("ServiceAccount"));
 }
@@ -62,12 +63,57 @@ fn modes_and_plugins_are_chosen() {
 #[test]
 fn what_nobody_should_believe_to_hold_is_refused() {
     assert!(refusal(&["--encryption-provider-config=/e"]).contains("stored as they are"));
-    assert!(refusal(&["--authorization-mode=Webhook"]).contains("--authorization-mode=Webhook is not supported"));
-    assert!(refusal(&["--authorization-mode=Nope"]).contains("is not a valid mode"));
     assert!(refusal(&["--tls-cert-file=/nope"]).contains("--tls-cert-file: cannot read /nope"));
     let (_folder, line) = folder();
     let without_issuer: Vec<&str> = line.iter().take(2).map(String::as_str).collect();
     assert!(refusal(&without_issuer).contains("--service-account-issuer is needed"));
+}
+
+#[test]
+fn authorizers_are_configured_in_their_order() {
+    let (_folder, line) = folder();
+    let own = [
+        "--authorization-mode=Webhook,RBAC,ABAC",
+        "--authorization-policy-file=/p",
+        "--authorization-webhook-config-file=/w",
+        "--authorization-webhook-version=v1",
+        "--authorization-webhook-cache-authorized-ttl=0",
+    ];
+    let line: Vec<&str> = line.iter().map(String::as_str).chain(own).collect();
+    let configuration = options(&flagset(&line)).unwrap().authorization;
+    assert_eq!(configuration.policy_file.as_deref(), Some(std::path::Path::new("/p")));
+    let names: Vec<_> = configuration.authorizers.iter().map(|own| (own.mode.as_str(), own.name.as_str())).collect();
+    assert_eq!(names, [("Webhook", "default"), ("RBAC", "rbac"), ("ABAC", "abac")]);
+    let Mode::Webhook(settings) = &configuration.authorizers[0].mode else { panic!("the first is a webhook") };
+    assert_eq!((settings.version, settings.authorized_ttl), (ReviewVersion::V1, Duration::ZERO));
+    assert_eq!(settings.unauthorized_ttl, Duration::from_secs(30));
+}
+
+#[test]
+fn flags_of_authorization_that_contradict_one_another_are_refused() {
+    let table: [(&[&str], &str); 7] = [
+        (&["--authorization-mode=Nope"], "authorization-mode \"Nope\" is not a valid mode"),
+        (&["--authorization-mode=RBAC,RBAC"], "has mode specified more than once"),
+        (&["--authorization-mode=ABAC"], "authorization-mode ABAC's authorization policy file not passed"),
+        (&["--authorization-mode=Webhook"], "authorization-mode Webhook's authorization config file not passed"),
+        (&["--authorization-policy-file=/p"], "cannot specify --authorization-policy-file without mode ABAC"),
+        (
+            &["--authorization-webhook-config-file=/w"],
+            "cannot specify --authorization-webhook-config-file without mode Webhook",
+        ),
+        (
+            &[
+                "--authorization-mode=Webhook",
+                "--authorization-webhook-config-file=/w",
+                "--authorization-webhook-version=v2",
+            ],
+            "unsupported webhook authorizer version \"v2\", supported versions are \"v1\", \"v1beta1\"",
+        ),
+    ];
+    for (line, why) in table {
+        let refused = refusal(line);
+        assert!(refused.contains(why), "{line:?}: {refused}");
+    }
 }
 
 #[test]

@@ -122,14 +122,6 @@ const TEXTS: &[(&str, Rows)] = &[
         &[("authentication-token-webhook-cache-ttl", "2m0s"), ("authentication-token-webhook-version", "v1beta1")],
     ),
     (
-        "others are not asked for authorization",
-        &[
-            ("authorization-webhook-cache-authorized-ttl", "5m0s"),
-            ("authorization-webhook-cache-unauthorized-ttl", "30s"),
-            ("authorization-webhook-version", "v1beta1"),
-        ],
-    ),
-    (
         NO_OIDC,
         &[
             ("oidc-ca-file", ""),

@@ -1,0 +1,134 @@
+//! What authorizers count, under upstream's names.
+//!
+//! A decision costs one addition: its series are looked up once.
+//! Upstream: k8s.io/apiserver/pkg/authorization/metrics, plugin/pkg/authorizer/webhook/metrics.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use component::metrics::{Error, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+
+use super::Verdict;
+
+/// In seconds. Upstream: prometheus.DefBuckets.
+const DURATIONS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// See the module header.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    decisions: IntCounterVec,
+    webhook_evaluations: IntCounterVec,
+    webhook_durations: HistogramVec,
+    webhook_fail_open: IntCounterVec,
+}
+
+/// What became of a call of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    Success,
+    Timeout,
+    Error,
+}
+
+impl Called {
+    fn as_str(self) -> &'static str {
+        match self {
+            Called::Success => "success",
+            Called::Timeout => "timeout",
+            Called::Error => "error",
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new().expect("the names are constants, and each is there once")
+    }
+}
+
+impl Metrics {
+    fn new() -> Result<Metrics, Error> {
+        let registry = Registry::new();
+        let name = |name: &str| format!("apiserver_authorization_{name}");
+        let counters = |own: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name(own), help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, Error>(counters)
+        };
+        let histograms = |own: &str, help: &str, labels: &[&str], buckets: &[f64]| {
+            let histograms = HistogramVec::new(HistogramOpts::new(name(own), help).buckets(buckets.to_vec()), labels)?;
+            registry.register(Box::new(histograms.clone()))?;
+            Ok::<_, Error>(histograms)
+        };
+        Ok(Metrics {
+            decisions: counters(
+                "decisions_total",
+                "[ALPHA] Total number of terminal decisions made by an authorizer split by authorizer type, name, and decision.",
+                &["type", "name", "decision"],
+            )?,
+            webhook_evaluations: counters(
+                "webhook_evaluations_total",
+                "[ALPHA] Round-trips to authorization webhooks.",
+                &["name", "result"],
+            )?,
+            webhook_durations: histograms(
+                "webhook_duration_seconds",
+                "[ALPHA] Request latency in seconds.",
+                &["name", "result"],
+                &DURATIONS,
+            )?,
+            webhook_fail_open: counters(
+                "webhook_evaluations_fail_open_total",
+                "[ALPHA] NoOpinion results due to webhook timeout or error.",
+                &["name", "result"],
+            )?,
+            registry,
+        })
+    }
+
+    /// To be shown with others.
+    pub(crate) fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// The decisions of one authorizer.
+    pub(super) fn decisions(&self, kind: &'static str, name: &str) -> Decisions {
+        let (all, name) = (self.decisions.clone(), name.to_owned());
+        Decisions { all, kind, name, allowed: OnceLock::new(), denied: OnceLock::new() }
+    }
+
+    /// A webhook was asked.
+    pub(super) fn called(&self, webhook: &str, outcome: Called, took: Duration) {
+        let labels = [webhook, outcome.as_str()];
+        self.webhook_evaluations.with_label_values(&labels).inc();
+        self.webhook_durations.with_label_values(&labels).observe(took.as_secs_f64());
+    }
+
+    /// It could not be asked, and others are.
+    pub(super) fn failed_open(&self, webhook: &str, outcome: Called) {
+        self.webhook_fail_open.with_label_values(&[webhook, outcome.as_str()]).inc();
+    }
+}
+
+/// Counts what one authorizer decides.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    all: IntCounterVec,
+    kind: &'static str,
+    name: String,
+    allowed: OnceLock<IntCounter>,
+    denied: OnceLock<IntCounter>,
+}
+
+impl Decisions {
+    /// What is left to others does not count.
+    pub(super) fn count(&self, verdict: Verdict) {
+        let (counter, decision) = match verdict {
+            Verdict::Allow => (&self.allowed, "allowed"),
+            Verdict::Deny => (&self.denied, "denied"),
+            Verdict::NoOpinion => return,
+        };
+        counter.get_or_init(|| self.all.with_label_values(&[self.kind, &self.name, decision])).inc();
+    }
+}
