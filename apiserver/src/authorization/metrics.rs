@@ -9,9 +9,13 @@ use std::time::Duration;
 use component::metrics::{Error, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::Verdict;
+use super::reload::Reloads;
+use super::webhook::conditions::Matching;
 
 /// In seconds. Upstream: prometheus.DefBuckets.
 const DURATIONS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+const CONDITION_DURATIONS: [f64; 7] = [0.001, 0.005, 0.01, 0.025, 0.1, 0.2, 0.25];
 
 /// See the module header.
 #[derive(Debug)]
@@ -21,6 +25,10 @@ pub(crate) struct Metrics {
     webhook_evaluations: IntCounterVec,
     webhook_durations: HistogramVec,
     webhook_fail_open: IntCounterVec,
+    condition_errors: IntCounterVec,
+    condition_exclusions: IntCounterVec,
+    condition_durations: HistogramVec,
+    reloads: Reloads,
 }
 
 /// What became of a call of a webhook.
@@ -83,6 +91,23 @@ impl Metrics {
                 "[ALPHA] NoOpinion results due to webhook timeout or error.",
                 &["name", "result"],
             )?,
+            condition_errors: counters(
+                "match_condition_evaluation_errors_total",
+                "[ALPHA] Total number of errors when an authorization webhook encounters a match condition error split by authorizer type and name.",
+                &["type", "name"],
+            )?,
+            condition_exclusions: counters(
+                "match_condition_exclusions_total",
+                "[ALPHA] Total number of exclusions when an authorization webhook is skipped because match conditions exclude it.",
+                &["type", "name"],
+            )?,
+            condition_durations: histograms(
+                "match_condition_evaluation_seconds",
+                "[ALPHA] Authorization match condition evaluation time in seconds, split by authorizer type and name.",
+                &["type", "name"],
+                &CONDITION_DURATIONS,
+            )?,
+            reloads: Reloads::of(&registry)?,
             registry,
         })
     }
@@ -103,6 +128,22 @@ impl Metrics {
         let labels = [webhook, outcome.as_str()];
         self.webhook_evaluations.with_label_values(&labels).inc();
         self.webhook_durations.with_label_values(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Its conditions were looked at.
+    pub(super) fn matched(&self, webhook: &str, matching: &Matching, took: Duration) {
+        let labels = ["Webhook", webhook];
+        self.condition_durations.with_label_values(&labels).observe(took.as_secs_f64());
+        match matching {
+            Matching::Holds => {}
+            Matching::Fails => self.condition_exclusions.with_label_values(&labels).inc(),
+            Matching::Errs(_) => self.condition_errors.with_label_values(&labels).inc(),
+        }
+    }
+
+    /// What is counted of the configuration file.
+    pub(super) fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// It could not be asked, and others are.

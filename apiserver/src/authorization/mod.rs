@@ -9,6 +9,7 @@ pub mod configuration;
 mod metrics;
 pub mod node;
 pub mod rbac;
+pub(crate) mod reload;
 pub mod reviews;
 mod union;
 mod webhook;
@@ -146,6 +147,9 @@ pub enum Error {
     /// ABAC was not there at the start.
     #[error("authorizer type ABAC is not allowed if it was not enabled at initial server startup")]
     NoPolicyFile,
+    /// The matchConditions of a webhook.
+    #[error("{0}")]
+    Conditions(String),
     /// A webhook's kubeconfig.
     #[error("{0}")]
     Webhook(#[from] kubeconfig::Error),

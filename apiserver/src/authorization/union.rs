@@ -61,7 +61,7 @@ enum Kind {
     Node(Arc<NodeAuthorizer>),
     Rbac(Rbac),
     Abac(Arc<Abac>),
-    Webhook(WebhookAuthorizer),
+    Webhook(Box<WebhookAuthorizer>),
 }
 
 /// What somebody may do, as far as the authorizers can tell. Upstream: authorizer.RuleResolver.
@@ -102,7 +102,12 @@ impl Authorization {
                 Mode::Abac => Kind::Abac(self.abac.clone().ok_or(Error::NoPolicyFile)?),
                 Mode::Webhook(settings) => {
                     let objects = Arc::clone(&self.surroundings.objects);
-                    Kind::Webhook(WebhookAuthorizer::new(&own.name, settings, objects, Arc::clone(&self.metrics))?)
+                    Kind::Webhook(Box::new(WebhookAuthorizer::new(
+                        &own.name,
+                        settings,
+                        objects,
+                        Arc::clone(&self.metrics),
+                    )?))
                 }
             };
             let counted = self.metrics.decisions(own.mode.as_str(), &own.name);

@@ -28,6 +28,15 @@ const COLLECTION: Duration = Duration::from_secs(3600);
 /// How long the end of the process may be held up by a store that does not answer.
 const PARTING: Duration = Duration::from_secs(5);
 
+/// What this server is called among its like.
+pub(super) fn server_name() -> String {
+    name_of(&hostname())
+}
+
+fn hostname() -> String {
+    hostname::get().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// This server's Lease.
 pub(super) struct Identity {
     leases: Api<Lease>,
@@ -38,7 +47,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn new(client: kube::Client) -> Identity {
-        let hostname = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
+        let hostname = hostname();
         let name = name_of(&hostname);
         let holder = format!("{name}_{}", uuid::Uuid::new_v4());
         Identity { leases: Api::namespaced(client, NAMESPACE), hostname, name, holder }

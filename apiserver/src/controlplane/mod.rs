@@ -132,6 +132,11 @@ impl ControlPlane {
         let objects: Arc<dyn Objects> =
             Arc::new(Engine { store: store.clone(), resources: resources.clone(), admission: Chain::default() });
         let authorizer = authorizer(&options, &store, &objects)?;
+        if let Some(source) = options.authorization.source.clone() {
+            let (authorizer, configuration) = (Arc::clone(&authorizer), options.authorization.clone());
+            let following = authorization::reload::follow(authorizer, configuration, source, identity::server_name());
+            component::spawn_until("changed authorization", &shutdown, following);
+        }
         let loopback = Loopback::default();
         let surroundings =
             Surroundings { rbac: authorizer.rbac(), store: &store, resources: &resources, loopback: &loopback };

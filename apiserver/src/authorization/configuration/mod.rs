@@ -2,7 +2,12 @@
 //! of `--authorization-config`.
 //! Upstream: k8s.io/apiserver/pkg/apis/apiserver.AuthorizationConfiguration.
 
-use std::path::PathBuf;
+mod file;
+#[cfg(test)]
+mod tests;
+mod validation;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// See the module header.
@@ -11,6 +16,33 @@ pub struct Configuration {
     pub authorizers: Vec<Configured>,
     /// `--authorization-policy-file`
     pub policy_file: Option<PathBuf>,
+    /// `--authorization-config`, where it is from: the file is followed.
+    pub source: Option<Source>,
+}
+
+/// A configuration file, and what it said when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// Why a file is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("open {path}: {source}", path = path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is something else.
+    #[error("failed to load AuthorizationConfiguration from file: {0}")]
+    Malformed(String),
+    /// It asks for what cannot be.
+    #[error("{0}")]
+    Invalid(String),
 }
 
 /// One authorizer.
@@ -47,6 +79,8 @@ pub struct WebhookSettings {
     pub timeout: Duration,
     /// Nobody else is asked when the webhook cannot be.
     pub fails_closed: bool,
+    /// It is asked only where all of these expressions hold.
+    pub match_conditions: Vec<String>,
 }
 
 /// Version of a SubjectAccessReview.
@@ -103,11 +137,32 @@ impl Mode {
 impl Configuration {
     /// These, in this order.
     pub fn of(modes: impl IntoIterator<Item = Mode>) -> Configuration {
-        Configuration { authorizers: modes.into_iter().map(Mode::named).collect(), policy_file: None }
+        Configuration { authorizers: modes.into_iter().map(Mode::named).collect(), ..Configuration::default() }
+    }
+
+    /// What a file says.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn read(path: &Path) -> Result<Configuration, Error> {
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let authorizers = parse(&text, &[])?;
+        let source = Some(Source { path: path.to_owned(), text });
+        Ok(Configuration { authorizers, source, policy_file: None })
     }
 
     /// Is everybody allowed everything?
     pub fn always_allows(&self) -> bool {
         self.authorizers.iter().any(|own| own.mode == Mode::AlwaysAllow)
     }
+}
+
+/// The authorizers of a file's text, which must have those of the `required` types among them.
+///
+/// # Errors
+/// See [`Error`].
+pub(super) fn parse(text: &str, required: &[&str]) -> Result<Vec<Configured>, Error> {
+    let authorizers = file::read(text).map_err(|why| Error::Malformed(why.to_string()))?;
+    validation::checked(&authorizers, required).map_err(Error::Invalid)
 }

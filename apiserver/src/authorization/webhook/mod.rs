@@ -4,14 +4,18 @@
 //! error. Nothing is remembered of failures, nor of requests with attributes so long that they would only fill the memory.
 //! Upstream: k8s.io/apiserver/plugin/pkg/authorizer/webhook.
 
+pub(super) mod conditions;
 mod review;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use self::conditions::{Conditions, Matching};
 use self::review::Said;
 use bytes::Bytes;
+use json::Value;
 
 use super::configuration::WebhookSettings;
 use super::metrics::{Called, Metrics};
@@ -29,6 +33,7 @@ const MAX_REMEMBERED_ATTRIBUTES: usize = 10_000;
 pub(super) struct WebhookAuthorizer {
     name: String,
     webhook: Webhook,
+    conditions: Conditions,
     settings: WebhookSettings,
     objects: Arc<dyn Objects>,
     answers: Memory<Said>,
@@ -43,12 +48,18 @@ impl WebhookAuthorizer {
         metrics: Arc<Metrics>,
     ) -> Result<WebhookAuthorizer, Error> {
         let webhook = Webhook::of_kubeconfig(&settings.kubeconfig)?;
+        let conditions = Conditions::compile(&settings.match_conditions).map_err(Error::Conditions)?;
         let (name, settings) = (name.to_owned(), settings.clone());
-        Ok(WebhookAuthorizer { name, webhook, settings, objects, answers: Memory::of(REMEMBERED), metrics })
+        Ok(WebhookAuthorizer { name, webhook, conditions, settings, objects, answers: Memory::of(REMEMBERED), metrics })
     }
 
     pub(super) async fn decide(&self, request: &Attributes) -> Decision {
         let spec = review::spec(request, self.settings.version);
+        match self.matching(request, &spec) {
+            Matching::Holds => {}
+            Matching::Fails => return Decision::default(),
+            Matching::Errs(error) => return self.failed(error),
+        }
         let key = spec.to_string();
         if let Some(said) = self.answers.get(&key) {
             return said.decision();
@@ -74,6 +85,17 @@ impl WebhookAuthorizer {
         }
     }
 
+    /// Is it to be asked about this request?
+    fn matching(&self, request: &Attributes, spec: &Value) -> Matching {
+        if self.conditions.is_empty() {
+            return Matching::Holds;
+        }
+        let began = Instant::now();
+        let matching = self.conditions.of(request, spec);
+        self.metrics.matched(&self.name, &matching, began.elapsed());
+        matching
+    }
+
     /// The decision where there is none.
     fn failed(&self, error: String) -> Decision {
         let verdict = if self.settings.fails_closed { Verdict::Deny } else { Verdict::NoOpinion };
@@ -84,7 +106,7 @@ impl WebhookAuthorizer {
     async fn ask(&self, body: Bytes) -> Result<Said, (String, Called)> {
         let mut backoff = Backoff::default();
         loop {
-            let began = tokio::time::Instant::now();
+            let began = Instant::now();
             let answer = self.webhook.post(self.objects.as_ref(), body.clone(), self.settings.timeout).await;
             let took = began.elapsed();
             let (error, may_pass) = match answer {

@@ -43,6 +43,7 @@ impl Asked {
             unauthorized_ttl: Duration::from_secs(30),
             timeout: Duration::from_secs(30),
             fails_closed: false,
+            match_conditions: Vec::new(),
         };
         change(&mut settings);
         let metrics = Arc::new(Metrics::default());
@@ -217,4 +218,36 @@ async fn an_answer_that_is_no_review_is_a_failure() {
     let asked = Asked::of(other, |_| {}).await;
     let error = asked.decide(&list_pods()).await.error.unwrap();
     assert!(error.starts_with("no kind \"Pod\" is registered for version \"v1\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_webhook_is_asked_only_where_all_conditions_hold() {
+    let only = |condition: &str| {
+        let condition = condition.to_owned();
+        move |settings: &mut WebhookSettings| {
+            settings.match_conditions = vec![condition, "request.user == 'jane'".to_owned()];
+            settings.fails_closed = true;
+        }
+    };
+    let table = [
+        ("has(request.resourceAttributes) && request.resourceAttributes.namespace == 'n'", Verdict::Allow, 1),
+        ("has(request.nonResourceAttributes)", Verdict::NoOpinion, 0),
+        ("'devs' in request.groups && request.extra['scopes'][1] == 'b' && request.uid == '7'", Verdict::Allow, 1),
+        (
+            "request.resourceAttributes.fieldSelector.requirements.exists(r, r.key == 'spec.nodeName' && r.operator == 'In' && r.values == ['a'])",
+            Verdict::Allow,
+            1,
+        ),
+        ("request.extra['none'] == ['x']", Verdict::Deny, 0),
+    ];
+    for (condition, verdict, times) in table {
+        let asked = Asked::of(|_| said(&json!({"allowed": true})), only(condition)).await;
+        let decision = asked.decide(&list_pods()).await;
+        assert_eq!((decision.verdict, asked.times()), (verdict, times), "{condition}: {decision:?}");
+        assert_eq!(decision.error.is_some(), verdict == Verdict::Deny);
+    }
+    let excluded = Asked::of(|_| said(&json!({"allowed": true})), only("false")).await;
+    excluded.decide(&list_pods()).await;
+    let exclusion = "apiserver_authorization_match_condition_exclusions_total{name=\"default\",type=\"Webhook\"} 1";
+    assert_eq!(excluded.counted("apiserver_authorization_match_condition_exclusions_total"), [exclusion]);
 }

@@ -1,6 +1,6 @@
 //! What the flags of authorization mean together. Upstream: `pkg/kubeapiserver/options.BuiltInAuthorizationOptions`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,11 +11,27 @@ use component::flags::FlagSet;
 /// How long a webhook named by flags may take.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The flags that say what a configuration file would say.
+const IN_PLACE_OF_A_FILE: [&str; 5] = [
+    "authorization-mode",
+    "authorization-webhook-config-file",
+    "authorization-webhook-version",
+    "authorization-webhook-cache-authorized-ttl",
+    "authorization-webhook-cache-unauthorized-ttl",
+];
+
 /// The authorizers that are wanted, in their order.
 pub(super) fn configuration(flags: &FlagSet) -> Result<Configuration> {
+    let policy_file = flags.optional("authorization-policy-file").map(PathBuf::from);
+    if let Some(file) = flags.optional("authorization-config") {
+        ensure!(
+            !IN_PLACE_OF_A_FILE.iter().any(|name| flags.given(name)),
+            "--authorization-config can not be specified when --authorization-mode or --authorization-webhook-* flags are defined"
+        );
+        return Ok(Configuration { policy_file, ..Configuration::read(Path::new(file))? });
+    }
     let modes = flags.list("authorization-mode");
     let has = |mode: &str| modes.contains(&mode);
-    let policy_file = flags.optional("authorization-policy-file");
     ensure!(policy_file.is_none() || has("ABAC"), "cannot specify --authorization-policy-file without mode ABAC");
     ensure!(
         flags.optional("authorization-webhook-config-file").is_none() || has("Webhook"),
@@ -24,7 +40,7 @@ pub(super) fn configuration(flags: &FlagSet) -> Result<Configuration> {
     let repeated = modes.iter().enumerate().any(|(at, mode)| modes[..at].contains(mode));
     ensure!(!repeated, "authorization-mode {modes:?} has mode specified more than once");
     let authorizers = modes.into_iter().map(|name| mode(flags, name)).collect::<Result<Vec<_>>>()?;
-    Ok(Configuration { policy_file: policy_file.map(PathBuf::from), ..Configuration::of(authorizers) })
+    Ok(Configuration { policy_file, ..Configuration::of(authorizers) })
 }
 
 fn mode(flags: &FlagSet, name: &str) -> Result<Mode> {
@@ -55,5 +71,6 @@ fn webhook(flags: &FlagSet) -> Result<WebhookSettings> {
         unauthorized_ttl: ttl("authorization-webhook-cache-unauthorized-ttl")?,
         timeout: WEBHOOK_TIMEOUT,
         fails_closed: false,
+        match_conditions: Vec::new(),
     })
 }

@@ -63,7 +63,8 @@ fn options(flags: &FlagSet) -> Result<Options> {
         .collect::<Result<Vec<IpNet>>>()?;
     ensure!(service_ranges.len() <= 2, "--service-cluster-ip-range must not contain more than two entries");
     let authorization = authorization::configuration(flags)?;
-    let always_allowed = authorization.always_allows();
+    // As upstream has it, only where flags say so.
+    let always_allowed = authorization.always_allows() && authorization.source.is_none();
     let credentials = files::credentials(flags, advertise, &service_ranges)?;
     let listen = SocketAddr::new(bind, flags.parse("secure-port")?);
     Ok(Options {

@@ -91,7 +91,11 @@ fn authorizers_are_configured_in_their_order() {
 
 #[test]
 fn flags_of_authorization_that_contradict_one_another_are_refused() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 8] = [
+        (
+            &["--authorization-config=/c", "--authorization-webhook-version=v1"],
+            "--authorization-config can not be specified when --authorization-mode or --authorization-webhook-* flags",
+        ),
         (&["--authorization-mode=Nope"], "authorization-mode \"Nope\" is not a valid mode"),
         (&["--authorization-mode=RBAC,RBAC"], "has mode specified more than once"),
         (&["--authorization-mode=ABAC"], "authorization-mode ABAC's authorization policy file not passed"),

@@ -1,0 +1,180 @@
+//! The file of `--authorization-config`, read strictly: an AuthorizationConfiguration as it stands there.
+//! Upstream: k8s.io/apiserver/pkg/apis/apiserver/{load,v1}.
+
+use std::fmt;
+use std::time::Duration;
+
+use api::decode::{FieldValidation, Syntax, decode_untyped};
+use api::go_text::quote;
+use api::meta;
+use component::duration::GoDuration;
+use json::Value;
+
+use crate::registry::fields::items;
+use crate::webhook::review::{self, Fields, Malformed};
+
+const GROUP: &str = "apiserver.config.k8s.io/";
+const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
+const KIND: &str = "AuthorizationConfiguration";
+const AUTHORIZED_TTL: Duration = Duration::from_secs(300);
+const UNAUTHORIZED_TTL: Duration = Duration::from_secs(30);
+
+/// The fields of each object, by where they are. Others are mistakes.
+const FIELDS: &[(&str, &[&str])] = &[
+    ("", &["apiVersion", "kind", "authorizers"]),
+    ("authorizers", &["type", "name", "webhook"]),
+    (
+        "authorizers.webhook",
+        &[
+            "authorizedTTL",
+            "cacheAuthorizedRequests",
+            "unauthorizedTTL",
+            "cacheUnauthorizedRequests",
+            "timeout",
+            "subjectAccessReviewVersion",
+            "matchConditionSubjectAccessReviewVersion",
+            "failurePolicy",
+            "connectionInfo",
+            "matchConditions",
+        ],
+    ),
+    ("authorizers.webhook.connectionInfo", &["type", "kubeConfigFile"]),
+    ("authorizers.webhook.matchConditions", &["expression"]),
+];
+
+/// One authorizer of the file, defaults filled in.
+#[derive(Debug, Default)]
+pub(super) struct Authorizer {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) webhook: Option<Webhook>,
+}
+
+/// What is said of a webhook.
+#[derive(Debug)]
+pub(super) struct Webhook {
+    pub(super) authorized_ttl: Span,
+    pub(super) remembers_authorized: bool,
+    pub(super) unauthorized_ttl: Span,
+    pub(super) remembers_unauthorized: bool,
+    pub(super) timeout: Span,
+    pub(super) version: String,
+    pub(super) condition_version: String,
+    pub(super) failure_policy: String,
+    pub(super) connection: String,
+    pub(super) kubeconfig: Option<String>,
+    pub(super) conditions: Vec<String>,
+}
+
+/// A duration, also one that is none: less than nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) is_negative: bool,
+    pub(super) length: Duration,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.is_negative { "-" } else { "" }, GoDuration(self.length))
+    }
+}
+
+/// Reads a file. An empty one asks for nothing.
+pub(super) fn read(text: &str) -> Result<Vec<Authorizer>, Malformed> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let decoded = decode_untyped(text.as_bytes(), Syntax::Yaml, FieldValidation::Warn).map_err(Malformed)?;
+    // What is no object is refused in the words for one.
+    let document = review::parse(decoded.object.to_string().as_bytes())?;
+    let (version, kind) = (meta::api_version(&document), meta::kind(&document));
+    for (field, value) in [("Kind", kind), ("apiVersion", version)] {
+        if value.is_empty() {
+            return Err(Malformed(format!("Object '{field}' is missing in '{text}'")));
+        }
+    }
+    if kind != KIND || !version.strip_prefix(GROUP).is_some_and(|version| VERSIONS.contains(&version)) {
+        return Err(review::unregistered(version, kind));
+    }
+    // Before strangers are named, what is known must be of its type.
+    let authorizers = items(&document, "authorizers").iter().map(authorizer).collect::<Result<_, _>>()?;
+    let mut complaints = decoded.warnings;
+    name_strangers(&document, "", "", &mut complaints);
+    match complaints.is_empty() {
+        true => Ok(authorizers),
+        false => Err(Malformed(format!("strict decoding error: {}", complaints.join(", ")))),
+    }
+}
+
+/// Names the fields that have no meaning. `place` is the path without indices.
+fn name_strangers(value: &Value, place: &str, path: &str, complaints: &mut Vec<String>) {
+    let below = |of: &str, name: &str| if of.is_empty() { name.to_owned() } else { format!("{of}.{name}") };
+    match (value, FIELDS.iter().find(|(own, _)| *own == place)) {
+        (Value::Object(fields), Some((_, known))) => {
+            for (name, value) in fields {
+                let path = below(path, name);
+                match known.contains(&name.as_str()) {
+                    true => name_strangers(value, &below(place, name), &path, complaints),
+                    false => complaints.push(format!("unknown field \"{path}\"")),
+                }
+            }
+        }
+        (Value::Array(list), _) => {
+            for (at, item) in list.iter().enumerate() {
+                name_strangers(item, place, &format!("{path}[{at}]"), complaints);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn authorizer(value: &Value) -> Result<Authorizer, Malformed> {
+    let Some(fields) = Fields::of_all(value, "AuthorizerConfiguration.authorizers") else {
+        return Ok(Authorizer::default());
+    };
+    Ok(Authorizer {
+        kind: text(fields, "type")?,
+        name: text(fields, "name")?,
+        webhook: Fields::of(value, "webhook", "WebhookConfiguration.authorizers.webhook")?
+            .map(|fields| webhook(fields, &value["webhook"]))
+            .transpose()?,
+    })
+}
+
+fn webhook(fields: Fields<'_>, value: &Value) -> Result<Webhook, Malformed> {
+    let place = "WebhookConnectionInfo.authorizers.webhook.connectionInfo";
+    let connection = Fields::of(value, "connectionInfo", place)?;
+    let of_connection = |name| connection.map_or(Ok(None), |fields| fields.text(name));
+    let or_on = |name| fields.get(name).map_or(Ok(true), |_| fields.bool(name));
+    Ok(Webhook {
+        authorized_ttl: span(fields, "authorizedTTL", AUTHORIZED_TTL)?,
+        remembers_authorized: or_on("cacheAuthorizedRequests")?,
+        unauthorized_ttl: span(fields, "unauthorizedTTL", UNAUTHORIZED_TTL)?,
+        remembers_unauthorized: or_on("cacheUnauthorizedRequests")?,
+        timeout: span(fields, "timeout", Duration::ZERO)?,
+        version: text(fields, "subjectAccessReviewVersion")?,
+        condition_version: text(fields, "matchConditionSubjectAccessReviewVersion")?,
+        failure_policy: text(fields, "failurePolicy")?,
+        connection: of_connection("type")?.unwrap_or_default().to_owned(),
+        kubeconfig: of_connection("kubeConfigFile")?.map(str::to_owned),
+        conditions: items(value, "matchConditions").iter().map(condition).collect::<Result<_, _>>()?,
+    })
+}
+
+fn condition(value: &Value) -> Result<String, Malformed> {
+    let fields = Fields::of_all(value, "WebhookMatchCondition.authorizers.webhook.matchConditions");
+    fields.map_or_else(|| Ok(String::new()), |fields| text(fields, "expression"))
+}
+
+fn text(fields: Fields<'_>, name: &str) -> Result<String, Malformed> {
+    fields.text(name).map(|text| text.unwrap_or_default().to_owned())
+}
+
+/// Nothing, and none at all, is the default.
+fn span(fields: Fields<'_>, name: &str, default: Duration) -> Result<Span, Malformed> {
+    let given = fields.text(name)?.unwrap_or("0s");
+    let (is_negative, length) = given.strip_prefix('-').map_or((false, given), |length| (true, length));
+    let invalid = |_| Malformed(format!("time: invalid duration {}", quote(given)));
+    let GoDuration(length) = length.parse().map_err(invalid)?;
+    Ok(Span { is_negative, length: if length.is_zero() { default } else { length } })
+}

@@ -1,0 +1,242 @@
+//! The file of `--authorization-config` while the server runs: what it says now is in force, if it is valid. Webhooks come, go
+//! and change; the other authorizers change their places only, and none of them may go.
+//! Upstream: pkg/kubeapiserver/authorizer.reloadableAuthorizerResolver, authorizationconfig/metrics.
+
+use std::sync::Arc;
+
+use component::file_watch::FileWatch;
+use component::metrics::{Error as MetricsError, GaugeVec, IntCounterVec, Opts, Registry};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::configuration::{self, Configuration, Mode, Source};
+use super::{Authorization, Error};
+
+/// Why a changed file is not in force.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{0}")]
+    Unreadable(#[from] std::io::Error),
+    #[error("{0}")]
+    Configuration(#[from] configuration::Error),
+    #[error("{0}")]
+    Authorizers(#[from] Error),
+}
+
+/// Follows the file of a configuration, on the server of this name. Never ends: stop polling it.
+pub(crate) async fn follow(
+    authorization: Arc<Authorization>,
+    configuration: Configuration,
+    source: Source,
+    server: String,
+) {
+    let mut reload = Reload::of(authorization, configuration, source, &server);
+    let mut watch = FileWatch::new([reload.source.path.clone()].iter().map(|path| path.as_path()));
+    loop {
+        watch.changed().await;
+        let looked = tokio::task::spawn_blocking(move || {
+            reload.look();
+            reload
+        });
+        match looked.await {
+            Ok(looked) => reload = looked,
+            // It panicked, which was logged.
+            Err(_) => return std::future::pending().await,
+        }
+    }
+}
+
+/// What was read last, and what is in force.
+struct Reload {
+    authorization: Arc<Authorization>,
+    configuration: Configuration,
+    source: Source,
+    /// The types that were there at the start and stay.
+    required: Vec<&'static str>,
+    server_hash: String,
+}
+
+impl Reload {
+    fn of(authorization: Arc<Authorization>, configuration: Configuration, source: Source, server: &str) -> Reload {
+        let kept = configuration.authorizers.iter().filter(|own| !matches!(own.mode, Mode::Webhook(_)));
+        let mut required: Vec<&'static str> = kept.map(|own| own.mode.as_str()).collect();
+        required.sort_unstable();
+        let server_hash = hash(server);
+        authorization.metrics().reloads().applied(&server_hash, &source.text);
+        Reload { authorization, configuration, source, required, server_hash }
+    }
+
+    /// Looks at the file, and puts into force what it says.
+    fn look(&mut self) {
+        let changed = self.changed();
+        let reloads = self.authorization.metrics().reloads();
+        match changed {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!(file = %self.source.path.display(), "the changed authorization configuration is in force");
+                reloads.count("success", &self.server_hash);
+                reloads.applied(&self.server_hash, &self.source.text);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the changed authorization configuration cannot be used, what was before it is");
+                reloads.count("failure", &self.server_hash);
+            }
+        }
+    }
+
+    fn changed(&mut self) -> Result<bool, Refused> {
+        let text = std::fs::read_to_string(&self.source.path)?;
+        if text == self.source.text {
+            return Ok(false);
+        }
+        // One that is refused is refused once.
+        self.source.text = text;
+        let authorizers = configuration::parse(&self.source.text, &self.required)?;
+        if authorizers == self.configuration.authorizers {
+            return Ok(false);
+        }
+        self.configuration.authorizers = authorizers;
+        self.authorization.reconfigure(&self.configuration)?;
+        Ok(true)
+    }
+}
+
+/// What is counted of a configuration file.
+#[derive(Debug)]
+pub(super) struct Reloads {
+    total: IntCounterVec,
+    last: GaugeVec,
+    applied: GaugeVec,
+}
+
+impl Reloads {
+    pub(super) fn of(registry: &Registry) -> Result<Reloads, MetricsError> {
+        let named =
+            |name: &str, help: &str| Opts::new(format!("apiserver_authorization_config_controller_{name}"), help);
+        let by_status = ["status", "apiserver_id_hash"];
+        let total = named(
+            "automatic_reloads_total",
+            "[BETA] Total number of automatic reloads of authorization configuration split by status and apiserver identity.",
+        );
+        let last = named(
+            "automatic_reload_last_timestamp_seconds",
+            "[BETA] Timestamp of the last automatic reload of authorization configuration split by status and apiserver identity.",
+        );
+        let applied = named(
+            "last_config_info",
+            "[ALPHA] Information about the last applied authorization configuration with hash as label, split by apiserver identity.",
+        );
+        let reloads = Reloads {
+            total: IntCounterVec::new(total, &by_status)?,
+            last: GaugeVec::new(last, &by_status)?,
+            applied: GaugeVec::new(applied, &["apiserver_id_hash", "hash"])?,
+        };
+        registry.register(Box::new(reloads.total.clone()))?;
+        registry.register(Box::new(reloads.last.clone()))?;
+        registry.register(Box::new(reloads.applied.clone()))?;
+        Ok(reloads)
+    }
+
+    fn count(&self, status: &str, server_hash: &str) {
+        let labels = [status, server_hash];
+        self.total.with_label_values(&labels).inc();
+        self.last.with_label_values(&labels).set(Timestamp::now().as_duration().as_secs_f64());
+    }
+
+    /// There is one configuration at a time.
+    fn applied(&self, server_hash: &str, text: &str) {
+        self.applied.reset();
+        self.applied.with_label_values(&[server_hash, &hash(text)]).set(1.0);
+    }
+}
+
+/// `sha256:` and hexadecimal; nothing of nothing.
+fn hash(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let digest = Sha256::digest(text);
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authentication::UserInfo;
+    use crate::authorization::node::NodeAuthorizer;
+    use crate::authorization::rbac::Rbac;
+    use crate::authorization::{Attributes, Authorizer, Reasons, Surroundings};
+    use crate::registry::testing::Fixture;
+
+    const HEAD: &str = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers:\n";
+    const NODE: &str = "- {type: Node, name: node}\n";
+    const DENY: &str = "- {type: AlwaysDeny, name: alwaysdeny}\n";
+    const ALLOW: &str = "- {type: AlwaysAllow, name: alwaysallow}\n";
+
+    /// A server's authorizers, from a file that can be written anew.
+    struct Followed {
+        reload: Reload,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Followed {
+        fn by(text: &str) -> Followed {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("authorization.yaml");
+            std::fs::write(&path, text).expect("it can be written");
+            let configuration = Configuration::read(&path).expect("it is valid");
+            let objects = Arc::new(Fixture::new([]));
+            let store = store::embedded::memory(store::Window::default(), crate::transform()).expect("a store");
+            let surroundings = Surroundings {
+                node: Arc::new(NodeAuthorizer::new(objects.clone(), Vec::new())),
+                rbac: Rbac::new(Arc::new(store)),
+                objects,
+            };
+            let authorization = Arc::new(Authorization::new(&configuration, surroundings).expect("its files are good"));
+            let source = configuration.source.clone().expect("it is from a file");
+            Followed { reload: Reload::of(authorization, configuration, source, "server"), _folder: folder }
+        }
+
+        /// The lines of a metric after the file says this.
+        fn says(&mut self, text: &str, metric: &str) -> Vec<String> {
+            std::fs::write(&self.reload.source.path, text).expect("it can be written");
+            self.reload.look();
+            let shown = component::metrics::encode([&self.reload.authorization.metrics().registry()]);
+            shown.expect("it can be shown").lines().filter(|line| line.starts_with(metric)).map(str::to_owned).collect()
+        }
+
+        async fn allows(&self) -> bool {
+            let request = Attributes { user: UserInfo::new("jane", &[]), ..Attributes::default() };
+            self.reload.authorization.authorize(&request, Reasons::OfRefusals).decided().await.is_allowed()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_file_says_later_is_in_force_unless_an_authorizer_goes() {
+        let mut followed = Followed::by(&format!("{HEAD}{NODE}{DENY}"));
+        assert!(!followed.allows().await);
+        let total = "apiserver_authorization_config_controller_automatic_reloads_total";
+        let line = |status: &str, count: u8| {
+            format!("{total}{{apiserver_id_hash=\"{}\",status=\"{status}\"}} {count}", hash("server"))
+        };
+        assert_eq!(followed.says(&format!("{HEAD}{NODE}{ALLOW}"), total), [line("failure", 1)], "AlwaysDeny stays");
+        assert!(!followed.allows().await);
+        assert_eq!(followed.says(&format!("{HEAD}{NODE}{ALLOW}"), total), [line("failure", 1)], "it is refused once");
+        let all = format!("{HEAD}{ALLOW}{NODE}{DENY}");
+        assert_eq!(followed.says(&all, total), [line("failure", 1), line("success", 1)]);
+        assert!(followed.allows().await);
+        let same = format!("# the same\n{all}");
+        assert_eq!(followed.says(&same, total).len(), 2);
+        let applied = "apiserver_authorization_config_controller_last_config_info";
+        let info = format!("{applied}{{apiserver_id_hash=\"{}\",hash=\"{}\"}} 1", hash("server"), hash(&all));
+        assert_eq!(followed.says(&same, applied), [info], "what is in force is what was applied");
+    }
+
+    #[tokio::test]
+    async fn abac_does_not_come_later() {
+        let mut followed = Followed::by(&format!("{HEAD}{DENY}"));
+        followed.says(&format!("{HEAD}{DENY}- {{type: ABAC, name: abac}}\n{ALLOW}"), "");
+        assert!(!followed.allows().await);
+    }
+}
