@@ -227,18 +227,21 @@ impl Figures {
         let (Some(both), Some(etcd)) = (krab.cpu, krab.etcd) else { return };
         if self.shares.is_empty() {
             self.shares.push_str(
-                "\nWhose CPU time it is, and what the same write costs an etcd that a bare client asks for nothing else:\n\n\
-                 | | krab | its etcd | etcd alone | krab + etcd to etcd alone |\n|---|---|---|---|---|\n",
+                "\nWhose CPU time it is, and what the same writes cost an etcd that a bare client asks for nothing else:\n\n\
+                 | | krab | its etcd | etcd alone | its etcd to etcd alone | krab + etcd to etcd alone |\n|---|---|---|---|---|---|\n",
             );
         }
+        let to_alone =
+            |spent: f64| alone.map(|alone| format!("{:.1}x", spent / alone.max(f64::MIN_POSITIVE))).unwrap_or_default();
         let time = |seconds: f64| work.unit.text(seconds * scale(work.unit));
         self.shares.push_str(&format!(
-            "| {} | {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} |\n",
             work.what,
             time(both - etcd),
             time(etcd),
             alone.map(time).unwrap_or_default(),
-            alone.map(|alone| format!("{:.1}x", both / alone.max(f64::MIN_POSITIVE))).unwrap_or_default()
+            to_alone(etcd),
+            to_alone(both)
         ));
     }
 
@@ -252,7 +255,8 @@ impl Figures {
         let krab = side.measure(work).await?;
         let alone = match (bare, work.write()) {
             (Some(bare), Some(write)) => {
-                if write == Write::Create {
+                // What is deleted is not there to be learnt from any more.
+                if write != Write::Delete {
                     bare.learn(side.plane.etcd_url().context("krab has no etcd")?).await?;
                 }
                 Some(bare.cost(write, side.clients).await?)

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
 use futures::FutureExt;
 
-use super::members::{Members, number, revision};
+use super::members::{Member, Members, number, revision};
 use crate::{Error, ErrorKind, Revision};
 
 const KEY: &str = "compact_rev_key";
@@ -51,12 +51,11 @@ impl Compactor {
     /// One interval has passed. Returns the revision that was compacted by this server.
     pub(super) async fn turn(&mut self) -> Result<Option<Revision>, Error> {
         let member = self.members.current();
-        let mut client = member.client.clone();
         let txn = Txn::new()
             .when([Compare::version(KEY, CompareOp::Equal, self.version)])
             .and_then([TxnOp::put(KEY, self.then.to_string(), None)])
             .or_else([TxnOp::get(KEY, None)]);
-        let answer = member.ask(client.txn(txn)).await.inspect_err(|_| self.members.give_up(&member))?;
+        let answer = member.ask(member.kv().txn(txn)).await.inspect_err(|_| self.members.give_up(&member))?;
         let now = answer.header().map(|header| revision(header.revision())).unwrap_or_default();
         let then = std::mem::replace(&mut self.then, now);
         if !answer.succeeded() {
@@ -76,7 +75,10 @@ impl Compactor {
 
 /// Gives up history before a revision. What was compacted further already is left so.
 pub(super) async fn compact(members: &Members, revision: Revision) -> Result<(), Error> {
-    let compact = |mut client: Client| async move { client.compact(number(revision), None).await }.boxed();
+    let compact = |member: &Member| {
+        let mut kv = member.kv();
+        async move { kv.compact(number(revision), None).await }.boxed()
+    };
     match members.ask(compact).await {
         Err(error) if error.kind == ErrorKind::Compacted => Ok(()),
         answer => answer.map(drop),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use etcd_client::{WatchResponse, WatchStream};
+use etcd_client::{WatchResponse, WatchResponseStream, WatchStream};
 use futures::FutureExt;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -32,10 +32,15 @@ const STALLED: Duration = Duration::from_secs(5);
 /// Between two attempts to reach a member.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// So many changes are shown at once, and a message more.
+const AT_ONCE: usize = 64;
 /// A message may have a thousand revisions in it, of objects of a megabyte.
 const MESSAGE_MAX: usize = 1 << 31;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What the stream gave: a message, its end, or its failure.
+type Heard = Result<Option<WatchResponse>, etcd_client::Error>;
 
 /// What the thread is told.
 pub(super) enum Request {
@@ -135,9 +140,9 @@ impl Follower {
     }
 
     /// One stream, from making it to its end.
-    async fn follow(&mut self, member: &Member) -> End {
+    async fn follow(&mut self, member: &Arc<Member>) -> End {
         // A large future, of which only a pointer is carried about.
-        let connecting = connect(member.clone(), self.keys.clone(), self.feed.revision(), self.cluster).boxed();
+        let connecting = connect(Arc::clone(member), self.keys.clone(), self.feed.revision(), self.cluster).boxed();
         match self.attend(connecting).await {
             None => End::Closed,
             Some(Err(error)) => error.into(),
@@ -168,20 +173,8 @@ impl Follower {
                 asked = Some(Instant::now());
             }
             tokio::select! {
-                answer = answers.message() => match answer {
-                    Ok(Some(answer)) => {
-                        // Both may have come at once; what was written after the check must not be told without what it found.
-                        self.unmended |= self.differs.notified().now_or_never().is_some();
-                        if self.unmended && answer.header().is_some_and(|now| revision(now.revision()) > self.feed.revision()) {
-                            // What it tells is found with the rest.
-                            return End::Differs;
-                        }
-                        if let Some(end) = self.hear(member, &answer) {
-                            return end;
-                        }
-                    }
-                    Ok(None) => return End::Lost(Error::new(ErrorKind::Unreachable).on(member.url.as_str())),
-                    Err(error) => return End::Lost(member.explain(error)),
+                answer = answers.message() => if let Some(end) = self.hear_all(member, answer, &mut answers) {
+                    return end;
                 },
                 request = self.requests.recv() => if !self.serve(request) {
                     return End::Closed;
@@ -196,8 +189,35 @@ impl Follower {
         }
     }
 
-    /// Takes in one message of the stream. Returns why it was the last one.
-    fn hear(&mut self, member: &Member, answer: &WatchResponse) -> Option<End> {
+    /// Takes in a message of the stream and those that have come with it, and shows what they tell at once. Returns why nothing follows.
+    fn hear_all(&mut self, member: &Member, first: Heard, stream: &mut WatchResponseStream) -> Option<End> {
+        let mut changes = Vec::new();
+        let mut next = Some(first);
+        let mut end = None;
+        while let Some(answer) = next {
+            end = match answer {
+                Ok(Some(answer)) => self.hear(member, &answer, &mut changes),
+                Ok(None) => Some(End::Lost(Error::new(ErrorKind::Unreachable).on(member.url.as_str()))),
+                Err(error) => Some(End::Lost(member.explain(error))),
+            };
+            next = match end {
+                None if changes.len() < AT_ONCE => stream.message().now_or_never(),
+                _ => None,
+            };
+        }
+        self.apply(changes);
+        end
+    }
+
+    /// Takes in one message: adds to the changes that are to be shown. Returns why it was the last one.
+    fn hear(&mut self, member: &Member, answer: &WatchResponse, changes: &mut Vec<Change>) -> Option<End> {
+        // Both may have come at once; what was written after the check must not be told without what it found.
+        self.unmended |= self.differs.notified().now_or_never().is_some();
+        let heard = changes.last().map_or(self.feed.revision(), |change| change.revision);
+        if self.unmended && answer.header().is_some_and(|now| revision(now.revision()) > heard) {
+            // What it tells is found with the rest.
+            return Some(End::Differs);
+        }
         let Some(header) = answer.header() else {
             return Some(End::Lost(Error::new(ErrorKind::Unreachable).on(member.url.as_str())));
         };
@@ -213,15 +233,19 @@ impl Follower {
         }
         self.trouble = None;
         if !answer.events().is_empty() {
-            self.apply(load::changes(answer, &self.keys, self.feed.revision()));
+            changes.extend(load::changes(answer, &self.keys, heard));
         } else if !answer.created() {
             // Everything up to here has been told.
+            self.apply(std::mem::take(changes));
             self.feed.advance(revision(header.revision()));
         }
         None
     }
 
     fn apply(&mut self, mut changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
         for change in &mut changes {
             if let Operation::Put { key, value, .. } = &mut change.operation {
                 value.ready = self.outbox.recognise(key, &value.stored);
@@ -305,7 +329,7 @@ impl Follower {
 }
 
 /// Makes a stream of what comes after a revision, having made sure that it is the same history.
-async fn connect(member: Member, keys: Keys, after: Revision, cluster: u64) -> Result<WatchStream, Error> {
+async fn connect(member: Arc<Member>, keys: Keys, after: Revision, cluster: u64) -> Result<WatchStream, Error> {
     check(&member, after, cluster).await?;
     version::check(&member).await?;
     let mut watching = member.client.watch_client().max_decoding_message_size(MESSAGE_MAX);

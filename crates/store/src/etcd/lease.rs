@@ -5,10 +5,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use etcd_client::Client;
 use futures::FutureExt;
 
-use super::members::Members;
+use super::members::{Member, Members};
 use crate::{Error, Timestamp};
 
 const KEYS_MAX: usize = 1000;
@@ -37,7 +36,10 @@ impl Leases {
         }
         let ttl = i64::try_from(seconds + extra).unwrap_or(i64::MAX);
         // A lease that was granted and not heard of ends by itself.
-        let grant = |mut client: Client| async move { client.lease_grant(ttl, None).await }.boxed();
+        let grant = |member: &Member| {
+            let mut leases = member.client.lease_client();
+            async move { leases.grant(ttl, None).await }.boxed()
+        };
         let granted = members.ask(grant).await?;
         let lease = Lease { id: granted.id(), expires: Timestamp(expires.0 + extra * 1000), keys: 1 };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

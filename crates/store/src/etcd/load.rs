@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use etcd_client::{Client, EventType, GetOptions, KeyValue, WatchOptions, WatchResponse};
+use etcd_client::{EventType, GetOptions, KeyValue, WatchOptions, WatchResponse};
 use futures::FutureExt;
 
 use super::keys::Keys;
-use super::members::{Members, mod_revision, number, position, revision};
+use super::members::{Member, Members, mod_revision, number, position, revision};
 use crate::{Change, Error, ErrorKind, Feed, Loaded, Operation, Revision, Snapshot, Written};
 
 /// How many objects come in one answer.
@@ -57,10 +57,11 @@ async fn seed(members: &Members, keys: &Keys, feed: &mut Feed, at: Revision) -> 
 
 /// The oldest revision etcd has; `wanted` is older than that. Only a watch is told the number.
 async fn compacted(members: &Members, keys: &Keys, wanted: Revision) -> Result<Revision, Error> {
-    let watch = |mut client: Client| {
-        let (prefix, options) = (keys.prefix().to_vec(), options(keys, wanted));
+    let watch = |member: &Member| {
+        let (mut watching, prefix, options) =
+            (member.client.watch_client(), keys.prefix().to_vec(), options(keys, wanted));
         async move {
-            let mut stream = client.watch(prefix, Some(options)).await?;
+            let mut stream = watching.watch(prefix, Some(options)).await?;
             while let Some(answer) = stream.message().await? {
                 if answer.canceled() || !answer.events().is_empty() {
                     return Ok(answer.compact_revision());

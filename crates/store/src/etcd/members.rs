@@ -3,20 +3,17 @@
 //! Whoever finds that the member in use does not answer gives it up, and everybody goes on with the next one. A balanced connection would
 //! send every other request to a member that is gone, and could not be told so.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, GetResponse, Identity, KeyValue, TlsOptions};
+use etcd_client::{Channel, Client, ConnectOptions, GetOptions, GetResponse, KeyValue, KvClient};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::Config;
+use super::{Config, connection};
 use crate::{Error, ErrorKind, Revision};
 
-/// etcd refuses clients that ask more often than every five seconds.
-const KEEPALIVE: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one request may take; etcd itself gives up after seven seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a question is asked again when no member answers: a member that is started again is not seen by readers.
@@ -26,12 +23,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// All members that were named.
 pub(super) struct Members {
-    all: Vec<Member>,
+    all: Vec<Arc<Member>>,
     current: AtomicUsize,
 }
 
 /// One member.
-#[derive(Clone)]
 pub(super) struct Member {
     index: usize,
     pub(super) url: String,
@@ -51,8 +47,10 @@ impl Members {
         let mut all = Vec::new();
         for (index, url) in config.endpoints.iter().enumerate() {
             let unusable = |error| Error::new(ErrorKind::Unreachable).on(url.as_str()).because(Failure(error));
-            let client = Client::connect([url], Some(options(config, url))).await.map_err(unusable)?;
-            all.push(Member { index, url: url.clone(), client });
+            let channel = connection::to(url, &config.tls).map_err(|error| unusable(error.into()))?;
+            let options = ConnectOptions::new().with_require_leader(true);
+            let client = Client::from_channel(Channel::Tonic(channel), Some(options)).await.map_err(unusable)?;
+            all.push(Arc::new(Member { index, url: url.clone(), client }));
         }
         if all.is_empty() {
             return Err(Error::new(ErrorKind::Unreachable).on("etcd: no server was named"));
@@ -61,13 +59,13 @@ impl Members {
     }
 
     /// The member in use.
-    pub(super) fn current(&self) -> Member {
+    pub(super) fn current(&self) -> Arc<Member> {
         self.all[self.current.load(Ordering::Relaxed) % self.all.len()].clone()
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> &[Member] {
-        &self.all
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
     }
 
     /// This member did not answer: the next one is used from now on, unless others have moved on already.
@@ -81,7 +79,7 @@ impl Members {
     /// Upstream: the retry interceptor of etcd's client, which asks again what may be repeated.
     pub(super) async fn ask<T>(
         &self,
-        question: impl Fn(Client) -> BoxFuture<'static, Result<T, etcd_client::Error>>,
+        question: impl Fn(&Member) -> BoxFuture<'static, Result<T, etcd_client::Error>>,
     ) -> Result<T, Error> {
         let end = Instant::now() + PATIENCE;
         let mut rounds = 0;
@@ -89,7 +87,7 @@ impl Members {
             let mut failure = None;
             for _ in &self.all {
                 let member = self.current();
-                match member.ask(question(member.client.clone())).await {
+                match member.ask(question(&member)).await {
                     Err(error) if error.is_silence() => {
                         self.give_up(&member);
                         failure = Some(error);
@@ -108,15 +106,20 @@ impl Members {
 
     /// Reads keys, as they are when the request arrives or at a revision.
     pub(super) async fn get(&self, key: &[u8], options: GetOptions) -> Result<GetResponse, Error> {
-        let get = |mut client: Client| {
-            let (key, options) = (key.to_vec(), options.clone());
-            async move { client.get(key, Some(options)).await }.boxed()
+        let get = |member: &Member| {
+            let (mut kv, key, options) = (member.kv(), key.to_vec(), options.clone());
+            async move { kv.get(key, Some(options)).await }.boxed()
         };
         self.ask(get).await
     }
 }
 
 impl Member {
+    /// For transactions and reads. Much cheaper than a clone of the whole client.
+    pub(super) fn kv(&self) -> KvClient {
+        self.client.kv_client()
+    }
+
     /// Waits for an answer, not for ever.
     pub(super) async fn ask<T>(&self, answer: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T, Error> {
         match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
@@ -127,9 +130,8 @@ impl Member {
 
     /// Where the cluster is: not older than any commit acknowledged before the call.
     pub(super) async fn position(&self) -> Result<Position, Error> {
-        let mut client = self.client.clone();
         let options = GetOptions::new().with_count_only();
-        position(&self.ask(client.get("\0", Some(options))).await?)
+        position(&self.ask(self.kv().get("\0", Some(options))).await?)
     }
 
     /// What an error of the client means.
@@ -188,25 +190,6 @@ pub(super) fn number(revision: Revision) -> i64 {
 /// When a key was last written.
 pub(super) fn mod_revision(found: &KeyValue) -> Revision {
     revision(found.mod_revision())
-}
-
-fn options(config: &Config, url: &str) -> ConnectOptions {
-    let mut options = ConnectOptions::new()
-        .with_keep_alive(KEEPALIVE, KEEPALIVE_TIMEOUT)
-        .with_keep_alive_while_idle(true)
-        .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_require_leader(true);
-    if url.starts_with("https://") {
-        let mut tls = TlsOptions::new();
-        if let Some(ca) = &config.tls.ca {
-            tls = tls.ca_certificate(Certificate::from_pem(ca));
-        }
-        if let Some((certificate, key)) = &config.tls.identity {
-            tls = tls.identity(Identity::from_pem(certificate, key));
-        }
-        options = options.with_tls(tls);
-    }
-    options
 }
 
 /// The client's error does not tell its cause; this one does, and says it in one line.

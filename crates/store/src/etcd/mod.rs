@@ -1,12 +1,13 @@
 //! The log in an etcd cluster, laid out as kube-apiserver has it: any number of krab servers and upstream's may share one.
 //!
-//! - `members`: a connection to each member; `keys`: names on both sides; `commit`: a transaction in etcd's terms, pure; `outbox`: commits
-//!   on their way, recognised when they come back; `lease`: keys that expire; `load`: states and differences; `follower`: the thread that
-//!   follows etcd by one watch and feeds the view; `questions`: where etcd is, asked once for many readers; `compactor`: gives up old
-//!   history, one server for all; `checker`: compares the view with etcd; `version`: what is too old to be followed.
+//! - `members`: the members, `connection`: how one is reached; `keys`: names on both sides; `commit`: a transaction in etcd's terms, pure;
+//!   `commits`: all that are under way; `outbox`: what is in them, recognised when it comes back; `lease`: keys that expire; `load`: states
+//!   and differences; `follower`: the thread that follows etcd by one watch and feeds the view; `questions`: where etcd is, asked once for
+//!   many readers; `compactor`: gives up old history, one server for all; `checker`: compares the view with etcd; `version`: what is too
+//!   old to be followed.
 //!
-//! Commits go to etcd from the caller's task; everything else is done by one thread with a runtime of its own, so that decoding what
-//! others wrote keeps nobody from being served. A commit is sent once: to a second member only if it never left this process.
+//! All traffic with etcd is one thread's, with a runtime of its own: decoding what others wrote keeps nobody from being served, and what
+//! many ask for at the same time is sent together. A commit is sent once: to a second member only if it never left this process.
 //!
 //! Of time: etcd's clock ends leases, whole seconds after the moment asked for; [`Log::tick`] only makes history old.
 //!
@@ -14,7 +15,9 @@
 
 mod checker;
 mod commit;
+mod commits;
 mod compactor;
+mod connection;
 mod follower;
 mod keys;
 mod lease;
@@ -42,11 +45,12 @@ use crate::{
     Window,
 };
 use checker::Checker;
+use commits::{Commit, Commits, Committer};
 use compactor::Compactor;
 use follower::{Answer, Follower, Request, Wanted};
 use keys::Keys;
 use lease::Leases;
-use members::{Members, Position, was_never_sent};
+use members::{Members, Position};
 use outbox::Outbox;
 use questions::{Askers, Questions};
 
@@ -55,8 +59,6 @@ const WAITING: usize = 64;
 /// How long the first answer of any member is waited for. Upstream: storagebackend.DefaultReadinessTimeout and more.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const START_PAUSE: Duration = Duration::from_millis(250);
-/// How long a commit that etcd has taken may take to come back.
-const SHOW_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How an etcd cluster is used as a store.
 #[derive(Clone, Debug)]
@@ -129,7 +131,7 @@ fn run(config: Config, ready: &std::sync::mpsc::SyncSender<Result<Store, Error>>
         }
     };
     runtime.block_on(async {
-        let Started { store, follower, questions, compactor, checker, newest } = match start(config).await {
+        let Started { store, follower, commits, questions, compactor, checker, newest } = match start(config).await {
             Ok(started) => started,
             Err(error) => return drop(ready.send(Err(error))),
         };
@@ -142,6 +144,7 @@ fn run(config: Config, ready: &std::sync::mpsc::SyncSender<Result<Store, Error>>
         };
         tokio::select! {
             () = follower.run() => {}
+            () = commits.run() => {}
             () = questions.run() => {}
             () = compactor.run() => {}
             () = checker.run() => {}
@@ -154,6 +157,7 @@ fn run(config: Config, ready: &std::sync::mpsc::SyncSender<Result<Store, Error>>
 struct Started {
     store: Store,
     follower: Follower,
+    commits: Commits,
     questions: Questions,
     compactor: Compactor,
     checker: Checker,
@@ -171,6 +175,7 @@ async fn start(config: Config) -> Result<Started, Error> {
     let (requests, waiting) = mpsc::channel(WAITING);
     let (outbox, wanted) = (Arc::<Outbox>::default(), Arc::<Wanted>::default());
     wanted.raise(newest);
+    let (commits, committer) = Commits::new(members.clone(), outbox.clone(), wanted.clone(), view.clone());
     let (questions, askers) = Questions::new(members.clone(), wanted.clone());
     let (outcome, checks) = signal::channel(None);
     let checker = Checker {
@@ -185,8 +190,8 @@ async fn start(config: Config) -> Result<Started, Error> {
         members: members.clone(),
         keys: keys.clone(),
         feed,
-        outbox: outbox.clone(),
-        wanted: wanted.clone(),
+        outbox,
+        wanted,
         requests: waiting,
         cluster,
         waker: Waker::default(),
@@ -197,8 +202,8 @@ async fn start(config: Config) -> Result<Started, Error> {
     let compactor = Compactor::new(members.clone(), config.compaction_interval);
     let time = AtomicU64::new(config.now.0);
     let leases = Leases::default();
-    let log = Etcd { members, keys, outbox, wanted, requests, askers, checks, view: view.clone(), leases, time };
-    Ok(Started { store: Store::new(view, Arc::new(log)), follower, questions, compactor, checker, newest })
+    let log = Etcd { members, keys, committer, requests, askers, checks, view: view.clone(), leases, time };
+    Ok(Started { store: Store::new(view, Arc::new(log)), follower, commits, questions, compactor, checker, newest })
 }
 
 /// Where the cluster is, once a member says so.
@@ -233,8 +238,7 @@ async fn first_answer(members: &Members) -> Result<Position, Error> {
 struct Etcd {
     members: Arc<Members>,
     keys: Keys,
-    outbox: Arc<Outbox>,
-    wanted: Arc<Wanted>,
+    committer: Committer,
     requests: mpsc::Sender<Request>,
     askers: Askers,
     checks: signal::Receiver<Option<Arc<Check>>>,
@@ -259,51 +263,11 @@ impl Etcd {
         for operation in &txn.operations {
             leases.push(self.lease(operation).await?);
         }
-        let waiting = self.outbox.note(&txn.operations);
-        let answer = self.send(commit::request(&txn, &self.keys, &leases)).await?;
-        match commit::outcome(&txn, &answer) {
-            Ok(revision) => {
-                self.wanted.raise(revision);
-                let shown = tokio::time::timeout(SHOW_TIMEOUT, waiting.events(revision)).await;
-                let events = shown.map_err(|elapsed| Error::new(ErrorKind::Timeout).because(elapsed))?;
-                Ok(Committed { revision, entries: events.iter().map(|event| event.entry.clone()).collect() })
-            }
-            Err(refusal) => Err(self.with_current(refusal).await),
-        }
-    }
-
-    /// Sends a transaction. Tried on another member only if it did not leave this process.
-    async fn send(&self, txn: etcd_client::Txn) -> Result<etcd_client::TxnResponse, Error> {
-        for _ in 1..self.members.all().len() {
-            let member = self.members.current();
-            let mut client = member.client.clone();
-            match member.ask(client.txn(txn.clone())).await {
-                Err(error) if was_never_sent(&error) => self.members.give_up(&member),
-                answer => return self.note_loss(&member, answer),
-            }
-        }
-        let member = self.members.current();
-        let mut client = member.client.clone();
-        let answer = member.ask(client.txn(txn)).await;
-        self.note_loss(&member, answer)
-    }
-
-    fn note_loss<T>(&self, member: &members::Member, answer: Result<T, Error>) -> Result<T, Error> {
-        answer.inspect_err(|error| {
-            if error.is_silence() {
-                self.members.give_up(member);
-            }
-        })
-    }
-
-    /// Adds to a refusal what the view shows of the key, once it shows what etcd found.
-    async fn with_current(&self, mut refusal: Error) -> Error {
-        let found = refusal.revision;
-        self.wanted.raise(found);
-        if let Ok(Ok(now)) = tokio::time::timeout(SHOW_TIMEOUT, self.view.snapshot_at_least(found)).await {
-            refusal.current = refusal.key.as_deref().and_then(|key| now.get(key));
-        }
-        refusal
+        let request = commit::request(&txn, &self.keys, &leases);
+        let closed = || Error::new(ErrorKind::Unreachable);
+        let (answer, answered) = oneshot::channel();
+        self.committer.send(Commit { txn, request, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
     }
 
     async fn lease(&self, operation: &Operation) -> Result<i64, Error> {

@@ -12,8 +12,8 @@ const SINCE: [[u64; 3]; 2] = [[3, 4, 31], [3, 5, 13]];
 
 /// Fails with `Unsupported` if the member's word cannot be relied on.
 pub(super) async fn check(member: &Member) -> Result<(), Error> {
-    let mut client = member.client.clone();
-    let status = member.ask(client.status()).await?;
+    let mut maintenance = member.client.maintenance_client();
+    let status = member.ask(maintenance.status()).await?;
     if is_supported(status.version()) {
         return Ok(());
     }

@@ -39,12 +39,13 @@ fn named(checker: &Checker) -> Vec<String> {
 async fn damaged_view_is_found_and_mended_and_watches_are_told() {
     let server = Server::start();
     let direct = open_store(&server);
-    let Started { store, mut follower, questions, checker, .. } = started(&server, &direct).await;
+    let Started { store, mut follower, commits, questions, checker, .. } = started(&server, &direct).await;
     checker.check().await;
     assert_eq!(named(&checker), Vec::<String>::new());
     damage(&mut follower.feed);
     let mut watch = store.watch("/r/", store.revision()).unwrap();
     tokio::task::spawn(follower.run());
+    tokio::task::spawn(commits.run());
     tokio::task::spawn(questions.run());
     checker.check().await;
     assert_eq!(

@@ -1,7 +1,10 @@
 //! Measures the embedded store: `cargo run --release -p store --bin store-bench -- DIR [writers|reopen|memory|watch]...`
 //!
 //! DIR is made and filled; put it on the disk that is asked about, and remove it afterwards. Figures and method are in docs/decisions.
+//! `store-bench URL etcd` measures the store on an etcd that is there for nothing else, and fills it.
 #![expect(clippy::print_stdout, reason = "a program for people, its figures are its output")]
+
+mod etcd;
 
 use std::error::Error;
 use std::io::Write;
@@ -40,6 +43,7 @@ async fn main() -> Outcome {
             "open" => open(dir).await?,
             "memory" => memory(&dir.join("memory")).await?,
             "watch" => watch(&dir.join("watch")).await?,
+            "etcd" => etcd::measure(dir.to_str().ok_or("a URL is text")?).await?,
             other => return Err(format!("unknown measurement {other}").into()),
         }
     }
