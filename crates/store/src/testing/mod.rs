@@ -167,9 +167,9 @@ pub(crate) async fn drain(watch: &mut Watch, store: &Store) -> Vec<String> {
     seen
 }
 
-/// Fails instead of hanging.
+/// Fails instead of hanging. On a machine that is busy with other things everything takes its time.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("did not happen in time")
+    tokio::time::timeout(Duration::from_secs(90), future).await.expect("did not happen in time")
 }
 
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {

@@ -12,7 +12,7 @@ use crate::Timestamp;
 
 /// How often a port that another program took first is worth another try.
 const ATTEMPTS: usize = 5;
-const STARTED: Duration = Duration::from_secs(20);
+const STARTED: Duration = Duration::from_secs(60);
 
 /// A running etcd, killed with its data when it is dropped.
 pub(super) struct Server {
@@ -113,6 +113,14 @@ impl Member {
         if self.tls.is_empty() { plain } else { plain.replace("http://", "https://") }
     }
 
+    /// One alone is its own leader, the sooner the better; of several the leader must not be deposed because the machine is busy.
+    fn pace(&self) -> [&'static str; 2] {
+        match self.cluster.contains(',') {
+            false => ["--heartbeat-interval=10", "--election-timeout=100"],
+            true => ["--heartbeat-interval=100", "--election-timeout=1000"],
+        }
+    }
+
     fn spawn(&self) -> Child {
         let binary = std::env::var_os("ETCD").map(PathBuf::from);
         let binary = binary.expect("set ETCD to an etcd binary: `conformance/build etcd` makes one");
@@ -124,7 +132,7 @@ impl Member {
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             // A machine of its own for each test: nothing there has to survive a power failure.
             .args(["--unsafe-no-fsync", "--max-txn-ops", "10000", "--log-level", "error"])
-            .args(["--heartbeat-interval", "10", "--election-timeout", "100"])
+            .args(self.pace())
             .args(&self.tls)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
