@@ -1,15 +1,17 @@
-//! One TLS record and one system call for all that a connection has to say at a time.
+//! Few TLS records and system calls for all that a connection has to say at a time.
 //!
 //! HTTP/2 writes and flushes each frame by itself. Passed on like that, an event for fifty watchers on one connection is fifty
-//! records and fifty system calls, most of its cost; so are the answers to requests that came together. [`gathering`] makes of a
-//! connection's stream a [`Gathered`] for the HTTP side, which holds small writes back, and a [`Gatherer`], which drives that side
-//! and passes on what is held whenever it has nothing more to do. With several streams open it first lets the other tasks that are
-//! ready have their turn, since they are likely to have something to say too. Nothing is held while the connection sleeps.
+//! records and fifty system calls, most of its cost; so are the answers to requests that came together, and a long list is a system
+//! call every 16 KB. [`gathering`] makes of a connection's stream a [`Gathered`] for the HTTP side, which holds writes back, and a
+//! [`Gatherer`], which drives that side and passes on what is held whenever it has nothing more to do. Small writes are copied
+//! together; large ones are made records of at once, which are held instead. With several streams open the gatherer first lets the
+//! other tasks that are ready have their turn, since they are likely to have something to say too. Nothing is held while the
+//! connection sleeps, but for what its peer does not take.
 //!
 //! Off for connections that may be upgraded: whoever takes those over writes without a driver.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -17,43 +19,74 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::body::{Body, BoxError};
 
-/// The most that is held.
+/// The most that is held, but for one write.
 const LIMIT: usize = 64 << 10;
 /// Writes from this size on gain nothing by being copied.
 const LARGE: usize = 8 << 10;
 
+/// A stream that can take in what it will send when it is flushed.
+pub(super) trait Sealing: AsyncWrite + Unpin {
+    /// Takes in everything and sends nothing.
+    fn seal(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()>;
+}
+
+impl Sealing for TlsStream<TcpStream> {
+    fn seal(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        let session = self.get_mut().1;
+        // The bound is ours.
+        session.set_buffer_limit(None);
+        let size: usize = slices.iter().map(|slice| slice.len()).sum();
+        if session.writer().write_vectored(slices)? == size { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+}
+
 #[derive(Debug)]
 struct Held<S> {
     inner: S,
+    /// Small writes.
     bytes: Vec<u8>,
-    /// How many of them the inner stream has taken.
-    passed: usize,
+    /// How much the inner stream has taken in since it was last flushed to the end.
+    sealed: usize,
     on: bool,
 }
 
-impl<S: AsyncWrite + Unpin> Held<S> {
-    fn poll_pass_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.bytes.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        while let Some(rest) = self.bytes.get(self.passed..).filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                taken => self.passed += taken,
+impl<S: Sealing> Held<S> {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.sealed == 0
+    }
+
+    /// What was copied, and then `slices`.
+    fn seal(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        let copied = std::mem::take(&mut self.bytes);
+        for slices in [&[IoSlice::new(&copied)][..], slices] {
+            let size: usize = slices.iter().map(|slice| slice.len()).sum();
+            if size > 0 {
+                self.inner.seal(slices)?;
+                self.sealed += size;
             }
         }
-        self.bytes = Vec::new();
-        self.passed = 0;
-        Pin::new(&mut self.inner).poll_flush(cx)
+        Ok(())
+    }
+
+    fn poll_pass_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.seal(&[])?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.sealed = 0;
+        Poll::Ready(Ok(()))
     }
 }
 
 /// Both ends of a stream; if it is not `on`, it passes on everything at once.
 pub(super) fn gathering<S>(stream: S, on: bool) -> (Gathered<S>, Gatherer<S>) {
-    let held = Arc::new(Mutex::new(Held { inner: stream, bytes: Vec::new(), passed: 0, on }));
+    let held = Arc::new(Mutex::new(Held { inner: stream, bytes: Vec::new(), sealed: 0, on }));
     (Gathered(Arc::clone(&held)), Gatherer { held, on, open: Arc::new(()), waited: false })
 }
 
@@ -78,7 +111,7 @@ pub(super) struct Open {
     _counted: Arc<()>,
 }
 
-impl<S: AsyncWrite + Unpin> Gatherer<S> {
+impl<S: Sealing> Gatherer<S> {
     /// What each request clones, from its arrival to the end of its answer.
     pub(super) fn open(&self) -> Open {
         Open { _counted: Arc::clone(&self.open) }
@@ -138,7 +171,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
+impl<S: Sealing> AsyncWrite for Gathered<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
@@ -149,16 +182,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut held = lock(&self.0);
-        let size = slices.iter().map(|slice| slice.len()).sum();
-        let direct = !held.on || size >= LARGE;
-        if direct || held.bytes.len() + size > LIMIT {
-            ready!(held.poll_pass_on(cx))?;
-        }
-        if direct {
+        if !held.on {
             return Pin::new(&mut held.inner).poll_write_vectored(cx, slices);
         }
-        for slice in slices {
-            held.bytes.extend_from_slice(slice);
+        let size: usize = slices.iter().map(|slice| slice.len()).sum();
+        if held.bytes.len() + held.sealed + size.min(LARGE) > LIMIT {
+            ready!(held.poll_pass_on(cx))?;
+        }
+        if size >= LARGE {
+            held.seal(slices)?;
+        } else {
+            slices.iter().for_each(|slice| held.bytes.extend_from_slice(slice));
         }
         Poll::Ready(Ok(size))
     }
@@ -169,7 +203,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut held = lock(&self.0);
-        if held.bytes.is_empty() { Pin::new(&mut held.inner).poll_flush(cx) } else { Poll::Ready(Ok(())) }
+        if held.is_empty() { Pin::new(&mut held.inner).poll_flush(cx) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -190,20 +224,34 @@ mod tests {
     use super::*;
     use tokio::io::AsyncWriteExt;
 
-    /// Remembers each write; takes at most `most` bytes of one.
+    /// Remembers the records of each flush; a write is a record and a flush.
+    #[derive(Default)]
     struct Recorder {
-        writes: Vec<Vec<u8>>,
-        most: usize,
+        sealed: Vec<Vec<u8>>,
+        sent: Vec<Vec<Vec<u8>>>,
+        /// The peer takes nothing.
+        stuck: bool,
+    }
+
+    impl Sealing for Recorder {
+        fn seal(&mut self, slices: &[IoSlice<'_>]) -> io::Result<()> {
+            self.sealed.push(slices.iter().flat_map(|slice| slice.iter().copied()).collect());
+            Ok(())
+        }
     }
 
     impl AsyncWrite for Recorder {
         fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-            let taken = data.len().min(self.most);
-            self.writes.push(data[..taken].to_vec());
-            Poll::Ready(Ok(taken))
+            self.sent.push(vec![data.to_vec()]);
+            Poll::Ready(Ok(data.len()))
         }
 
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.stuck {
+                return Poll::Pending;
+            }
+            let sealed = std::mem::take(&mut self.sealed);
+            self.sent.push(sealed);
             Poll::Ready(Ok(()))
         }
 
@@ -212,9 +260,9 @@ mod tests {
         }
     }
 
-    /// What reaches a stream that takes `most` bytes at once from a user who writes and flushes `pieces` and then waits.
-    async fn written(most: usize, pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-        let (mut stream, mut gatherer) = gathering(Recorder { writes: Vec::new(), most }, true);
+    /// The records of each flush when a user writes and flushes `pieces` and then waits.
+    async fn sent(pieces: &[&[u8]]) -> Vec<Vec<Vec<u8>>> {
+        let (mut stream, mut gatherer) = gathering(Recorder::default(), true);
         let mut user = std::pin::pin!(async {
             for piece in pieces {
                 stream.write_all(piece).await.unwrap();
@@ -228,53 +276,71 @@ mod tests {
         })
         .await;
         let mut held = lock(&gatherer.held);
-        assert_eq!(held.bytes.capacity(), 0, "something is still held");
-        std::mem::take(&mut held.inner.writes)
+        assert!(held.is_empty() && held.bytes.capacity() == 0, "something is still held");
+        std::mem::take(&mut held.inner.sent)
     }
 
     #[tokio::test]
-    async fn what_is_written_between_two_waits_is_one_write() {
-        assert_eq!(written(usize::MAX, &[b"head", b"body", b"next"]).await, [b"headbodynext"]);
+    async fn what_is_written_between_two_waits_is_one_record() {
+        assert_eq!(sent(&[b"head", b"body", b"next"]).await, [[b"headbodynext"]]);
     }
 
     #[tokio::test]
-    async fn large_writes_are_not_copied_and_stay_in_order() {
+    async fn large_writes_are_records_of_their_own_in_order_and_flushed_together() {
         let large = vec![b'x'; LARGE];
-        assert_eq!(written(usize::MAX, &[b"head", &large, b"tail"]).await, [b"head".to_vec(), large, b"tail".to_vec()]);
+        let records = [&b"head"[..], &large, &large, b"tail"].map(<[u8]>::to_vec);
+        assert_eq!(sent(&[b"head", &large, &large, b"tail"]).await, [records]);
     }
 
     #[tokio::test]
     async fn no_more_than_the_limit_is_held() {
-        let piece = vec![b'x'; LARGE - 1];
-        let writes = written(usize::MAX, &vec![&piece[..]; 20]).await;
-        assert!(writes.len() > 1 && writes.iter().all(|write| write.len() <= LIMIT), "{}", writes.len());
-        assert_eq!(writes.concat().len(), 20 * piece.len());
+        for size in [LARGE - 1, LARGE, 2 * LARGE] {
+            let piece = vec![b'x'; size];
+            let flushes = sent(&[&piece[..]; 40]).await;
+            let sizes: Vec<usize> = flushes.iter().map(|records| records.concat().len()).collect();
+            assert!(sizes.len() > 1 && sizes.iter().all(|sent| *sent < LIMIT + size), "{sizes:?}");
+            assert_eq!(sizes.iter().sum::<usize>(), 40 * size);
+        }
     }
 
     #[tokio::test]
-    async fn what_is_taken_in_parts_is_passed_on_whole() {
-        assert_eq!(written(3, &[b"head", b"body"]).await.concat(), b"headbody");
+    async fn a_peer_that_takes_nothing_stops_the_user_at_the_limit() {
+        let (mut stream, mut gatherer) = gathering(Recorder { stuck: true, ..Recorder::default() }, true);
+        let piece = vec![b'x'; 2 * LARGE];
+        let mut written = 0;
+        let mut user = std::pin::pin!(async {
+            loop {
+                stream.write_all(&piece).await.unwrap();
+                written += piece.len();
+            }
+        });
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for _ in 0..3 {
+            let polled: Poll<()> = gatherer.poll(user.as_mut(), &mut cx);
+            assert!(polled.is_pending());
+        }
+        assert_eq!(written, LIMIT);
     }
 
     #[tokio::test]
     async fn a_user_that_ends_has_passed_on_everything_at_its_shutdown() {
-        let (mut stream, gatherer) = gathering(Recorder { writes: Vec::new(), most: usize::MAX }, true);
+        let (mut stream, gatherer) = gathering(Recorder::default(), true);
         stream.write_all(b"last").await.unwrap();
-        assert!(lock(&gatherer.held).inner.writes.is_empty());
+        assert!(lock(&gatherer.held).inner.sent.is_empty());
         stream.shutdown().await.unwrap();
-        assert_eq!(lock(&gatherer.held).inner.writes, [b"last"]);
+        assert_eq!(lock(&gatherer.held).inner.sent, [[b"last"]]);
     }
 
     #[tokio::test]
     async fn a_stream_that_is_off_holds_nothing() {
-        let (mut stream, gatherer) = gathering(Recorder { writes: Vec::new(), most: usize::MAX }, false);
+        let (mut stream, gatherer) = gathering(Recorder::default(), false);
         stream.write_all(b"head").await.unwrap();
-        assert_eq!(lock(&gatherer.held).inner.writes, [b"head"]);
+        assert_eq!(lock(&gatherer.held).inner.sent, [[b"head"]]);
     }
 
     #[tokio::test]
     async fn with_several_requests_open_the_others_have_their_turn_first() {
-        let (_stream, mut gatherer) = gathering(Recorder { writes: Vec::new(), most: usize::MAX }, true);
+        let (_stream, mut gatherer) = gathering(Recorder::default(), true);
         let original = gatherer.open();
         let polls = |gatherer: &mut Gatherer<Recorder>| {
             let mut polled = 0;
