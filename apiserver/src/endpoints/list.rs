@@ -12,7 +12,7 @@ use api::scheme::Scheme;
 use api::status::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http::Response;
 use json::{Map, Value, json};
 use store::{Entry, ErrorKind, Revision, Snapshot};
@@ -246,19 +246,21 @@ fn plain(resource: &Resource, page: Page, output: &Output) -> Response<Body> {
     let length = page.entries.iter().map(|entry| entry.value.len() + 1).sum();
     // Items of custom resources name their type, those of built-in kinds do not.
     let whole = resource.is_custom();
-    let write = move |out: &mut BytesMut, entry: &Arc<Entry>, first: bool| {
-        if !first {
-            out.extend_from_slice(b",");
-        }
-        match encode::without_type(&entry.value) {
-            Some(rest) if !whole => {
-                out.extend_from_slice(b"{");
-                entry.value.slice_ref(rest)
-            }
-            _ => entry.value.clone(),
-        }
-    };
-    assemble(Pieces { head, items: page.entries, length, tail: b"]}\n" }, write, output)
+    let pieces = Pieces { head, items: page.entries, length, tail: b"]}\n" };
+    assemble(
+        pieces,
+        move |out, object, first| {
+            let rest = if whole { None } else { encode::without_type(object) };
+            out.extend_from_slice(match (first, rest.is_some()) {
+                (true, true) => b"{",
+                (true, false) => b"",
+                (false, true) => b",{",
+                (false, false) => b",",
+            });
+            rest.unwrap_or(object)
+        },
+        output,
+    )
 }
 
 /// As [`plain`], of the messages the entries have beside their bytes.
@@ -281,12 +283,16 @@ async fn in_protobuf(resource: &Resource, page: Page, output: &Output) -> Result
     let mut head =
         BytesMut::from(protobuf::envelope_start(&resource.api_version, &kind, metadata.len() + length).as_slice());
     head.extend_from_slice(&metadata);
-    let write = |out: &mut BytesMut, message: &Bytes, _: bool| {
-        out.put_u8(ITEM);
-        protobuf::put_varint(out, message.len());
-        message.clone()
-    };
-    Ok(assemble(Pieces { head, items: messages, length, tail: protobuf::ENVELOPE_END }, write, output))
+    let pieces = Pieces { head, items: messages, length, tail: protobuf::ENVELOPE_END };
+    Ok(assemble(
+        pieces,
+        |out, message, _| {
+            out.put_u8(ITEM);
+            protobuf::put_varint(out, message.len());
+            message
+        },
+        output,
+    ))
 }
 
 /// Lists of custom resources say so when they do not go on.

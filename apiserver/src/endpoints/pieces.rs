@@ -1,9 +1,12 @@
 //! The body of a long list, out of items that are bytes already: small ones are copied together, large ones sent as they lie in the
 //! store. Nothing is made before the client reads on.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
+use store::Entry;
 
 use super::negotiation::Output;
 use super::respond;
@@ -23,11 +26,29 @@ pub(super) struct Pieces<T> {
     pub(super) tail: &'static [u8],
 }
 
+/// What has the bytes of an item.
+pub(super) trait Item: Send + 'static {
+    fn bytes(&self) -> &Bytes;
+}
+
+impl Item for Arc<Entry> {
+    fn bytes(&self) -> &Bytes {
+        &self.value
+    }
+}
+
+impl Item for Bytes {
+    fn bytes(&self) -> &Bytes {
+        self
+    }
+}
+
 /// Puts the pieces one behind the other: at once when they are few bytes, otherwise as the client reads. `write` appends what stands
-/// before an item and returns the item; large ones are sent as they lie in the store, however many clients do not read on.
-pub(super) fn assemble<T: Send + 'static>(
+/// before an item (is it the first?) and returns what of the item follows; large ones are sent as they lie in the store, however many
+/// clients do not read on.
+pub(super) fn assemble<T: Item>(
     pieces: Pieces<T>,
-    write: impl Fn(&mut BytesMut, &T, bool) -> Bytes + Send + 'static,
+    write: impl for<'a> Fn(&mut BytesMut, &'a [u8], bool) -> &'a [u8] + Send + 'static,
     output: &Output,
 ) -> Response<Body> {
     let Pieces { mut head, items, length, tail } = pieces;
@@ -36,8 +57,8 @@ pub(super) fn assemble<T: Send + 'static>(
     if total <= ONE_PIECE {
         head.reserve(length + tail.len());
         for (index, item) in items.iter().enumerate() {
-            let item = write(&mut head, item, index == 0);
-            head.extend_from_slice(&item);
+            let rest = write(&mut head, item.bytes(), index == 0);
+            head.extend_from_slice(rest);
         }
         head.extend_from_slice(tail);
         return respond::bytes_with_type(200, head.freeze(), media_type, false);
@@ -51,13 +72,13 @@ pub(super) fn assemble<T: Send + 'static>(
         }
         let mut piece = begun.take()?;
         for (index, item) in items.by_ref() {
-            let item = write(&mut piece, &item, index == 0);
-            if item.len() >= PIECE {
-                large = Some(item);
+            let rest = write(&mut piece, item.bytes(), index == 0);
+            if rest.len() >= PIECE {
+                large = Some(item.bytes().slice_ref(rest));
             } else {
                 // Once a piece, and not for one that only leads to a large item.
-                piece.reserve(if piece.capacity() < PIECE { PIECE + (PIECE >> 3) } else { item.len() });
-                piece.extend_from_slice(&item);
+                piece.reserve(if piece.capacity() < PIECE { PIECE + (PIECE >> 3) } else { rest.len() });
+                piece.extend_from_slice(rest);
             }
             if large.is_some() || piece.len() >= PIECE {
                 begun = Some(BytesMut::new());
@@ -87,10 +108,10 @@ mod tests {
         let items: Vec<Bytes> =
             lengths.iter().zip((b'a'..=b'z').cycle()).map(|(length, byte)| vec![byte; *length].into()).collect();
         let whole = [b"[", items.join(&b","[..]).as_slice(), b"]"].concat();
-        let write = |out: &mut BytesMut, item: &Bytes, first: bool| {
+        fn write<'a>(out: &mut BytesMut, item: &'a [u8], first: bool) -> &'a [u8] {
             out.extend_from_slice(if first { b"" } else { b"," });
-            item.clone()
-        };
+            item
+        }
         let length = lengths.iter().sum::<usize>() + lengths.len();
         let pieces = Pieces { head: BytesMut::from(&b"["[..]), items, length, tail: b"]" };
         let mut body = assemble(pieces, write, &Output::plain()).into_body();
