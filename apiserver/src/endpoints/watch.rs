@@ -5,6 +5,7 @@
 //! Upstream: handlers.serveWatchHandler, storage/cacher.cacheWatcher.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use http::{HeaderValue, Response, header};
 use json::{Value, json};
 use rand::RngExt;
 use store::{Entry, ErrorKind, Event, EventKind, Revision, Snapshot, Watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::negotiation::{Format, Output, Shape};
 use super::options::ListOptions;
@@ -65,6 +67,8 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request, named: bool
         Ok((watch, initial)) => {
             let watcher = Watcher {
                 _counted: counted,
+                ended: Box::pin(state.shutdown.clone().cancelled_owned()),
+                alarm: Box::pin(tokio::time::sleep_until(now + timeout)),
                 state: Arc::clone(state),
                 resource: Arc::clone(call.resource),
                 selection,
@@ -81,7 +85,8 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request, named: bool
                 over: false,
                 converted: HashMap::new(),
             };
-            stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) }).left_stream()
+            stream::unfold(Box::new(watcher), |mut watcher| async move { Some((watcher.next().await?, watcher)) })
+                .left_stream()
         }
         Err(expired) => {
             let mut frame = BytesMut::new();
@@ -182,6 +187,9 @@ struct Watcher {
     bookmarks: bool,
     bookmark_at: Instant,
     deadline: Instant,
+    /// Rings at the next of these two. Made once, as `ended` is: a timer and a listener for each event would cost more than the event.
+    alarm: Pin<Box<Sleep>>,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
     over: bool,
     /// What a webhook made of the entries that are written next.
     converted: HashMap<(Arc<str>, Revision), Value>,
@@ -209,12 +217,15 @@ impl Watcher {
             }
         }
         loop {
-            let wake = if self.bookmarks { self.bookmark_at.min(self.deadline) } else { self.deadline };
+            let rings_at = if self.bookmarks { self.bookmark_at.min(self.deadline) } else { self.deadline };
+            if self.alarm.deadline() != rings_at {
+                self.alarm.as_mut().reset(rings_at);
+            }
             let batch = tokio::select! {
                 biased;
                 batch = self.watch.next() => batch,
-                () = self.state.shutdown.cancelled() => return None,
-                () = tokio::time::sleep_until(wake) => {
+                () = &mut self.ended => return None,
+                () = &mut self.alarm => {
                     let now = Instant::now();
                     if now >= self.deadline {
                         return None;
