@@ -37,7 +37,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         Ok(object)
     };
     let written = write(call, &request.info, &request.user, &options, Ownership::Applied, &mut change).await?;
-    send(call, created(written.created), &written.served, &output)
+    send(call, created(written.created), written.served, &output)
 }
 
 /// What a manager wants of an object.

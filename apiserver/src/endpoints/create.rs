@@ -14,7 +14,7 @@ use super::{Call, Request, body, respond, send};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::registry::computed::Computed;
-use crate::registry::store::{Engine, Ownership, Present, Served, Update, check_preconditions};
+use crate::registry::store::{Engine, Ownership, Present, Update, check_preconditions};
 use crate::registry::{managed_fields, metadata};
 use crate::server::body::Body;
 
@@ -40,7 +40,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     let object = body::decode(&call.ctx, &bytes, syntax, schema, options.field_validation)?;
     let engine = call.engine().clone();
     let served = engine.create(call.resource, &mut call.ctx, object, &options, Ownership::Tracked).await?;
-    send(call, 201, &served, &output)
+    send(call, 201, served, &output)
 }
 
 /// A body that is answered, not stored.
@@ -145,7 +145,7 @@ async fn mark_evicted(call: &mut Call<'_>, delete: &mut DeleteOptions) -> Result
     let engine = call.engine().clone();
     let written = engine.update(&mut call.ctx, Update::direct(resource, &options, &mut change)).await?;
     // The precondition held; from here on the version is ours.
-    if let (Some(version), Served::Entry(entry)) = (&mut delete.resource_version, &written.served) {
+    if let (Some(version), Some(entry)) = (&mut delete.resource_version, written.served.entry()) {
         *version = entry.mod_revision.0.to_string();
     }
     Ok(())

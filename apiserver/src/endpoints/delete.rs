@@ -35,7 +35,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         return Ok(respond::value(200, &status.to_value(), &output));
     }
     let accepted = !deleted.gone && options.orphan_dependents == Some(false);
-    send(call, if accepted { 202 } else { 200 }, &deleted.served, &output)
+    send(call, if accepted { 202 } else { 200 }, deleted.served, &output)
 }
 
 /// DeleteOptions of the body, or of the query when there is no body.

@@ -31,5 +31,5 @@ pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Resp
         snapshot.get(&key).ok_or_else(|| missing(call.resource, &snapshot, &key, &target.name))?
     };
     let served = engine.served(call.resource, entry).await?;
-    send(call, 200, &served, &output)
+    send(call, 200, served, &output)
 }

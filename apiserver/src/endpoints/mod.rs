@@ -30,6 +30,7 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
+use json::Value;
 
 use self::negotiation::{Format, Formats, Input, Offer, Output, Shape};
 use self::options::WriteOptions;
@@ -321,7 +322,7 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T>
 }
 
 /// Sends an object in the served version and the shape asked for.
-pub(crate) fn send(call: &Call<'_>, code: u16, served: &Served, output: &Output) -> Result<Response<Body>, Status> {
+pub(crate) fn send(call: &Call<'_>, code: u16, served: Served, output: &Output) -> Result<Response<Body>, Status> {
     if let Some(record) = &call.ctx.audit {
         record.response_object(|| {
             let mut object = served.to_value().ok()?;
@@ -333,12 +334,20 @@ pub(crate) fn send(call: &Call<'_>, code: u16, served: &Served, output: &Output)
     if output.is_plain() && call.resource.conversion.is_none() {
         return Ok(respond::object_bytes(code, served.bytes(), output));
     }
-    if let (Format::Protobuf, Shape::Object, Served::Entry(entry)) = (output.format, output.shape, served) {
-        let message = crate::registry::protobuf::message(call.resource, entry)?;
+    if (output.format, output.shape) == (Format::Protobuf, Shape::Object) {
+        let message = match served {
+            Served::Entry(entry) => crate::registry::protobuf::message(call.resource, &entry)?,
+            Served::Written(entry, object) => crate::registry::protobuf::message_of(call.resource, &entry, object)?,
+            Served::Object(object) => return computed(call, code, object, output),
+        };
         let info = &call.resource.info;
         return Ok(respond::protobuf_message(code, &call.resource.api_version, &info.kind, &message, output));
     }
-    let mut object = served.to_value()?;
+    computed(call, code, served.to_value()?, output)
+}
+
+/// An object of the storage version whose answer has to be made.
+fn computed(call: &Call<'_>, code: u16, mut object: Value, output: &Output) -> Result<Response<Body>, Status> {
     Engine::from_storage(call.resource, &mut object);
     let shaped = shape::object(call.resource, object, output, &shape::TableOptions::default())?;
     Ok(respond::value(code, &shaped, output))

@@ -52,7 +52,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         Ok(object)
     };
     let written = write(call, &request.info, &request.user, &options, Ownership::Tracked, &mut change).await?;
-    send(call, created(written.created), &written.served, &output)
+    send(call, created(written.created), written.served, &output)
 }
 
 const MEDIA_TYPES: [(&str, MediaType); 4] = [

@@ -29,7 +29,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
     check_name(&object, &call.ctx.target.name)?;
     let mut change = |_: &RequestContext, _: Present<'_>| Ok(object.clone());
     let written = write(call, &request.info, &request.user, &options, Ownership::Tracked, &mut change).await?;
-    send(call, created(written.created), &written.served, &output)
+    send(call, created(written.created), written.served, &output)
 }
 
 /// Carries out what a PUT, a patch or an apply wants of the object in the path. To create what is not there, the user needs

@@ -4,7 +4,7 @@
 //! They go when the entry goes, and are about two thirds of its JSON. What is served in another version than it is stored
 //! in is made anew each time.
 
-use api::protobuf;
+use api::{meta, protobuf};
 use api::status::Status;
 use bytes::Bytes;
 use json::Value;
@@ -18,16 +18,28 @@ struct Message(Result<Bytes, Status>);
 
 /// The message of an entry in the served version.
 pub(crate) fn message(resource: &Resource, entry: &Entry) -> Result<Bytes, Status> {
-    if resource.conversion.is_some() {
-        return make(resource, entry);
-    }
-    entry.slot(|entry| Message(make(resource, entry))).0.clone()
+    kept(resource, entry, || {
+        let mut object = decode(entry)?;
+        Engine::from_storage(resource, &mut object);
+        of_object(resource, &object)
+    })
 }
 
-fn make(resource: &Resource, entry: &Entry) -> Result<Bytes, Status> {
-    let mut object = decode(entry)?;
-    Engine::from_storage(resource, &mut object);
-    of_object(resource, &object)
+/// The same, out of the object that the entry is of, at whatever resourceVersion.
+pub(crate) fn message_of(resource: &Resource, entry: &Entry, mut object: Value) -> Result<Bytes, Status> {
+    kept(resource, entry, || {
+        meta::set_resource_version(&mut object, &entry.mod_revision.0.to_string());
+        Engine::from_storage(resource, &mut object);
+        of_object(resource, &object)
+    })
+}
+
+fn kept(
+    resource: &Resource,
+    entry: &Entry,
+    make: impl FnOnce() -> Result<Bytes, Status>,
+) -> Result<Bytes, Status> {
+    if resource.conversion.is_some() { make() } else { entry.slot(|_| Message(make())).0.clone() }
 }
 
 /// The message of an object in the served version.

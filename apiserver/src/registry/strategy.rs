@@ -151,6 +151,11 @@ pub trait Strategy: Send + Sync {
         true
     }
 
+    /// Does [`Strategy::allocate_on_create`] reserve anything that others may take at the same time?
+    fn allocates(&self) -> bool {
+        false
+    }
+
     /// Reserves for a new object: may set fields, returns the keys to write with it. Not called on a dry run's commit, but
     /// called on dry runs: it must only plan.
     fn allocate_on_create(&self, ctx: &RequestContext, new: &mut Value) -> Result<Extra, Status> {

@@ -35,8 +35,8 @@ impl Engine {
         }
         resource.strategy.may_create(ctx)?;
         let options = options.to_value();
+        // Who changes an object in admission leaves nothing to be filled in.
         self.admission.admit(creation(ctx, resource, &options), &mut object).await?;
-        Engine::apply_defaults(resource, &mut object);
         metadata::fill_system_fields(&mut object, ctx);
         if !meta::name(&object).is_empty() || meta::generate_name(&object).is_empty() {
             return self.create_named(resource, ctx, object, &options).await;
@@ -112,12 +112,12 @@ impl Engine {
         &self,
         resource: &Resource,
         ctx: &RequestContext,
-        object: Value,
+        mut object: Value,
     ) -> Result<Served, Status> {
         let name = meta::name(&object).to_string();
         let key = resource.key(meta::namespace(&object), &name);
+        let before_allocation = resource.strategy.allocates().then(|| object.clone());
         for _ in 0..ATTEMPTS {
-            let mut object = object.clone();
             let extra = resource.strategy.allocate_on_create(ctx, &mut object)?;
             if ctx.dry_run {
                 if let Some(entry) = self.store.snapshot().get(&key) {
@@ -137,7 +137,11 @@ impl Engine {
                     return self.outcome(resource, object, Some(entry)).await;
                 }
                 // Somebody else took what was to be allocated: choose again.
-                Err(error) if error.is_compare_failed() && error.key.as_deref() != Some(key.as_str()) => {}
+                Err(error) if error.is_compare_failed() && error.key.as_deref() != Some(key.as_str()) => {
+                    if let Some(before) = &before_allocation {
+                        object.clone_from(before);
+                    }
+                }
                 Err(error) if error.kind == ErrorKind::KeyExists => {
                     let snapshot = self.consistent(resource).await?;
                     return Err(already_exists(resource, &name, snapshot.get(&key).as_deref()));

@@ -46,6 +46,14 @@ enum Plan {
     MarkAndRemove(Value),
 }
 
+/// What became of a write.
+enum Outcome {
+    /// It was made, and the store has this; nothing on a dry run.
+    Made(Option<Arc<Entry>>),
+    /// Another writer came between.
+    Raced,
+}
+
 impl Engine {
     /// Deletes the object named in `ctx.target`.
     pub async fn delete(
@@ -100,72 +108,64 @@ impl Engine {
         let mut nothing = Value::Null;
         self.admission.admit(attributes, &mut nothing).await?;
         self.admission.validate(attributes, &nothing).await?;
-        let gone = match plan(resource, ctx, &old, options) {
-            Plan::Mark(new) if new != old => {
-                let marked = self.mark(resource, ctx, entry, &new).await?;
-                return Ok(marked.map(|served| Deleted { served, gone: false }));
-            }
+        let (written, last, gone) = match plan(resource, ctx, &old, options) {
+            Plan::Mark(new) if new != old => (self.mark(resource, ctx, entry, &new).await?, new, false),
             Plan::Mark(_) | Plan::Pending => {
                 return Ok(Some(Deleted { served: self.served(resource, entry.clone()).await?, gone: false }));
             }
-            Plan::Remove => self.remove(resource, ctx, entry, &old).await?,
+            Plan::Remove => (self.remove(resource, ctx, entry, &old).await?, old, true),
             Plan::MarkAndRemove(new) => match self.mark(resource, ctx, entry, &new).await? {
-                Some(Served::Entry(marked)) => match self.remove(resource, ctx, &marked, &new).await? {
+                Outcome::Made(Some(marked)) => match self.remove(resource, ctx, &marked, &new).await? {
                     // A marked pod may be removed by others too (pod GC, its kubelet): they did what was asked.
-                    None if self.consistent(resource).await?.get(&entry.key).is_none() => Some(Served::Entry(marked)),
-                    removed => removed,
+                    Outcome::Raced if self.consistent(resource).await?.get(&entry.key).is_none() => {
+                        (Outcome::Made(Some(marked)), new, true)
+                    }
+                    removed => (removed, new, true),
                 },
-                // Nothing was written.
-                other => other,
+                not_made => (not_made, new, true),
             },
         };
-        Ok(gone.map(|served| Deleted { served, gone: true }))
+        Ok(match written {
+            Outcome::Raced => None,
+            Outcome::Made(entry) => Some(Deleted { served: self.outcome(resource, last, entry).await?, gone }),
+        })
     }
 
-    /// Writes an object marked as deleted. None when another writer came between.
+    /// Writes an object marked as deleted.
     async fn mark(
         &self,
         resource: &Resource,
         ctx: &RequestContext,
         entry: &Arc<Entry>,
         marked: &Value,
-    ) -> Result<Option<Served>, Status> {
+    ) -> Result<Outcome, Status> {
         let draft = self.drafted(self.written(resource, marked).await?.as_ref());
         let txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, entry.expires);
-        self.commit_deletion(resource, ctx, txn, marked).await
+        self.commit_deletion(resource, ctx, txn).await
     }
 
-    /// Removes an object with what it holds elsewhere. None when another writer came between.
+    /// Removes an object with what it holds elsewhere.
     async fn remove(
         &self,
         resource: &Resource,
         ctx: &RequestContext,
         entry: &Arc<Entry>,
         last: &Value,
-    ) -> Result<Option<Served>, Status> {
+    ) -> Result<Outcome, Status> {
         let extra = resource.strategy.release_on_delete(ctx, last);
         let mut txn = Txn::delete(entry.key.clone(), entry.mod_revision);
         txn.compare.extend(extra.compare);
         txn.operations.extend(extra.operations);
-        self.commit_deletion(resource, ctx, txn, last).await
+        self.commit_deletion(resource, ctx, txn).await
     }
 
-    async fn commit_deletion(
-        &self,
-        resource: &Resource,
-        ctx: &RequestContext,
-        txn: Txn,
-        planned: &Value,
-    ) -> Result<Option<Served>, Status> {
+    async fn commit_deletion(&self, resource: &Resource, ctx: &RequestContext, txn: Txn) -> Result<Outcome, Status> {
         if ctx.dry_run {
-            return Ok(Some(Served::Object(planned.clone())));
+            return Ok(Outcome::Made(None));
         }
         match self.store.commit(txn).await {
-            Ok(committed) => {
-                let entry = committed.entries.into_iter().next();
-                self.outcome(resource, planned.clone(), entry).await.map(Some)
-            }
-            Err(error) if error.is_compare_failed() => Ok(None),
+            Ok(committed) => Ok(Outcome::Made(committed.entries.into_iter().next())),
+            Err(error) if error.is_compare_failed() => Ok(Outcome::Raced),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "delete", &error)),
         }
     }

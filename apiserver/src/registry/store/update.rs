@@ -231,7 +231,6 @@ impl Engine {
                 (shown.put)(&view, new)?;
             }
         }
-        Engine::apply_defaults(resource, new);
         warn_of_duplicate_owners(ctx, new);
         let generation = meta::generation(old);
         if generation != 0 || meta::generation(new) != 0 {

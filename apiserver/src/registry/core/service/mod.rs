@@ -103,6 +103,10 @@ impl Strategy for Service {
         true
     }
 
+    fn allocates(&self) -> bool {
+        true
+    }
+
     fn allocate_on_create(&self, ctx: &RequestContext, new: &mut Value) -> Result<Extra, Status> {
         let ranges = allocator::service_ranges(ctx);
         families::init(new, None, &ranges).map_err(|errors| invalid(new, errors))?;
