@@ -27,10 +27,11 @@ PACKAGES=(
   "protobuf-compiler:builds the container runtime client"
 )
 
-# install_packages: installs what is missing, saying what and why. Needs root only if something is missing.
+# install_packages [NAME:REASON...]: installs what is missing of these, or of a node's, saying what and why. Needs root only if something is missing.
 install_packages() {
   local row name missing=()
-  for row in "${PACKAGES[@]}"; do
+  [ $# -gt 0 ] || set -- "${PACKAGES[@]}"
+  for row in "$@"; do
     name=${row%%:*}
     if [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" != installed ]; then
       say "installing $name: ${row#*:}"
