@@ -55,6 +55,11 @@ impl Entry {
         self.terms.contains(&term)
     }
 
+    /// Derived data of type `T`, if somebody has asked for it with [`Entry::slot`].
+    pub fn made<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        find(&self.slots)
+    }
+
     /// Derived data of type `T` (decoded labels, another encoding), made by the first who asks and shared by all later readers.
     ///
     /// `T` names the slot: use a distinct type for each meaning. `make` may itself use other slots of this entry. Two threads that ask

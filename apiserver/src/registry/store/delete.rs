@@ -18,6 +18,7 @@ use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::{DeleteOptions, Propagation};
 use crate::registry::metadata;
+use crate::registry::protobuf;
 use crate::registry::resource::Resource;
 use crate::registry::selection::{Selection, split_key};
 
@@ -141,7 +142,7 @@ impl Engine {
     ) -> Result<Outcome, Status> {
         let draft = self.drafted(self.written(resource, marked).await?.as_ref());
         let txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, entry.expires);
-        self.commit_deletion(resource, ctx, txn).await
+        self.commit_deletion(resource, ctx, entry, txn).await
     }
 
     /// Removes an object with what it holds elsewhere.
@@ -156,15 +157,24 @@ impl Engine {
         let mut txn = Txn::delete(entry.key.clone(), entry.mod_revision);
         txn.compare.extend(extra.compare);
         txn.operations.extend(extra.operations);
-        self.commit_deletion(resource, ctx, txn).await
+        self.commit_deletion(resource, ctx, entry, txn).await
     }
 
-    async fn commit_deletion(&self, resource: &Resource, ctx: &RequestContext, txn: Txn) -> Result<Outcome, Status> {
+    async fn commit_deletion(
+        &self,
+        resource: &Resource,
+        ctx: &RequestContext,
+        entry: &Entry,
+        txn: Txn,
+    ) -> Result<Outcome, Status> {
         if ctx.dry_run {
             return Ok(Outcome::Made(None));
         }
         match self.store.commit(txn).await {
-            Ok(committed) => Ok(Outcome::Made(committed.entries.into_iter().next())),
+            Ok(committed) => {
+                protobuf::forget(entry);
+                Ok(Outcome::Made(committed.entries.into_iter().next()))
+            }
             Err(error) if error.is_compare_failed() => Ok(Outcome::Raced),
             Err(error) => Err(storage_error(resource, &ctx.target.name, "delete", &error)),
         }

@@ -18,7 +18,7 @@ use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{managed_fields, metadata};
+use crate::registry::{managed_fields, metadata, protobuf};
 
 /// Which rules an update follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +193,7 @@ impl Engine {
         txn.operations.extend(extra.operations);
         match self.store.commit(txn).await {
             Ok(committed) => {
+                protobuf::forget(entry);
                 let served = self.outcome(resource, new, committed.entries.into_iter().next()).await?;
                 Ok(Step::Done(Written { served, created: false }))
             }

@@ -7,6 +7,7 @@ use json::{Value, json};
 
 use super::{Answer, Cluster};
 use crate::endpoints::negotiation::Formats;
+use crate::registry;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -37,6 +38,41 @@ async fn an_object_written_in_protobuf_is_the_same_in_json() {
     assert_eq!(json["binaryData"], json!({"k": "AAE="}));
     for answer in [created, cluster.accept(&format!("{MAPS}/a"), PROTOBUF).await.expect(200)] {
         assert_eq!(read(&answer.bytes, "", "v1", "ConfigMap"), json);
+    }
+}
+
+#[tokio::test]
+async fn what_a_write_answers_in_protobuf_is_what_the_next_read_shows() {
+    let cluster = Cluster::new().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({
+        "metadata": {"name": "a", "finalizers": ["example.com/wait"]},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    let writes = [
+        ("POST", pods.to_owned(), "application/json", pod.to_string()),
+        (
+            "PATCH",
+            format!("{pods}/a"),
+            "application/merge-patch+json",
+            r#"{"metadata":{"labels":{"l":"x"}}}"#.to_owned(),
+        ),
+        ("DELETE", format!("{pods}/a"), "application/json", r#"{"gracePeriodSeconds":0}"#.to_owned()),
+    ];
+    let mut before: Option<std::sync::Arc<store::Entry>> = None;
+    for (method, target, content_type, body) in writes {
+        let headers = [("content-type", content_type), ("accept", PROTOBUF)];
+        let answer = cluster.call(method, &target, &headers, body.as_bytes()).await;
+        assert!(answer.code < 300, "{method}: {}", answer.code);
+        let json = cluster.get(&format!("{pods}/a")).await.expect(200).json();
+        assert_eq!(read(&answer.bytes, "", "v1", "Pod"), json, "{method}");
+        let kept = cluster.server.state.engine.store.snapshot().get("/registry/pods/default/a").expect("it is there");
+        assert!(registry::protobuf::is_kept(&kept), "{method}");
+        let before = before.replace(kept);
+        assert!(
+            before.is_none_or(|before| !registry::protobuf::is_kept(&before)),
+            "{method} kept what it took the place of"
+        );
     }
 }
 
