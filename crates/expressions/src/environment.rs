@@ -12,7 +12,7 @@ use crate::check::{self, Reference, SizeEstimate};
 use crate::eval::Program;
 use crate::schema::{Fields, Schema};
 use crate::source::{self, Issue};
-use crate::syntax::{self, Expr};
+use crate::syntax::{self, Expr, Kind, Literal, operator};
 use crate::types::Type;
 
 /// Names and what they mean.
@@ -155,6 +155,22 @@ impl Checked {
         self.references
             .iter()
             .any(|reference| matches!(reference, Some(Reference::Variable(index)) if *index == variable))
+    }
+
+    /// Does it select this field of a variable, as `variable.field`, `has(variable.field)` or `variable.?field`?
+    /// Upstream: apis/apiserver/validation.hasSelectExp.
+    pub fn selects(&self, variable: &str, field: &str) -> bool {
+        let is_variable = |node: &Expr| matches!(&node.kind, Kind::Ident(name) if name == variable);
+        self.expr.any(&mut |node| match &node.kind {
+            Kind::Select { operand, field: selected, .. } => selected == field && is_variable(operand),
+            Kind::Call { target: None, function, args } if function == operator::OPTIONAL_SELECT => match &args[..] {
+                [operand, Expr { kind: Kind::Literal(Literal::String(selected)), .. }] => {
+                    selected == field && is_variable(operand)
+                }
+                _ => false,
+            },
+            _ => false,
+        })
     }
 
     /// What it can cost, given the sizes of what the variables hold.

@@ -5,6 +5,7 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/cel/common.SchemaDeclType, cel.Escape.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -362,4 +363,41 @@ pub fn escape(property: &str) -> Option<String> {
     let escaped = property.replace("__", "\0");
     let escaped = escaped.replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__");
     Some(escaped.replace('\0', "__underscores__"))
+}
+
+/// The property a name in an expression stands for; the name itself where it is no escape. Upstream: cel.Unescape.
+pub(crate) fn unescape(name: &str) -> Cow<'_, str> {
+    if !name.contains("__") {
+        return Cow::Borrowed(name);
+    }
+    unescaped(name).map_or(Cow::Borrowed(name), Cow::Owned)
+}
+
+fn unescaped(name: &str) -> Option<String> {
+    let mut property = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        // `__word__`, where the word has no underscore.
+        let word = rest.strip_prefix("__").and_then(|tail| tail.split_once("__"));
+        match word.filter(|(word, _)| !word.is_empty() && !word.contains('_')) {
+            Some((word, tail)) => {
+                match word {
+                    "underscores" => property.push_str("__"),
+                    "dot" => property.push('.'),
+                    "dash" => property.push('-'),
+                    "slash" => property.push('/'),
+                    keyword if RESERVED.contains(&keyword) && rest.len() == name.len() && tail.is_empty() => {
+                        property.push_str(keyword);
+                    }
+                    _ => return None,
+                }
+                rest = tail;
+            }
+            None => {
+                property.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    Some(property)
 }

@@ -202,3 +202,38 @@ fn values_of_objects_are_borrowed() {
     let program = Environment::for_new().variable("object", Type::Dyn).compile("object.spec.ports").unwrap();
     assert!(matches!(program.evaluate(&variables).result.unwrap(), Value::List(List::Json(..))));
 }
+
+#[test]
+fn claims_are_named_by_escapes_and_count_in_doubles() {
+    let claims = json!({"a.b": {"c/d": [{"e-f": 7}]}, "in": 1, "x__y": 2, "__odd__": 3});
+    let environment = Environment::for_new().variable("claims", Type::map(Type::String, Type::Dyn));
+    let holds = |text: &str| {
+        let program = environment.compile(text).unwrap();
+        matches!(program.evaluate(&[Value::claims(&claims)]).result.unwrap(), Value::Bool(true))
+    };
+    for text in [
+        "claims.a__dot__b.c__slash__d[0].e__dash__f == 7",
+        "type(claims.a__dot__b.c__slash__d[0].e__dash__f) == double",
+        "claims['a.b']['c/d'].size() == 1",
+        "claims.__in__ == 1 && claims.x__underscores__y == 2 && claims.__odd__ == 3",
+        "has(claims.a__dot__b) && !has(claims.a__dash__b)",
+    ] {
+        assert!(holds(text), "{text}");
+    }
+}
+
+#[test]
+fn what_an_expression_selects_of_a_variable_is_known() {
+    let environment = Environment::for_new().variable("claims", Type::map(Type::String, Type::Dyn));
+    let selects = |text: &str| environment.check(text).unwrap().selects("claims", "email");
+    for text in [
+        "claims.email",
+        "has(claims.email)",
+        "claims.?email.orValue('')",
+        "['a'].map(x, x + claims.email)",
+        "{'a': [claims.email.startsWith('b')]}",
+    ] {
+        assert!(selects(text), "{text}");
+    }
+    assert!(!selects("claims['email']") && !selects("claims.user.email") && !selects("claims.emails"));
+}

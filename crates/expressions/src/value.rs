@@ -11,7 +11,7 @@ use json::{Map as JsonMap, Value as Json};
 
 use crate::eval::Failure;
 use crate::library::{Authorization, Cidr, Format, Semver, Url};
-use crate::schema::{Fields, ListType, Schema, Shape};
+use crate::schema::{Fields, ListType, Schema, Shape, unescape};
 
 /// What an expression is worth.
 #[derive(Debug, Clone)]
@@ -88,6 +88,8 @@ pub enum Entries<'a> {
     Untyped,
     All(&'a Schema),
     Fields(&'a Fields),
+    /// See [`Value::claims`].
+    Claims,
 }
 
 /// `Name{field: value}`, evaluated.
@@ -128,6 +130,17 @@ impl<'a> Value<'a> {
             Json::String(text) => Value::String(Text::Borrowed(text)),
             Json::Array(items) => Value::List(List::Json(items, None)),
             Json::Object(fields) => Value::Map(Map::Json(fields, Entries::Untyped)),
+        }
+    }
+
+    /// What a token says: as Go decodes JSON of no known type, every number is a double; and at any depth a name may be written
+    /// as an identifier, `a__dot__b` for `a.b`. Upstream: plugin/pkg/authenticator/token/oidc.unescapeWrapper.
+    pub fn claims(json: &'a Json) -> Value<'a> {
+        match json {
+            Json::Number(number) => Value::Double(number.as_f64().unwrap_or(f64::NAN)),
+            Json::Array(items) => Value::list(items.iter().map(Value::claims).collect()),
+            Json::Object(fields) => Value::Map(Map::Json(fields, Entries::Claims)),
+            other => Value::untyped(other),
         }
     }
 
@@ -332,6 +345,7 @@ impl<'a> Map<'a> {
     pub fn get_text(&self, key: &str) -> Option<Result<Value<'a>, Failure>> {
         match self {
             Map::Json(map, Entries::Untyped) => map.get(key).map(|json| Ok(Value::untyped(json))),
+            Map::Json(map, Entries::Claims) => map.get(&unescape(key)).map(|json| Ok(Value::claims(json))),
             Map::Json(map, Entries::All(schema)) => map.get(key).map(|json| Value::from_json(json, Some(schema))),
             Map::Json(map, Entries::Fields(fields)) => {
                 let field = fields.by_name.get(key)?;
@@ -347,6 +361,7 @@ impl<'a> Map<'a> {
             Map::Json(map, Entries::Fields(fields)) => {
                 fields.by_name.get(key).is_some_and(|field| map.contains_key(&field.json))
             }
+            Map::Json(map, Entries::Claims) => map.contains_key(&unescape(key)),
             Map::Json(map, _) => map.contains_key(key),
             Map::Items(entries) => entries.contains_key(&Key::String(key.into())),
         }

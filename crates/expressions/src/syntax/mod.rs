@@ -53,6 +53,29 @@ pub(crate) enum Kind {
     Fold(Box<Fold>),
 }
 
+impl Expr {
+    /// Does this hold of the node, or of one below it?
+    pub(crate) fn any(&self, holds: &mut dyn FnMut(&Expr) -> bool) -> bool {
+        if holds(self) {
+            return true;
+        }
+        match &self.kind {
+            Kind::Literal(_) | Kind::Ident(_) => false,
+            Kind::Select { operand, .. } => operand.any(holds),
+            Kind::Call { target, args, .. } => {
+                target.as_deref().is_some_and(|target| target.any(holds)) || args.iter().any(|arg| arg.any(holds))
+            }
+            Kind::List(items) => items.iter().any(|item| item.value.any(holds)),
+            Kind::Map(entries) => entries.iter().any(|entry| entry.key.any(holds) || entry.value.any(holds)),
+            Kind::Struct { fields, .. } => fields.iter().any(|field| field.value.any(holds)),
+            Kind::Fold(fold) => {
+                let parts = [&fold.range, &fold.init, &fold.condition, &fold.step, &fold.result];
+                parts.into_iter().any(|part| part.any(holds))
+            }
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Literal {
     Null,
