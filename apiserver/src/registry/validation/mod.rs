@@ -15,6 +15,7 @@ pub mod pod_spec;
 pub mod resources;
 pub mod security;
 pub mod selector;
+pub(crate) mod url;
 pub mod volume;
 pub(crate) mod volume_source;
 pub(crate) mod webhook;

@@ -5,6 +5,7 @@ use api::field::{Error, ErrorList};
 use api::names;
 
 use super::super::fields::At;
+use super::url::Url;
 
 const FORM: &str = "; desired format: https://host[/path]";
 
@@ -19,54 +20,26 @@ pub(crate) fn client_config(at: &At<'_>, errors: &mut ErrorList) {
 }
 
 fn url(at: &At<'_>, errors: &mut ErrorList) {
-    let url = at.str();
-    if let Some(why) = unparsable(url) {
-        errors.push(at.required(format!("url must be a valid URL: parse {}: {why}{FORM}", api::go_text::quote(url))));
-        return;
-    }
-    let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
-    let (url, query) = url.split_once('?').unwrap_or((url, ""));
-    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
-    let authority = rest.strip_prefix("//").and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let url = match Url::parse(at.str()) {
+        Ok(url) => url,
+        Err(why) => return errors.push(at.required(format!("url must be a valid URL: {why}{FORM}"))),
+    };
     let mut invalid = |bad: &str, why: String| errors.push(Error::invalid(&at.path, bad, why));
-    if scheme != "https" {
-        invalid(scheme, format!("'https' is the only allowed URL scheme{FORM}"));
+    if url.scheme != "https" {
+        invalid(url.scheme, format!("'https' is the only allowed URL scheme{FORM}"));
     }
-    if host.is_empty() {
-        invalid(host, format!("host must be specified{FORM}"));
+    if url.host.is_empty() {
+        invalid(url.host, format!("host must be specified{FORM}"));
     }
-    if let Some(user) = user {
+    if let Some(user) = url.user {
         invalid(user, "user information is not permitted in the URL".to_owned());
     }
-    if !fragment.is_empty() {
-        invalid(fragment, "fragments are not permitted in the URL".to_owned());
+    if !url.fragment.is_empty() {
+        invalid(url.fragment, "fragments are not permitted in the URL".to_owned());
     }
-    if !query.is_empty() {
-        invalid(query, "query parameters are not permitted in the URL".to_owned());
+    if !url.query.is_empty() {
+        invalid(url.query, "query parameters are not permitted in the URL".to_owned());
     }
-}
-
-/// Why Go's url.Parse refuses a text.
-fn unparsable(url: &str) -> Option<String> {
-    if url.chars().any(|c| c.is_ascii_control()) {
-        return Some("net/url: invalid control character in URL".to_owned());
-    }
-    if url.starts_with(':') {
-        return Some("missing protocol scheme".to_owned());
-    }
-    let authority = url.split_once("//").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if let Some(bad) =
-        authority.chars().find(|c| matches!(c, ' ' | '<' | '>' | '"' | '\\' | '^' | '`' | '{' | '|' | '}'))
-    {
-        return Some(format!("invalid character {} in host name", api::go_text::quote(&bad.to_string())));
-    }
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
-    if !host.contains('[') && !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(format!("invalid port {} after host", api::go_text::quote(&format!(":{port}"))));
-    }
-    None
 }
 
 /// A service. Upstream's callers give name and namespace in the other order: a missing one is told of the other.
