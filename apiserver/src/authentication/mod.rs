@@ -1,14 +1,18 @@
 //! Who is asking: turns a connection's certificates and a request's headers into a [`UserInfo`].
 //!
-//! The filter chain calls one [`Authenticator`]; how several are united (client certificate, service-account token,
-//! bootstrap token, front proxy, anonymous) is this folder's business.
+//! The filter chain calls one [`Authenticator`]; how several are united (client certificate, front proxy, tokens of a file, of
+//! service accounts, for bootstrapping, of OpenID Connect issuers or known to a webhook, and anonymous) is this folder's business.
 //! Upstream: k8s.io/apiserver/pkg/authentication.
 
+mod flights;
 pub mod front_proxy;
+pub mod oidc;
+mod remembered;
 pub mod reviews;
 pub mod service_account;
 #[cfg(test)]
 mod tests;
+pub mod token_webhook;
 pub mod tokens;
 mod union;
 pub mod x509;
@@ -21,7 +25,8 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use rustls_pki_types::CertificateDer;
 
-pub use union::Union;
+pub use remembered::Remembered;
+pub use union::{Anonymous, Union};
 
 /// Key of `extra` that names the credential used.
 pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
@@ -69,7 +74,7 @@ impl UserInfo {
 }
 
 /// Why credentials are refused, or a source of them cannot be used. The client is told `Unauthorized` and no more.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The client's chain.
     #[error("verifying certificate failed: {0}")]
@@ -83,6 +88,12 @@ pub enum Error {
     /// A key for service-account tokens.
     #[error("not a usable service account key: {0}")]
     Key(String),
+    /// `--authentication-token-webhook-config-file`
+    #[error("the authentication token webhook cannot be used: {0}")]
+    Webhook(String),
+    /// `--authentication-config` or `--oidc-*`
+    #[error("{0}")]
+    Configuration(#[from] oidc::ConfigurationError),
     /// `--token-auth-file`
     #[error("token file {path}: {reason}", path = path.display())]
     TokenFile { path: PathBuf, reason: String },

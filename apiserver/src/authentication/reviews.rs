@@ -36,7 +36,7 @@ impl Computed for TokenReview {
                 .filter_map(|audience| audience.as_str().map(str::to_owned))
                 .collect();
             let audiences = if asked.is_empty() { &self.0.audiences } else { &asked };
-            object["status"] = match self.0.by_token(&token, audiences, Timestamp::now()) {
+            object["status"] = match self.0.by_token(&token, audiences, Timestamp::now()).await {
                 Ok(Some(found)) => {
                     let user = super::union::with_authenticated_group(found.user);
                     let mut status = Map::new();

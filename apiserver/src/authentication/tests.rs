@@ -48,9 +48,8 @@ fn union(pki: &Pki, anonymous: bool) -> Union {
     Union {
         front_proxy: None,
         certificates: Some(ClientCertificates::new(pki.ca.certificate_pem()).unwrap()),
-        tokens: Vec::new(),
-        audiences: Vec::new(),
-        anonymous,
+        anonymous: Anonymous::everywhere(anonymous),
+        ..Union::default()
     }
 }
 
@@ -74,4 +73,48 @@ async fn no_credentials_are_anonymous_and_bad_ones_are_401() {
     // A certificate is enough, whatever the token.
     let user = union_of(true).authenticate(&parts(Some("nonsense")), &admin).await.unwrap().unwrap();
     assert_eq!(user.groups, ["system:masters", "system:authenticated"]);
+}
+
+/// Somebody else who is asked about tokens: knows `theirs`, and cannot say of others.
+#[derive(Debug)]
+struct Elsewhere(&'static str);
+
+impl tokens::RemoteTokens for Elsewhere {
+    fn authenticate_token<'a>(
+        &'a self,
+        token: &'a str,
+        _audiences: &'a [String],
+        _now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<tokens::TokenUser>, Error>> {
+        let user = tokens::TokenUser { user: UserInfo::new(self.0, &[]), audiences: Vec::new() };
+        let answer = if token == "theirs" { Ok(Some(user)) } else { Err(Error::Token(format!("{} is down", self.0))) };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+#[tokio::test]
+async fn others_are_asked_in_order_and_all_of_their_refusals_are_told() {
+    let audiences = vec!["us".to_owned()];
+    let remote: Vec<Arc<dyn tokens::RemoteTokens>> = vec![Arc::new(Elsewhere("jane")), Arc::new(Elsewhere("joe"))];
+    let union = Union { remote, audiences: audiences.clone(), ..Union::default() };
+    let ask = async |token: &str, audience: &str| {
+        let found = union.by_token(token, &[audience.to_owned()], Timestamp::now()).await;
+        found.map(|found| found.map(|found| found.user.name)).map_err(|error| error.to_string())
+    };
+    assert_eq!(ask("theirs", "us").await, Ok(Some("jane".to_owned())));
+    assert_eq!(ask("theirs", "them").await, Err("invalid bearer token".to_owned()));
+    assert_eq!(ask("other", "us").await, Err("[invalid bearer token, jane is down, joe is down]".to_owned()));
+}
+
+#[tokio::test]
+async fn anonymous_users_come_to_the_paths_that_are_named() {
+    let anonymous = Anonymous { enabled: true, paths: vec!["/livez".to_owned()] };
+    let union = Union { anonymous, ..Union::default() };
+    let ask = async |path: &str| {
+        let (parts, ()) = http::Request::builder().uri(path).body(()).unwrap().into_parts();
+        union.authenticate(&parts, &Arc::from([])).await.unwrap().map(|user| user.name)
+    };
+    assert_eq!(ask("/livez?verbose").await.as_deref(), Some(ANONYMOUS));
+    assert_eq!(ask("/livez/ping").await, None);
+    assert_eq!(ask("/api").await, None);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::{Error, UserInfo};
@@ -23,6 +24,16 @@ pub struct TokenUser {
 pub trait TokenAuthenticator: Send + Sync + std::fmt::Debug {
     fn authenticate_token(&self, token: &str, audiences: &[String], now: Timestamp)
     -> Result<Option<TokenUser>, Error>;
+}
+
+/// As [`TokenAuthenticator`], of those who have to ask somebody else.
+pub trait RemoteTokens: Send + Sync + std::fmt::Debug {
+    fn authenticate_token<'a>(
+        &'a self,
+        token: &'a str,
+        audiences: &'a [String],
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<TokenUser>, Error>>;
 }
 
 /// `--token-auth-file`: CSV of token, user, uid and optionally a quoted list of groups. Upstream: authentication/token/tokenfile.

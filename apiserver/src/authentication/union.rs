@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use api::field::aggregate;
 use api::status::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,11 +16,31 @@ use http::request::Parts;
 use jiff::Timestamp;
 
 use super::front_proxy::FrontProxy;
-use super::tokens::{TokenAuthenticator, TokenUser};
+use super::tokens::{RemoteTokens, TokenAuthenticator, TokenUser};
 use super::x509::ClientCertificates;
 use super::{ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, Authenticator, Error, PeerCertificates, UserInfo};
 
 const WEBSOCKET_BEARER: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// Who nobody vouches for. Upstream: apiserver.AnonymousAuthConfig.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Anonymous {
+    /// Are they let in at all?
+    pub enabled: bool,
+    /// To these paths only, where there are any.
+    pub paths: Vec<String>,
+}
+
+impl Anonymous {
+    /// Everywhere, or nowhere.
+    pub fn everywhere(enabled: bool) -> Anonymous {
+        Anonymous { enabled, paths: Vec::new() }
+    }
+
+    fn may_ask(&self, path: &str) -> bool {
+        self.enabled && (self.paths.is_empty() || self.paths.iter().any(|own| own == path))
+    }
+}
 
 /// The authenticator of the filter chain.
 #[derive(Debug, Default)]
@@ -28,51 +49,72 @@ pub struct Union {
     pub certificates: Option<ClientCertificates>,
     /// Asked in order for a bearer token.
     pub tokens: Vec<Arc<dyn TokenAuthenticator>>,
+    /// Asked in order after those.
+    pub remote: Vec<Arc<dyn RemoteTokens>>,
     /// `--api-audiences`
     pub audiences: Vec<String>,
-    /// `--anonymous-auth`
-    pub anonymous: bool,
+    /// `--anonymous-auth`, or what `--authentication-config` says of it.
+    pub anonymous: Anonymous,
 }
 
 impl Union {
-    fn identify(&self, parts: &Parts, chain: &PeerCertificates, now: Timestamp) -> Result<Option<UserInfo>, Error> {
+    async fn identify(
+        &self,
+        parts: &Parts,
+        chain: &PeerCertificates,
+        now: Timestamp,
+    ) -> Result<Option<UserInfo>, Error> {
+        let front = || self.front_proxy.as_ref().map_or(Ok(None), |own| own.authenticate(&parts.headers, chain, now));
+        let certificate = || self.certificates.as_ref().map_or(Ok(None), |own| own.authenticate(chain, now));
         let mut refusal = None;
-        let attempts: [&dyn Fn() -> Result<Option<UserInfo>, Error>; 3] = [
-            &|| self.front_proxy.as_ref().map_or(Ok(None), |front| front.authenticate(&parts.headers, chain, now)),
-            &|| self.certificates.as_ref().map_or(Ok(None), |certificates| certificates.authenticate(chain, now)),
-            &|| match bearer_token(&parts.headers) {
-                Some(token) => self.by_token(&token, &self.audiences, now).map(|found| found.map(|found| found.user)),
-                None => Ok(None),
-            },
-        ];
-        for attempt in attempts {
-            match attempt() {
-                Ok(Some(user)) => return Ok(Some(with_authenticated_group(user))),
-                Ok(None) => {}
-                Err(error) => refusal = Some(error),
+        let mut known = |found: Result<Option<UserInfo>, Error>| {
+            found.unwrap_or_else(|error| {
+                refusal = Some(error);
+                None
+            })
+        };
+        if let Some(user) = known(front()).or_else(|| known(certificate())) {
+            return Ok(Some(with_authenticated_group(user)));
+        }
+        if let Some(token) = bearer_token(&parts.headers) {
+            let found = self.by_token(&token, &self.audiences, now).await;
+            if let Some(user) = known(found.map(|found| found.map(|found| found.user))) {
+                return Ok(Some(with_authenticated_group(user)));
             }
         }
         match refusal {
             Some(error) => Err(error),
-            None => Ok(self.anonymous.then(UserInfo::anonymous)),
+            None => Ok(self.anonymous.may_ask(parts.uri.path()).then(UserInfo::anonymous)),
         }
     }
 
     /// The user of a token for one of `audiences`, as TokenReview asks too. `Err` when nobody accepts it.
-    pub fn by_token(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Option<TokenUser>, Error> {
-        let mut refusal = Error::Token("invalid bearer token".to_owned());
+    pub async fn by_token(
+        &self,
+        token: &str,
+        audiences: &[String],
+        now: Timestamp,
+    ) -> Result<Option<TokenUser>, Error> {
+        // Upstream's own client has a token too, which this one is not.
+        let mut refusals = vec!["invalid bearer token".to_owned()];
+        let mut known = |found: Result<Option<TokenUser>, Error>| match found {
+            Ok(found) => found.and_then(|found| self.for_audiences(found, audiences)),
+            Err(error) => {
+                refusals.push(error.to_string());
+                None
+            }
+        };
         for authenticator in &self.tokens {
-            match authenticator.authenticate_token(token, audiences, now) {
-                Ok(Some(found)) => {
-                    if let Some(found) = self.for_audiences(found, audiences) {
-                        return Ok(Some(found));
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => refusal = error,
+            if let Some(found) = known(authenticator.authenticate_token(token, audiences, now)) {
+                return Ok(Some(found));
             }
         }
-        Err(refusal)
+        for authenticator in &self.remote {
+            if let Some(found) = known(authenticator.authenticate_token(token, audiences, now).await) {
+                return Ok(Some(found));
+            }
+        }
+        Err(Error::Token(aggregate(refusals).unwrap_or_default()))
     }
 
     /// Holds a token that knows no audiences to those of this server. Upstream: authenticator.WrapAudienceAgnosticToken.
@@ -93,11 +135,12 @@ impl Authenticator for Union {
         parts: &'a Parts,
         chain: &'a PeerCertificates,
     ) -> BoxFuture<'a, Result<Option<UserInfo>, Status>> {
-        let result = self.identify(parts, chain, Timestamp::now()).map_err(|error| {
-            tracing::info!(path = parts.uri.path(), %error, "cannot authenticate the request");
-            Status::unauthorized("Unauthorized")
-        });
-        Box::pin(std::future::ready(result))
+        Box::pin(async move {
+            self.identify(parts, chain, Timestamp::now()).await.map_err(|error| {
+                tracing::info!(path = parts.uri.path(), %error, "cannot authenticate the request");
+                Status::unauthorized("Unauthorized")
+            })
+        })
     }
 }
 

@@ -40,9 +40,10 @@ use self::store_health::StoreHealth;
 use crate::admission::{self, Chain, Loopback, Surroundings};
 use crate::apiextensions;
 use crate::audit::{self, AuditLog};
+use crate::authentication::oidc::{self, Issuers};
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, SigningKeys, TokenIssuer};
-use crate::authentication::tokens::{BootstrapTokens, TokenAuthenticator, TokenFile};
-use crate::authentication::{self, Union, UserInfo};
+use crate::authentication::tokens::{BootstrapTokens, RemoteTokens, TokenAuthenticator, TokenFile};
+use crate::authentication::{self, Remembered, Union, UserInfo, token_webhook};
 use crate::authorization::node::NodeAuthorizer;
 use crate::authorization::rbac::{Rbac, bootstrap::cluster_role_rules};
 use crate::authorization::{self, Authorization};
@@ -306,6 +307,29 @@ struct Shared {
     tls: Arc<Tls>,
 }
 
+/// Those who have to ask others about tokens.
+fn remote_tokens(
+    options: &Options,
+    objects: Arc<dyn Objects>,
+    metrics: &Registries,
+    stopping: &CancellationToken,
+) -> Result<Vec<Arc<dyn RemoteTokens>>, authentication::Error> {
+    let accounts = &options.credentials.service_accounts;
+    let mut remote: Vec<Arc<dyn RemoteTokens>> = Vec::new();
+    if !options.issuers.issuers.is_empty() || options.issuers.file.is_some() {
+        let issuers = Issuers::new(&options.issuers, &accounts.issuers, &identity::server_name(), stopping)?;
+        metrics.join(issuers.registry());
+        if let Some(file) = options.issuers.file.clone() {
+            component::spawn_until("authentication config", stopping, issuers.clone().follow(file));
+        }
+        remote.push(Arc::new(Remembered::new(issuers, oidc::BELIEVED_FOR, Duration::ZERO)));
+    }
+    if let Some(settings) = &options.token_webhook {
+        remote.push(Arc::new(token_webhook::open(settings, accounts.audiences(), objects)?));
+    }
+    Ok(remote)
+}
+
 fn config(
     options: &Options,
     scheme: &'static Scheme,
@@ -330,14 +354,16 @@ fn config(
     let known = Arc::new(known);
     tokens.push(known.clone());
     if options.bootstrap_tokens {
-        tokens.push(Arc::new(BootstrapTokens { objects }));
+        tokens.push(Arc::new(BootstrapTokens { objects: objects.clone() }));
     }
+    let remote = remote_tokens(options, objects, &metrics, &stopping)?;
     let authenticator = Arc::new(Union {
         front_proxy: credentials.front_proxy()?,
         certificates: credentials.client_certificates()?,
         tokens,
+        remote,
         audiences: audiences.clone(),
-        anonymous: options.anonymous,
+        anonymous: options.anonymous.clone(),
     });
     let signing = Arc::new(SigningKeys::new(accounts.signing_key()?));
     let issuer = TokenIssuer {

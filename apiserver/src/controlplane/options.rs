@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{Credentials, EndpointReconciler, Reload, RuntimeConfig};
 use crate::admission;
 use crate::audit;
+use crate::authentication::{Anonymous, oidc, token_webhook};
 use crate::authorization::{self, configuration::Mode};
 use crate::endpoints::negotiation::Formats;
 use crate::filters::priority_and_fairness::Limits;
@@ -30,8 +31,12 @@ pub struct Options {
     pub credentials: Credentials,
     /// Follows the files the credentials are from; None where they are not from files, or do not change.
     pub reload: Option<Reload>,
-    /// `--anonymous-auth`
-    pub anonymous: bool,
+    /// `--anonymous-auth`, or what `--authentication-config` says of it.
+    pub anonymous: Anonymous,
+    /// `--authentication-config` or `--oidc-*`: whose ID tokens are believed.
+    pub issuers: oidc::Options,
+    /// `--authentication-token-webhook-*`: who is asked about tokens.
+    pub token_webhook: Option<token_webhook::Settings>,
     /// `--enable-bootstrap-token-auth`
     pub bootstrap_tokens: bool,
     /// `--authorization-*`
@@ -65,7 +70,9 @@ impl Options {
             endpoint_reconciler: EndpointReconciler::Lease,
             credentials,
             reload: None,
-            anonymous: true,
+            anonymous: Anonymous::everywhere(true),
+            issuers: oidc::Options::default(),
+            token_webhook: None,
             bootstrap_tokens: true,
             authorization: authorization::Configuration::of([Mode::Node, Mode::Rbac]),
             formats: Formats::default(),

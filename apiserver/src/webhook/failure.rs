@@ -27,6 +27,9 @@ pub enum Error {
     /// There was no answer.
     #[error("Post {url:?}: {cause}")]
     Post { url: String, cause: Cause },
+    /// There was no document.
+    #[error("Get {url:?}: {cause}")]
+    Get { url: String, cause: Cause },
     /// The time was over while the webhook wanted to be left alone.
     #[error("{0}")]
     Waiting(Cause),

@@ -1,4 +1,5 @@
-//! The HTTPS client towards webhooks: of admission ([`crate::admission`]) and of custom resources ([`conversion`]).
+//! The HTTPS client towards webhooks: of admission ([`crate::admission`]), of custom resources ([`conversion`]) and those that
+//! files name; and towards documents that somebody publishes ([`fetch`]).
 //!
 //! A [`Webhook`] is made once of a stored `clientConfig` and holds its connections; whoever compiled the configuration keeps
 //! it and drops it with the configuration. A call takes no longer than it is given, reads no more than [`MAX_ANSWER`], follows
@@ -9,6 +10,7 @@ mod backoff;
 mod certificate;
 pub mod conversion;
 mod failure;
+pub(crate) mod fetch;
 pub(crate) mod http;
 pub(crate) mod kubeconfig;
 pub(crate) mod memory;
@@ -34,6 +36,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use component::duration::GoDuration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use json::Value;
 use rustls_pki_types::ServerName;
 use tokio::time::Instant;
@@ -184,21 +187,10 @@ impl Webhook {
             Err(_) => return Err(failed(Cause::Deadline)),
         };
         let (head, body) = response.into_parts();
-        let reading = Limited::new(body, MAX_ANSWER).collect();
-        match tokio::time::timeout_at(deadline, reading).await {
-            Ok(Ok(collected)) => Ok((head, collected.to_bytes())),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::TooLarge),
-            Ok(Err(_)) => Err(Error::Body(Cause::UnexpectedEof)),
-            Err(_) => Err(Error::Body(Cause::Deadline)),
-        }
+        Ok((head, collected(body, deadline).await?))
     }
 
-    async fn ask(
-        &self,
-        objects: &dyn Objects,
-        body: Bytes,
-        query: &str,
-    ) -> Result<::http::Response<hyper::body::Incoming>, Cause> {
+    async fn ask(&self, objects: &dyn Objects, body: Bytes, query: &str) -> Result<::http::Response<Incoming>, Cause> {
         let authority = match &self.address {
             Address::Service { namespace, name, port } => {
                 service::resolve(objects, namespace, name, *port).map_err(Cause::Service)?
@@ -221,6 +213,16 @@ impl Webhook {
             request.headers_mut().insert(header::AUTHORIZATION, own.clone());
         }
         self.client.request(request).await
+    }
+}
+
+/// All of an answer's body.
+async fn collected(body: Incoming, deadline: Instant) -> Result<Bytes, Error> {
+    match tokio::time::timeout_at(deadline, Limited::new(body, MAX_ANSWER).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::TooLarge),
+        Ok(Err(_)) => Err(Error::Body(Cause::UnexpectedEof)),
+        Err(_) => Err(Error::Body(Cause::Deadline)),
     }
 }
 

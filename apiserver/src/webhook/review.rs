@@ -62,7 +62,8 @@ fn is_literal(text: &[u8]) -> bool {
     matches!(text.trim_ascii_end(), b"null" | b"true" | b"false")
 }
 
-fn json_kind(value: &Value) -> &'static str {
+/// What Go's decoder calls a value.
+pub(crate) fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

@@ -272,7 +272,7 @@ impl ErrorList {
 /// Joins error texts as upstream's aggregate does: one alone, several as `[a, b]`, equal ones once, none for none.
 ///
 /// Upstream: k8s.io/apimachinery/pkg/util/errors.NewAggregate.
-fn aggregate(texts: impl IntoIterator<Item = String>) -> Option<String> {
+pub fn aggregate(texts: impl IntoIterator<Item = String>) -> Option<String> {
     let mut seen = HashSet::new();
     let mut texts: Vec<String> = texts.into_iter().filter(|text| seen.insert(text.clone())).collect();
     if texts.len() > 1 { Some(format!("[{}]", texts.join(", "))) } else { texts.pop() }

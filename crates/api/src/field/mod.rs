@@ -8,7 +8,7 @@
 mod error;
 mod path;
 
-pub use error::{BadValue, Error, ErrorList, ErrorType};
+pub use error::{BadValue, Error, ErrorList, ErrorType, aggregate};
 pub use path::Path;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `krab apiserver`, or krab called `kube-apiserver`. Upstream: cmd/kube-apiserver.
 
+mod authentication;
 mod authorization;
 mod files;
 mod flags;
@@ -65,14 +66,16 @@ fn options(flags: &FlagSet) -> Result<Options> {
     let authorization = authorization::configuration(flags)?;
     // As upstream has it, only where flags say so.
     let always_allowed = authorization.always_allows() && authorization.source.is_none();
+    let issuers = authentication::issuers(flags)?;
     let credentials = files::credentials(flags, advertise, &service_ranges)?;
     let listen = SocketAddr::new(bind, flags.parse("secure-port")?);
     Ok(Options {
         endpoint_reconciler: endpoint_reconciler(flags)?,
         reload: Some(files::reload(flags)),
         external_hostname: flags.optional("external-hostname").map(str::to_owned),
-        // Whoever anybody is, they may do everything: then they are to say at least who they are.
-        anonymous: flags.is_set("anonymous-auth") && !always_allowed,
+        anonymous: authentication::anonymous(flags, &issuers, always_allowed)?,
+        issuers,
+        token_webhook: authentication::token_webhook(flags)?,
         formats: Formats { cbor: cbor_is_on(flags)?, ..Formats::default() },
         runtime_config: runtime_config(flags)?,
         audit: files::audit(flags)?,

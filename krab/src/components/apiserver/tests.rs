@@ -38,7 +38,7 @@ fn upstreams_defaults_hold() {
     assert_eq!(options.listen.to_string(), "0.0.0.0:6443");
     assert_eq!(options.service_ranges, ["10.0.0.0/24".parse::<IpNet>().unwrap()]);
     assert_eq!(options.authorization, Configuration::of([Mode::AlwaysAllow]));
-    assert!(!options.anonymous, "nobody may do everything without a name");
+    assert!(!options.anonymous.enabled, "nobody may do everything without a name");
     assert!(!options.admission.runs("NodeRestriction") && options.admission.runs("ServiceAccount"));
     assert!(options.credentials.serving.certificate_pem.contains("BEGIN CERTIFICATE"));
     let again = super::options(&flagset(&line)).unwrap();
@@ -56,7 +56,7 @@ fn modes_and_plugins_are_chosen() {
     let line: Vec<&str> = line.iter().map(String::as_str).chain(own).collect();
     let options = options(&flagset(&line)).unwrap();
     assert_eq!(options.authorization, Configuration::of([Mode::Node, Mode::Rbac]));
-    assert!(options.anonymous);
+    assert!(options.anonymous.enabled);
     assert!(options.admission.runs("NodeRestriction") && !options.admission.runs("ServiceAccount"));
 }
 
@@ -141,4 +141,54 @@ fn upstreams_flags_are_all_known_with_upstreams_defaults() {
         own.get(name).map(String::as_str) != Some(default)
     };
     assert_eq!(UPSTREAM.lines().filter(differs).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+/// The options of these flags and those that every server needs, or why they are refused.
+fn complete(own: &[&str]) -> Result<Options, String> {
+    let (_folder, line) = folder();
+    let line: Vec<&str> = line.iter().map(String::as_str).chain(own.iter().copied()).collect();
+    options(&flagset(&line)).map_err(|error| format!("{error:#}"))
+}
+
+#[test]
+fn an_issuer_of_flags_is_as_one_of_the_file() {
+    let oidc = ["--oidc-issuer-url=https://i.test", "--oidc-client-id=us", "--oidc-groups-claim=g"];
+    let issuers = |more: &[&str]| complete(&[&oidc, more].concat()).unwrap().issuers;
+    let plain = issuers(&["--oidc-required-claim=hd=example.com"]);
+    let settings = &plain.issuers[0];
+    assert_eq!(settings.claim_mappings.username.prefix.as_deref(), Some("https://i.test#"));
+    assert_eq!(settings.claim_mappings.groups.prefix.as_deref(), Some(""));
+    assert_eq!((&settings.issuer.audiences[..], &plain.algorithms[..]), (&["us".into()][..], &["RS256".into()][..]));
+    let rule = &settings.claim_validation_rules[0];
+    assert_eq!((rule.claim.as_str(), rule.required_value.as_str()), ("hd", "example.com"));
+    let prefix = |more: &[&str]| issuers(more).issuers[0].claim_mappings.username.prefix.clone().unwrap();
+    assert_eq!(prefix(&["--oidc-username-claim=email"]), "");
+    assert_eq!(prefix(&["--oidc-username-prefix=-"]), "");
+    assert_eq!(prefix(&["--oidc-username-prefix=x:"]), "x:");
+    assert!(complete(&oidc[..1]).unwrap_err().contains("must be specified together"));
+    assert!(complete(&["--oidc-signing-algs=RS256"]).unwrap_err().contains("must be specified together"));
+    assert!(complete(&[&oidc[..], &["--oidc-required-claim=x"]].concat()).unwrap_err().contains("malformed pair"));
+    let both = ["--oidc-issuer-url=https://i.test", "--authentication-config=/x"];
+    assert_eq!(complete(&both).unwrap_err(), "authentication-config file and oidc-* flags are mutually exclusive");
+}
+
+#[test]
+fn who_may_be_anonymous_is_said_in_one_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let head = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n";
+    std::fs::write(&file, format!("{head}anonymous: {{enabled: true, conditions: [{{path: /livez}}]}}\n")).unwrap();
+    let config = format!("--authentication-config={}", file.display());
+    let anonymous = complete(&[&config]).unwrap().anonymous;
+    assert_eq!((anonymous.enabled, &anonymous.paths[..]), (true, &["/livez".to_owned()][..]));
+    assert!(complete(&[&config, "--anonymous-auth=true"]).unwrap_err().contains("--anonymous-auth flag cannot be set"));
+    std::fs::write(&file, head).unwrap();
+    assert!(!complete(&[&config]).unwrap().anonymous.enabled, "everything is allowed here");
+    let asked = [config.as_str(), "--authorization-mode=RBAC", "--anonymous-auth=true"];
+    assert!(complete(&asked).unwrap().anonymous.enabled);
+    assert!(
+        complete(&["--authentication-config=/nope"])
+            .unwrap_err()
+            .contains("failed to load authentication configuration")
+    );
 }

@@ -50,8 +50,25 @@ const OWN: &[Flag] = &[
         ..Flag::switch("anonymous-auth", "answer callers that do not say who they are, as RBAC allows")
     },
     Flag::list("api-audiences", "", "audiences a token must be for (default: the issuers)"),
+    Flag::text(
+        "authentication-config",
+        "",
+        "AuthenticationConfiguration: issuers of ID tokens, and who may be anonymous",
+    ),
+    Flag::text("authentication-token-webhook-config-file", "", "kubeconfig of a server that is asked about tokens"),
+    Flag::text("authentication-token-webhook-cache-ttl", "2m0s", "how long its answers hold"),
+    Flag::text("authentication-token-webhook-version", "v1beta1", "of TokenReview, as it is asked: v1 or v1beta1"),
     Flag::text("client-ca-file", "", "authorities of client certificates"),
     Flag::switch("enable-bootstrap-token-auth", "accept bootstrap tokens kept in kube-system"),
+    Flag::text("oidc-issuer-url", "", "issuer of ID tokens"),
+    Flag::text("oidc-client-id", "", "audience its tokens must be for"),
+    Flag::text("oidc-ca-file", "", "authorities of its certificate (default: the system's)"),
+    Flag::text("oidc-username-claim", "sub", "claim with the user's name"),
+    Flag::text("oidc-username-prefix", "", "set before it (default: ISSUER#, but for email); - is none"),
+    Flag::text("oidc-groups-claim", "", "claim with groups"),
+    Flag::text("oidc-groups-prefix", "", "set before them"),
+    Flag::array("oidc-required-claim", "CLAIM=VALUE a token must have; repeatable"),
+    Flag::list("oidc-signing-algs", "RS256", "what its tokens may be signed with; ES512 is not verified"),
     Flag::list("requestheader-allowed-names", "", "names a front proxy may have; none allows all"),
     Flag::text("requestheader-client-ca-file", "", "authorities of front proxies"),
     Flag::list("requestheader-extra-headers-prefix", "", "what headers with extras begin with"),
@@ -138,14 +155,8 @@ const OWN: &[Flag] = &[
 /// What each would do is not here, and must not be believed to be.
 const REFUSED: &[(&str, &str)] = &[
     ("audit-webhook-config-file", "audit events go to --audit-log-path here"),
-    (
-        "authentication-config",
-        "tokens of other issuers are not accepted here; give --anonymous-auth and --client-ca-file",
-    ),
-    ("authentication-token-webhook-config-file", "tokens are not reviewed by others here"),
     ("egress-selector-config-file", "connections are made directly here"),
     ("encryption-provider-config", "objects would be stored as they are; encrypt the disk, or leave the flag out"),
-    ("oidc-issuer-url", "tokens of other issuers are not accepted here"),
     ("service-account-signing-endpoint", "give --service-account-signing-key-file"),
 ];
 

@@ -13,7 +13,6 @@ const GATE_IS_OFF: &str = "the feature gate it belongs to is off by default and 
 const NO_WATCH_CACHE: &str = "all reads are served from the one view in memory, which is always on";
 const ONE_WRITE: &str = "audit events go to the file one by one, at once";
 const NO_AUDIT_WEBHOOK: &str = "audit events go to --audit-log-path";
-const NO_OIDC: &str = "tokens of other issuers are not accepted";
 const METRICS: &str = "all metrics are shown as they are";
 
 const SWITCHES: &[(&str, Rows)] = &[
@@ -49,7 +48,6 @@ const LISTS: &[(&str, Rows)] = &[
     ("krab emulates no other version", &[("emulated-version", ""), ("min-compatibility-version", "")]),
     (NO_WATCH_CACHE, &[("watch-cache-sizes", "")]),
     (METRICS, &[("allow-metric-labels", "")]),
-    (NO_OIDC, &[("oidc-required-claim", ""), ("oidc-signing-algs", "RS256")]),
 ];
 
 const TEXTS: &[(&str, Rows)] = &[
@@ -116,21 +114,6 @@ const TEXTS: &[(&str, Rows)] = &[
     (
         "events are JSON of audit.k8s.io/v1 and written before the request goes on",
         &[("audit-log-format", "json"), ("audit-log-mode", "blocking"), ("audit-log-version", "audit.k8s.io/v1")],
-    ),
-    (
-        "tokens are not reviewed by others",
-        &[("authentication-token-webhook-cache-ttl", "2m0s"), ("authentication-token-webhook-version", "v1beta1")],
-    ),
-    (
-        NO_OIDC,
-        &[
-            ("oidc-ca-file", ""),
-            ("oidc-client-id", ""),
-            ("oidc-groups-claim", ""),
-            ("oidc-groups-prefix", ""),
-            ("oidc-username-claim", "sub"),
-            ("oidc-username-prefix", ""),
-        ],
     ),
     ("there is no socket without authentication", &[("debug-socket-path", "")]),
     ("events are kept for an hour", &[("event-ttl", "1h0m0s")]),

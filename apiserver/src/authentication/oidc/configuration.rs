@@ -1,0 +1,237 @@
+//! Which issuers of ID tokens are believed, and what their claims say about a user: as the file of `--authentication-config` has
+//! it. The `--oidc-*` flags say the same of one issuer.
+//!
+//! Here is only what can be written; whether it makes sense is the business of [`super::validation`].
+//! Upstream: k8s.io/apiserver/pkg/apis/apiserver.AuthenticationConfiguration.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use api::decode::{FieldValidation, Syntax, decode_untyped};
+use api::meta;
+use api::structural::{Node, drop_nulls, prune};
+use json::{Value, json};
+use serde::Deserialize;
+
+use crate::authentication::Anonymous;
+use crate::webhook::review;
+
+/// Why issuers cannot be believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigurationError {
+    /// The file is none.
+    #[error("failed to load authentication configuration from file {file:?}: {why}")]
+    File { file: PathBuf, why: String },
+    /// It says what cannot be.
+    #[error("invalid authentication configuration: {0}")]
+    Invalid(String),
+    /// It asks for connections that are not made here.
+    #[error("oidc: egress lookup required with egress selector type {0:?}")]
+    Egress(String),
+    /// `--oidc-signing-algs`
+    #[error("oidc: unsupported signing alg: {0:?}")]
+    Algorithm(String),
+    /// TLS towards an issuer.
+    #[error("oidc: {0}")]
+    Tls(String),
+}
+
+/// The content of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configuration {
+    /// `jwt`
+    pub issuers: Vec<Settings>,
+    /// Who may come without a name, where the file says so.
+    pub anonymous: Option<Anonymous>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    #[serde(default)]
+    jwt: Vec<Settings>,
+    anonymous: Option<AnonymousText>,
+}
+
+#[derive(Deserialize)]
+struct AnonymousText {
+    #[serde(default)]
+    enabled: bool,
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    #[serde(default)]
+    path: String,
+}
+
+/// One issuer. Upstream: JWTAuthenticator.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    pub issuer: Issuer,
+    /// What must hold of claims.
+    pub claim_validation_rules: Vec<ClaimRule>,
+    /// What claims say about the user.
+    pub claim_mappings: Mappings,
+    /// What must hold of the user.
+    pub user_validation_rules: Vec<UserRule>,
+}
+
+/// Who issues tokens, and for whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Issuer {
+    /// The claim `iss`.
+    pub url: String,
+    /// Where its configuration is, if not below `url`.
+    #[serde(rename = "discoveryURL")]
+    pub discovery_url: String,
+    /// PEM of whom its certificate is from; empty for the system's authorities.
+    pub certificate_authority: String,
+    /// A token must be for one of these.
+    pub audiences: Vec<String>,
+    /// `MatchAny`
+    pub audience_match_policy: String,
+    /// Not supported: connections are made directly.
+    pub egress_selector_type: String,
+}
+
+/// A claim of this value, or an expression over claims that must be true.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimRule {
+    pub claim: String,
+    pub required_value: String,
+    pub expression: String,
+    /// What is said when it is not true.
+    pub message: String,
+}
+
+/// An expression over the user that must be true.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct UserRule {
+    pub expression: String,
+    /// What is said when it is not.
+    pub message: String,
+}
+
+/// From claims to a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Mappings {
+    pub username: Source,
+    pub groups: Source,
+    /// Has no prefix.
+    pub uid: Source,
+    pub extra: Vec<Extra>,
+}
+
+/// A claim, or an expression over claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Source {
+    pub claim: String,
+    /// Set before the claim's value.
+    pub prefix: Option<String>,
+    pub expression: String,
+}
+
+/// A key of the user's `extra`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Extra {
+    /// With a domain in front.
+    pub key: String,
+    /// Gives a text or a list of texts.
+    pub value_expression: String,
+}
+
+const VERSIONS: [&str; 3] =
+    ["apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1", "apiserver.config.k8s.io/v1alpha1"];
+const KIND: &str = "AuthenticationConfiguration";
+
+/// The fields there are; strict decoding refuses others.
+static FIELDS: LazyLock<Node> = LazyLock::new(|| {
+    let text = || json!({"type": "string"});
+    let object = |fields: Value| json!({"type": "object", "properties": fields});
+    let list = |items: Value| json!({"type": "array", "items": items});
+    let source = || object(json!({"claim": text(), "prefix": text(), "expression": text()}));
+    let issuer = object(json!({
+        "url": text(), "discoveryURL": text(), "certificateAuthority": text(), "audiences": list(text()),
+        "audienceMatchPolicy": text(), "egressSelectorType": text(),
+    }));
+    let rule = object(json!({"claim": text(), "requiredValue": text(), "expression": text(), "message": text()}));
+    let mappings = object(json!({
+        "username": source(), "groups": source(), "uid": object(json!({"claim": text(), "expression": text()})),
+        "extra": list(object(json!({"key": text(), "valueExpression": text()}))),
+    }));
+    let user_rule = object(json!({"expression": text(), "message": text()}));
+    let anonymous = json!({"enabled": {"type": "boolean"}, "conditions": list(object(json!({"path": text()})))});
+    let jwt = json!({
+        "issuer": issuer, "claimValidationRules": list(rule), "claimMappings": mappings,
+        "userValidationRules": list(user_rule),
+    });
+    let all = object(json!({
+        "apiVersion": text(), "kind": text(), "jwt": list(object(jwt)), "anonymous": object(anonymous),
+    }));
+    Node::compile(&all).expect("a schema of our own is structural")
+});
+
+impl Configuration {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::File`], in upstream's words.
+    pub fn read(file: &Path) -> Result<(Configuration, String), ConfigurationError> {
+        let failed = |why: String| ConfigurationError::File { file: file.to_owned(), why };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| failed(format!("open {}: {}", file.display(), error_words(&error))))?;
+        Ok((Configuration::parse(&text).map_err(failed)?, text))
+    }
+
+    /// Reads its text. Upstream: loadAuthenticationConfigFromData.
+    pub(super) fn parse(text: &str) -> Result<Configuration, String> {
+        if text.is_empty() {
+            return Err("empty config data".to_owned());
+        }
+        let is_json = text.trim_start().starts_with('{');
+        let syntax = if is_json { Syntax::Json } else { Syntax::Yaml };
+        let unreadable = |why: String| format!("couldn't get version/kind; json parse error: {why}");
+        let lax = decode_untyped(text.as_bytes(), syntax, FieldValidation::Ignore).map_err(unreadable)?.object;
+        if !lax.is_object() {
+            review::parse(lax.to_string().as_bytes()).map_err(|why| why.to_string())?;
+        }
+        let (version, kind) = (meta::api_version(&lax), meta::kind(&lax));
+        if kind.is_empty() {
+            return Err(format!("Object 'Kind' is missing in '{text}'"));
+        }
+        if !VERSIONS.contains(&version) || kind != KIND {
+            return Err(review::unregistered(version, kind).to_string());
+        }
+        let mut object = decode_untyped(text.as_bytes(), syntax, FieldValidation::Strict)?.object;
+        // Null is nothing, as Go reads it.
+        drop_nulls(&mut object, Some(&FIELDS));
+        let typed: Text = json::from_value(object.clone()).map_err(|error| format!("json: {error}"))?;
+        let unknown = prune(&mut object, Some(&FIELDS), false, true);
+        if !unknown.is_empty() {
+            let unknown: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
+            return Err(format!("strict decoding error: {}", unknown.join(", ")));
+        }
+        let anonymous = typed.anonymous.map(|own| Anonymous {
+            enabled: own.enabled,
+            paths: own.conditions.into_iter().map(|condition| condition.path).collect(),
+        });
+        Ok(Configuration { issuers: typed.jwt, anonymous })
+    }
+}
+
+fn error_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
