@@ -151,6 +151,15 @@ impl Cause {
     }
 }
 
+/// How much of a text is told. Upstream: client-go/rest.maxUnstructuredResponseTextBytes.
+const MAX_TEXT: usize = 2048;
+
+/// Is the body for people? Upstream: client-go/rest.isTextResponse.
+fn is_text(head: &Parts) -> bool {
+    let content_type = head.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    content_type.is_none_or(|named| named.is_empty() || named.starts_with(b"text/"))
+}
+
 /// What an answer's head alone says. A `Status` in the body speaks for itself.
 pub(super) fn of_answer(head: &Parts, body: &Bytes) -> Result<(), Error> {
     let code = head.status.as_u16();
@@ -158,8 +167,9 @@ pub(super) fn of_answer(head: &Parts, body: &Bytes) -> Result<(), Error> {
         let said = json::from_slice(body).ok().and_then(|body| Status::from_value(&body));
         let said = said.filter(|status| status.outcome == api::status::Outcome::Failure);
         let generic = || {
-            let text = String::from_utf8_lossy(&body[..body.len().min(2048)]).into_owned();
-            Status::generic(code, "POST", &GroupResource::default(), "", text.trim_end())
+            let text = String::from_utf8_lossy(&body[..body.len().min(MAX_TEXT)]).into_owned();
+            let text = if is_text(head) { text.trim() } else { "unknown" };
+            Status::generic(code, "POST", &GroupResource::default(), "", text)
         };
         return Err(Error::Refused(Box::new(said.unwrap_or_else(generic))));
     }

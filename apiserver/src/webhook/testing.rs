@@ -25,7 +25,7 @@ use crate::server::tls::{Identities, KeyPair as Served, Parameters, Tls};
 pub(crate) enum Reply {
     /// 200 with this.
     Json(Value),
-    /// Status code and body.
+    /// Status code and body, which is plain text unless it is empty or may be JSON.
     Raw(u16, Vec<u8>),
     /// 307 to a path.
     Redirect(&'static str),
@@ -134,9 +134,13 @@ async fn reply<A: Fn(&str, Value) -> Reply>(
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.expect("a body").to_bytes();
     let review = json::from_slice(&body).unwrap_or_default();
+    let mut content_type = "application/json";
     let mut response = match answer(&path, review) {
         Reply::Json(answer) => Response::new(Full::new(Bytes::from(answer.to_string()))),
         Reply::Raw(code, body) => {
+            if body.first().is_some_and(|first| !matches!(first, b'{' | b' ')) {
+                content_type = "text/plain; charset=utf-8";
+            }
             let mut response = Response::new(Full::new(Bytes::from(body)));
             *response.status_mut() = StatusCode::from_u16(code).expect("a status code");
             response
@@ -155,6 +159,6 @@ async fn reply<A: Fn(&str, Value) -> Reply>(
         }
         Reply::Silence => std::future::pending().await,
     };
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     Ok(response)
 }

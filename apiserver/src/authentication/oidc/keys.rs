@@ -9,11 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp};
 use json::Value;
-use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use p521::ecdsa::signature::Verifier as _;
+use p521::ecdsa::{Signature, VerifyingKey};
 
 use super::metrics::Metrics;
 use super::token::IdToken;
@@ -45,7 +49,15 @@ struct Known {
 
 struct Key {
     id: String,
-    key: DecodingKey,
+    half: PublicHalf,
+}
+
+/// What verifies a signature.
+enum PublicHalf {
+    /// Of any algorithm but ES512.
+    Jose(DecodingKey),
+    /// Of ES512, which `jsonwebtoken` does not know.
+    P521(Box<VerifyingKey>),
 }
 
 impl fmt::Debug for Key {
@@ -57,14 +69,26 @@ impl fmt::Debug for Key {
 impl Known {
     /// Did one of the keys sign it?
     fn signed(&self, token: &IdToken<'_>) -> bool {
-        let Ok(algorithm) = token.algorithm.parse::<Algorithm>() else { return false };
         let wanted = token.key_id.as_deref().unwrap_or_default();
         let mut fitting = self.keys.iter().filter(|key| wanted.is_empty() || key.id == wanted);
-        fitting.any(|key| {
-            // A key of another family than the algorithm's verifies nothing.
-            let verified = jsonwebtoken::crypto::verify(token.signature, token.message.as_bytes(), &key.key, algorithm);
-            verified.unwrap_or_default()
-        })
+        fitting.any(|key| key.half.signed(token).unwrap_or_default())
+    }
+}
+
+impl PublicHalf {
+    /// None for a signature or a key that is not of the token's algorithm.
+    fn signed(&self, token: &IdToken<'_>) -> Option<bool> {
+        let message = token.message.as_bytes();
+        match self {
+            PublicHalf::Jose(key) => {
+                let algorithm: Algorithm = token.algorithm.parse().ok()?;
+                jsonwebtoken::crypto::verify(token.signature, message, key, algorithm).ok()
+            }
+            PublicHalf::P521(key) => {
+                let signature = URL_SAFE_NO_PAD.decode(token.signature).ok().filter(|_| token.algorithm == "ES512")?;
+                Some(key.verify(message, &Signature::from_slice(&signature).ok()?).is_ok())
+            }
+        }
     }
 }
 
@@ -136,8 +160,16 @@ impl KeySet {
 /// Keys for other uses and of kinds nobody signs with here are passed over.
 fn key(jwk: &Value) -> Option<Key> {
     let parsed: Jwk = json::from_value(jwk.clone()).ok()?;
-    let key = DecodingKey::from_jwk(&parsed).ok()?;
-    Some(Key { id: parsed.common.key_id.unwrap_or_default(), key })
+    let half = match &parsed.algorithm {
+        AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P521 => {
+            let coordinate = |text: &String| URL_SAFE_NO_PAD.decode(text).ok();
+            // An uncompressed point: 4, then both coordinates.
+            let point = [vec![4], coordinate(&point.x)?, coordinate(&point.y)?].concat();
+            PublicHalf::P521(Box::new(VerifyingKey::from_sec1_bytes(&point).ok()?))
+        }
+        _ => PublicHalf::Jose(DecodingKey::from_jwk(&parsed).ok()?),
+    };
+    Some(Key { id: parsed.common.key_id.unwrap_or_default(), half })
 }
 
 /// How long an answer may be kept by who shares it with others; at once over where it does not say.
@@ -170,7 +202,7 @@ mod tests {
         let keys = recorded["keys"].as_array().unwrap().iter().filter_map(key).collect();
         let known = Known { keys, expiry: Timestamp::UNIX_EPOCH };
         let tokens = recorded["tokens"].as_object().unwrap();
-        assert_eq!(tokens.len(), 8);
+        assert_eq!(tokens.len(), 9);
         for (algorithm, token) in tokens {
             let token = token.as_str().unwrap();
             assert!(known.signed(&IdToken::parse(token).unwrap()), "{algorithm}");

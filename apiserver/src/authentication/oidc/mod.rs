@@ -2,7 +2,7 @@
 //!
 //! A token is looked at only by the issuer it names. [`provider`] finds the issuer's keys, [`keys`] verifies signatures, [`token`]
 //! audience and times, [`claims`] makes a user of the claims; [`distributed`] fetches groups that are kept elsewhere, and
-//! [`reload`] follows the file. Signatures are verified by `jsonwebtoken`; ES512 is none it knows.
+//! [`reload`] follows the file.
 //! Upstream: apiserver/plugin/pkg/authenticator/token/oidc.
 
 mod claims;
@@ -45,8 +45,6 @@ pub const BELIEVED_FOR: Duration = Duration::from_secs(10);
 
 /// What an issuer may sign with. `--oidc-signing-algs` narrows it.
 const ALGORITHMS: [&str; 9] = ["ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
-/// What is not verified here for want of a kept implementation.
-const UNVERIFIED: &str = "ES512";
 
 /// Which issuers are believed.
 #[derive(Debug, Clone, Default)]
@@ -215,10 +213,8 @@ impl Issuers {
             let (expected, got) = (quoted(&self.algorithms), &token.algorithm);
             return Err(format!("oidc: id token signed with unsupported algorithm, expected {expected} got {got:?}"));
         }
-        if token.algorithm == UNVERIFIED {
-            return Err(format!("oidc: krab verifies no signatures of {UNVERIFIED}"));
-        }
         keys.verify(token, now).await.map_err(|why| format!("failed to verify signature: {why}"))?;
+        token.check_types()?;
         token.check_audience(audiences)?;
         token.check_time(now)
     }

@@ -6,8 +6,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use json::Value;
 
+use crate::webhook::review::json_kind;
+
 /// Clocks may differ by so much where a token is not valid yet.
 const LEEWAY_SECONDS: i64 = 60;
+/// Claims that are texts, whether or not they are looked at.
+const TEXTS: [&str; 3] = ["sub", "nonce", "at_hash"];
 
 /// See the module header. Nothing of it is true before [`super::keys`] says so.
 #[derive(Debug)]
@@ -47,11 +51,12 @@ impl<'a> IdToken<'a> {
 
     /// Is it for one of these?
     pub(super) fn check_audience(&self, wanted: &[String]) -> Result<(), String> {
-        let given: Vec<&str> = match &self.claims["aud"] {
-            Value::String(one) => vec![one.as_str()],
-            Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
+        let given: Option<Vec<&str>> = match self.claim("aud") {
+            None => Some(Vec::new()),
+            Some(Value::Array(several)) => several.iter().map(Value::as_str).collect(),
+            Some(one) => one.as_str().map(|one| vec![one]),
         };
+        let given = given.ok_or_else(|| unreadable("aud", "is neither a text nor a list of texts"))?;
         if given.iter().any(|audience| wanted.iter().any(|own| own == audience)) {
             return Ok(());
         }
@@ -64,28 +69,49 @@ impl<'a> IdToken<'a> {
 
     /// Is it in its time?
     pub(super) fn check_time(&self, now: Timestamp) -> Result<(), String> {
-        let expiry = self.time("exp");
+        let expiry = self.time("exp")?;
         if expiry.is_none_or(|expiry| expiry < now) {
             // Where there is none, it is Go's year 1.
             let shown = expiry.map_or_else(|| "0001-01-01 00:00:00 +0000 UTC".to_owned(), shown);
             return Err(format!("oidc: token is expired (Token Expiry: {shown})"));
         }
-        match self.time("nbf") {
+        match self.time("nbf")? {
             Some(begin) if now.as_second() + LEEWAY_SECONDS < begin.as_second() => {
                 let (now, begin) = (shown(now), shown(begin));
                 Err(format!("oidc: current time {now} before the nbf (not before) time: {begin}"))
-            }
-            None if self.claims.get("nbf").is_some_and(|claim| !claim.is_null()) => {
-                Err("oidc: failed to unmarshal claims: nbf is no time".to_owned())
             }
             _ => Ok(()),
         }
     }
 
-    /// Seconds since the epoch, which may have a fraction.
-    fn time(&self, claim: &str) -> Option<Timestamp> {
-        Timestamp::from_second(self.claims.get(claim)?.as_f64()? as i64).ok()
+    /// Are the claims that every ID token may have of their types?
+    pub(super) fn check_types(&self) -> Result<(), String> {
+        for name in TEXTS {
+            if let Some(other) = self.claim(name).filter(|claim| !claim.is_string()) {
+                let kind = json_kind(other);
+                return Err(format!(
+                    "oidc: failed to unmarshal claims: json: cannot unmarshal {kind} into Go struct field idToken.{name} of type string"
+                ));
+            }
+        }
+        self.time("iat").map(|_| ())
     }
+
+    fn claim(&self, name: &str) -> Option<&Value> {
+        self.claims.get(name).filter(|claim| !claim.is_null())
+    }
+
+    /// Seconds since the epoch, which may have a fraction, or be written as a text.
+    fn time(&self, name: &str) -> Result<Option<Timestamp>, String> {
+        let Some(claim) = self.claim(name) else { return Ok(None) };
+        let seconds = claim.as_str().map_or_else(|| claim.as_f64(), |text| text.parse().ok());
+        let time = seconds.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
+        time.map(Some).ok_or_else(|| unreadable(name, "is no time"))
+    }
+}
+
+fn unreadable(claim: &str, why: &str) -> String {
+    format!("oidc: failed to unmarshal claims: {claim} {why}")
 }
 
 /// As Go prints a time.

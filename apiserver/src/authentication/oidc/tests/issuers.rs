@@ -153,9 +153,14 @@ async fn a_token_must_be_signed_for_us_and_in_its_time() {
     let early = refusal(&issuers, &fake.token(&json!({"sub": "a", "nbf": now + 300}))).await;
     assert!(early.contains("before the nbf (not before) time"), "{early}");
     assert!(ask(&issuers, &fake.token(&json!({"sub": "a", "nbf": now + 30}))).await.is_ok(), "clocks differ");
-    for never in
-        [json!({"sub": "a", "nbf": 1e300}), json!({"sub": "a", "nbf": "soon"}), json!({"sub": "a", "exp": null})]
-    {
+    for never in [
+        json!({"sub": "a", "nbf": 1e300}),
+        json!({"sub": "a", "nbf": "soon"}),
+        json!({"sub": "a", "exp": null}),
+        json!({"sub": "a", "iat": {}}),
+        json!({"sub": "a", "nonce": 1}),
+        json!({"sub": "a", "aud": ["us", 1]}),
+    ] {
         assert!(ask(&issuers, &fake.token(&never)).await.is_err(), "{never}");
     }
     let forged = other.token(&json!({"sub": "a", "iss": fake.url.as_str()}));

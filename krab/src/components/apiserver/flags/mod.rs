@@ -68,7 +68,7 @@ const OWN: &[Flag] = &[
     Flag::text("oidc-groups-claim", "", "claim with groups"),
     Flag::text("oidc-groups-prefix", "", "set before them"),
     Flag::array("oidc-required-claim", "CLAIM=VALUE a token must have; repeatable"),
-    Flag::list("oidc-signing-algs", "RS256", "what its tokens may be signed with; ES512 is not verified"),
+    Flag::list("oidc-signing-algs", "RS256", "what its tokens may be signed with: {RS,ES,PS}{256,384,512}"),
     Flag::list("requestheader-allowed-names", "", "names a front proxy may have; none allows all"),
     Flag::text("requestheader-client-ca-file", "", "authorities of front proxies"),
     Flag::list("requestheader-extra-headers-prefix", "", "what headers with extras begin with"),
