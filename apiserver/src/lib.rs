@@ -14,6 +14,7 @@ pub mod apiextensions;
 pub mod audit;
 pub mod authentication;
 pub mod authorization;
+mod configuration_file;
 pub mod context;
 pub mod controlplane;
 pub mod discovery;

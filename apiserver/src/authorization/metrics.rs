@@ -9,8 +9,8 @@ use std::time::Duration;
 use component::metrics::{Error, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::Verdict;
-use super::reload::Reloads;
 use super::webhook::conditions::Matching;
+use crate::configuration_file::Reloads;
 
 /// In seconds. Upstream: prometheus.DefBuckets.
 const DURATIONS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -107,7 +107,7 @@ impl Metrics {
                 &["type", "name"],
                 &CONDITION_DURATIONS,
             )?,
-            reloads: Reloads::of(&registry)?,
+            reloads: Reloads::of(&registry, "authorization")?,
             registry,
         })
     }

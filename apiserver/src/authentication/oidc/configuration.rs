@@ -5,16 +5,13 @@
 //! Upstream: k8s.io/apiserver/pkg/apis/apiserver.AuthenticationConfiguration.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use api::decode::{FieldValidation, Syntax, decode_untyped};
-use api::meta;
-use api::structural::{Node, drop_nulls, prune};
-use json::{Value, json};
+use json::Value;
 use serde::Deserialize;
 
 use crate::authentication::Anonymous;
-use crate::webhook::review;
+use crate::configuration_file;
+use crate::webhook::review::Malformed;
 
 /// Why issuers cannot be believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,36 +146,26 @@ pub struct Extra {
     pub value_expression: String,
 }
 
-const VERSIONS: [&str; 3] =
-    ["apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1", "apiserver.config.k8s.io/v1alpha1"];
 const KIND: &str = "AuthenticationConfiguration";
 
-/// The fields there are; strict decoding refuses others.
-static FIELDS: LazyLock<Node> = LazyLock::new(|| {
-    let text = || json!({"type": "string"});
-    let object = |fields: Value| json!({"type": "object", "properties": fields});
-    let list = |items: Value| json!({"type": "array", "items": items});
-    let source = || object(json!({"claim": text(), "prefix": text(), "expression": text()}));
-    let issuer = object(json!({
-        "url": text(), "discoveryURL": text(), "certificateAuthority": text(), "audiences": list(text()),
-        "audienceMatchPolicy": text(), "egressSelectorType": text(),
-    }));
-    let rule = object(json!({"claim": text(), "requiredValue": text(), "expression": text(), "message": text()}));
-    let mappings = object(json!({
-        "username": source(), "groups": source(), "uid": object(json!({"claim": text(), "expression": text()})),
-        "extra": list(object(json!({"key": text(), "valueExpression": text()}))),
-    }));
-    let user_rule = object(json!({"expression": text(), "message": text()}));
-    let anonymous = json!({"enabled": {"type": "boolean"}, "conditions": list(object(json!({"path": text()})))});
-    let jwt = json!({
-        "issuer": issuer, "claimValidationRules": list(rule), "claimMappings": mappings,
-        "userValidationRules": list(user_rule),
-    });
-    let all = object(json!({
-        "apiVersion": text(), "kind": text(), "jwt": list(object(jwt)), "anonymous": object(anonymous),
-    }));
-    Node::compile(&all).expect("a schema of our own is structural")
-});
+const PREFIXED: &[&str] = &["claim", "prefix", "expression"];
+const FIELDS: configuration_file::Fields = &[
+    ("", &["apiVersion", "kind", "jwt", "anonymous"]),
+    ("anonymous", &["enabled", "conditions"]),
+    ("anonymous.conditions", &["path"]),
+    ("jwt", &["issuer", "claimValidationRules", "claimMappings", "userValidationRules"]),
+    (
+        "jwt.issuer",
+        &["url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType"],
+    ),
+    ("jwt.claimValidationRules", &["claim", "requiredValue", "expression", "message"]),
+    ("jwt.claimMappings", &["username", "groups", "uid", "extra"]),
+    ("jwt.claimMappings.username", PREFIXED),
+    ("jwt.claimMappings.groups", PREFIXED),
+    ("jwt.claimMappings.uid", &["claim", "expression"]),
+    ("jwt.claimMappings.extra", &["key", "valueExpression"]),
+    ("jwt.userValidationRules", &["expression", "message"]),
+];
 
 impl Configuration {
     /// Reads the file.
@@ -197,34 +184,29 @@ impl Configuration {
         if text.is_empty() {
             return Err("empty config data".to_owned());
         }
-        let is_json = text.trim_start().starts_with('{');
-        let syntax = if is_json { Syntax::Json } else { Syntax::Yaml };
-        let unreadable = |why: String| format!("couldn't get version/kind; json parse error: {why}");
-        let lax = decode_untyped(text.as_bytes(), syntax, FieldValidation::Ignore).map_err(unreadable)?.object;
-        if !lax.is_object() {
-            review::parse(lax.to_string().as_bytes()).map_err(|why| why.to_string())?;
-        }
-        let (version, kind) = (meta::api_version(&lax), meta::kind(&lax));
-        if kind.is_empty() {
-            return Err(format!("Object 'Kind' is missing in '{text}'"));
-        }
-        if !VERSIONS.contains(&version) || kind != KIND {
-            return Err(review::unregistered(version, kind).to_string());
-        }
-        let mut object = decode_untyped(text.as_bytes(), syntax, FieldValidation::Strict)?.object;
-        // Null is nothing, as Go reads it.
-        drop_nulls(&mut object, Some(&FIELDS));
-        let typed: Text = json::from_value(object.clone()).map_err(|error| format!("json: {error}"))?;
-        let unknown = prune(&mut object, Some(&FIELDS), false, true);
-        if !unknown.is_empty() {
-            let unknown: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
-            return Err(format!("strict decoding error: {}", unknown.join(", ")));
-        }
+        let typed = configuration_file::read(text, KIND, FIELDS, |document| {
+            let mut document = document.clone();
+            drop_nulls(&mut document);
+            json::from_value::<Text>(document).map_err(|error| Malformed(format!("json: {error}")))
+        });
+        let typed = typed.map_err(|why| why.to_string())?;
         let anonymous = typed.anonymous.map(|own| Anonymous {
             enabled: own.enabled,
             paths: own.conditions.into_iter().map(|condition| condition.path).collect(),
         });
         Ok(Configuration { issuers: typed.jwt, anonymous })
+    }
+}
+
+/// Null is nothing, as Go reads it.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.retain(|_, value| {
+            drop_nulls(value);
+            !value.is_null()
+        }),
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use api::field::{Error as FieldError, ErrorList, Path as FieldPath};
 use component::file_watch::FileWatch;
-use jiff::Timestamp;
 
 use super::configuration::Configuration;
 use super::{Authenticator, File, Issuers};
@@ -58,7 +57,7 @@ impl Issuers {
                 tracing::error!(error = why, file = %file.path.display(), "the changed authentication config is not used");
             }
         }
-        self.metrics.reloaded(outcome.is_ok(), Timestamp::now());
+        self.metrics.reloaded(outcome.is_ok());
     }
 
     async fn apply(&self, text: &str, file: &File, limit: Duration) -> Result<(), Refusal> {

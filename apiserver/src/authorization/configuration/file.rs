@@ -4,23 +4,19 @@
 use std::fmt;
 use std::time::Duration;
 
-use api::decode::{FieldValidation, Syntax, decode_untyped};
 use api::go_text::quote;
-use api::meta;
 use component::duration::GoDuration;
 use json::Value;
 
+use crate::configuration_file;
 use crate::registry::fields::items;
-use crate::webhook::review::{self, Fields, Malformed};
+use crate::webhook::review::{Fields, Malformed};
 
-const GROUP: &str = "apiserver.config.k8s.io/";
-const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 const KIND: &str = "AuthorizationConfiguration";
 const AUTHORIZED_TTL: Duration = Duration::from_secs(300);
 const UNAUTHORIZED_TTL: Duration = Duration::from_secs(30);
 
-/// The fields of each object, by where they are. Others are mistakes.
-const FIELDS: &[(&str, &[&str])] = &[
+const FIELDS: configuration_file::Fields = &[
     ("", &["apiVersion", "kind", "authorizers"]),
     ("authorizers", &["type", "name", "webhook"]),
     (
@@ -84,48 +80,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Authorizer>, Malformed> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let decoded = decode_untyped(text.as_bytes(), Syntax::Yaml, FieldValidation::Warn).map_err(Malformed)?;
-    // What is no object is refused in the words for one.
-    let document = review::parse(decoded.object.to_string().as_bytes())?;
-    let (version, kind) = (meta::api_version(&document), meta::kind(&document));
-    for (field, value) in [("Kind", kind), ("apiVersion", version)] {
-        if value.is_empty() {
-            return Err(Malformed(format!("Object '{field}' is missing in '{text}'")));
-        }
-    }
-    if kind != KIND || !version.strip_prefix(GROUP).is_some_and(|version| VERSIONS.contains(&version)) {
-        return Err(review::unregistered(version, kind));
-    }
-    // Before strangers are named, what is known must be of its type.
-    let authorizers = items(&document, "authorizers").iter().map(authorizer).collect::<Result<_, _>>()?;
-    let mut complaints = decoded.warnings;
-    name_strangers(&document, "", "", &mut complaints);
-    match complaints.is_empty() {
-        true => Ok(authorizers),
-        false => Err(Malformed(format!("strict decoding error: {}", complaints.join(", ")))),
-    }
-}
-
-/// Names the fields that have no meaning. `place` is the path without indices.
-fn name_strangers(value: &Value, place: &str, path: &str, complaints: &mut Vec<String>) {
-    let below = |of: &str, name: &str| if of.is_empty() { name.to_owned() } else { format!("{of}.{name}") };
-    match (value, FIELDS.iter().find(|(own, _)| *own == place)) {
-        (Value::Object(fields), Some((_, known))) => {
-            for (name, value) in fields {
-                let path = below(path, name);
-                match known.contains(&name.as_str()) {
-                    true => name_strangers(value, &below(place, name), &path, complaints),
-                    false => complaints.push(format!("unknown field \"{path}\"")),
-                }
-            }
-        }
-        (Value::Array(list), _) => {
-            for (at, item) in list.iter().enumerate() {
-                name_strangers(item, place, &format!("{path}[{at}]"), complaints);
-            }
-        }
-        _ => {}
-    }
+    configuration_file::read(text, KIND, FIELDS, |document| {
+        items(document, "authorizers").iter().map(authorizer).collect()
+    })
 }
 
 fn authorizer(value: &Value) -> Result<Authorizer, Malformed> {

@@ -8,12 +8,10 @@ mod tests;
 use std::sync::Arc;
 
 use component::file_watch::FileWatch;
-use component::metrics::{Error as MetricsError, GaugeVec, IntCounterVec, Opts, Registry};
-use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::configuration::{self, Configuration, Mode, Source};
 use super::{Authorization, Error};
+use crate::configuration_file::hash;
 
 /// Why a changed file is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +75,12 @@ impl Reload {
             Ok(false) => {}
             Ok(true) => {
                 tracing::info!(file = %self.source.path.display(), "the changed authorization configuration is in force");
-                reloads.count("success", &self.server_hash);
+                reloads.count(true, &self.server_hash);
                 reloads.applied(&self.server_hash, &self.source.text);
             }
             Err(error) => {
                 tracing::error!(%error, "the changed authorization configuration cannot be used, what was before it is");
-                reloads.count("failure", &self.server_hash);
+                reloads.count(false, &self.server_hash);
             }
         }
     }
@@ -102,63 +100,4 @@ impl Reload {
         self.authorization.reconfigure(&self.configuration)?;
         Ok(true)
     }
-}
-
-/// What is counted of a configuration file.
-#[derive(Debug)]
-pub(super) struct Reloads {
-    total: IntCounterVec,
-    last: GaugeVec,
-    applied: GaugeVec,
-}
-
-impl Reloads {
-    pub(super) fn of(registry: &Registry) -> Result<Reloads, MetricsError> {
-        let named =
-            |name: &str, help: &str| Opts::new(format!("apiserver_authorization_config_controller_{name}"), help);
-        let by_status = ["status", "apiserver_id_hash"];
-        let total = named(
-            "automatic_reloads_total",
-            "[BETA] Total number of automatic reloads of authorization configuration split by status and apiserver identity.",
-        );
-        let last = named(
-            "automatic_reload_last_timestamp_seconds",
-            "[BETA] Timestamp of the last automatic reload of authorization configuration split by status and apiserver identity.",
-        );
-        let applied = named(
-            "last_config_info",
-            "[ALPHA] Information about the last applied authorization configuration with hash as label, split by apiserver identity.",
-        );
-        let reloads = Reloads {
-            total: IntCounterVec::new(total, &by_status)?,
-            last: GaugeVec::new(last, &by_status)?,
-            applied: GaugeVec::new(applied, &["apiserver_id_hash", "hash"])?,
-        };
-        registry.register(Box::new(reloads.total.clone()))?;
-        registry.register(Box::new(reloads.last.clone()))?;
-        registry.register(Box::new(reloads.applied.clone()))?;
-        Ok(reloads)
-    }
-
-    fn count(&self, status: &str, server_hash: &str) {
-        let labels = [status, server_hash];
-        self.total.with_label_values(&labels).inc();
-        self.last.with_label_values(&labels).set(Timestamp::now().as_duration().as_secs_f64());
-    }
-
-    /// There is one configuration at a time.
-    fn applied(&self, server_hash: &str, text: &str) {
-        self.applied.reset();
-        self.applied.with_label_values(&[server_hash, &hash(text)]).set(1.0);
-    }
-}
-
-/// `sha256:` and hexadecimal; nothing of nothing.
-fn hash(text: &str) -> String {
-    if text.is_empty() {
-        return String::new();
-    }
-    let digest = Sha256::digest(text);
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
 }
