@@ -60,6 +60,7 @@ pub struct RequestContext {
     /// Other objects, for admission and for strategies that must look around.
     pub objects: Arc<dyn Objects>,
     warnings: Mutex<Vec<String>>,
+    emptied: AtomicBool,
     /// Where the audit log has a record of the request.
     pub(crate) audit: Option<Arc<Record>>,
     rights: Option<Rights>,
@@ -142,6 +143,7 @@ impl RequestContext {
             field_manager: String::new(),
             objects,
             warnings: Mutex::default(),
+            emptied: AtomicBool::default(),
             audit: None,
             rights: None,
             questions: Questions::default(),
@@ -243,6 +245,16 @@ impl RequestContext {
         if !warnings.contains(&text) {
             warnings.push(text);
         }
+    }
+
+    /// Tells whether the object of the request was sent with an empty list or map, which it is without since it was decoded.
+    pub(crate) fn set_emptied(&self, emptied: bool) {
+        self.emptied.store(emptied, Ordering::Relaxed);
+    }
+
+    /// Was it?
+    pub(crate) fn emptied(&self) -> bool {
+        self.emptied.load(Ordering::Relaxed)
     }
 
     /// Shows the audit log the object the request is about.

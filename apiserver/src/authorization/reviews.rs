@@ -77,9 +77,15 @@ impl AccessReview {
             let detail = "at least one of user or group must be specified";
             errors.push(FieldError::invalid(&path.child("user"), "", detail));
         }
-        for selector in ["fieldSelector", "labelSelector"] {
+        let requirements = [("fieldSelector", field_faults as Faults), ("labelSelector", label_faults)];
+        for (selector, faults) in requirements {
             let at = path.child("resourceAttributes").child(selector);
-            validate_selector(&spec["resourceAttributes"][selector], &at, &mut errors);
+            validate_selector(&spec["resourceAttributes"][selector], faults, &at, &mut errors);
+        }
+        let here = self.whose == Whose::NamedHere;
+        if has_metadata(object, here) {
+            let detail = if here { "must be empty except for namespace" } else { "must be empty" };
+            errors.push(FieldError::invalid(&Path::new("metadata"), object["metadata"].clone(), detail));
         }
         if self.whose == Whose::NamedHere {
             let namespace = text(&spec["resourceAttributes"], "namespace");
@@ -99,8 +105,6 @@ impl AccessReview {
                     "disallowed on this kind of request",
                 ));
             }
-        } else if has_metadata(object) {
-            errors.push(FieldError::invalid(&Path::new("metadata"), object["metadata"].clone(), "must be empty"));
         }
         errors
     }
@@ -108,7 +112,7 @@ impl AccessReview {
 
 /// A selector is written out or taken apart, not both. Operators nobody knows yet are let through.
 /// Upstream: validateFieldSelectorAttributes, validateLabelSelectorAttributes.
-fn validate_selector(selector: &Value, path: &Path, errors: &mut ErrorList) {
+fn validate_selector(selector: &Value, faults: Faults, path: &Path, errors: &mut ErrorList) {
     if !selector.is_object() {
         return;
     }
@@ -122,27 +126,45 @@ fn validate_selector(selector: &Value, path: &Path, errors: &mut ErrorList) {
         errors.push(FieldError::required(&path.child("requirements"), detail));
     }
     for (index, requirement) in requirements.iter().enumerate() {
-        let at = path.child("requirements").index(index);
-        if text(requirement, "key").is_empty() {
-            errors.push(FieldError::required(&at.child("key"), "must be specified"));
-        }
-        let (values, has_values) = (at.child("values"), !items(requirement, "values").is_empty());
-        match text(requirement, "operator") {
-            "In" | "NotIn" if !has_values => {
-                errors.push(FieldError::required(&values, "must be specified when `operator` is 'In' or 'NotIn'"));
-            }
-            "Exists" | "DoesNotExist" if has_values => {
-                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                errors.push(FieldError::forbidden(&values, detail));
-            }
-            _ => {}
-        }
+        errors.extend(faults(requirement, &path.child("requirements").index(index)));
     }
 }
 
-/// Does the object carry metadata of its own, beside managed fields?
-fn has_metadata(object: &Value) -> bool {
-    let own = |key: &&json::Text| !matches!(key.as_str(), "managedFields" | "creationTimestamp");
+/// What is wrong with a requirement.
+type Faults = fn(&Value, &Path) -> ErrorList;
+
+/// Upstream: metav1/validation.ValidateFieldSelectorRequirement.
+fn field_faults(requirement: &Value, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    if text(requirement, "key").is_empty() {
+        errors.push(FieldError::required(&path.child("key"), "must be specified"));
+    }
+    let (values, has_values) = (path.child("values"), !items(requirement, "values").is_empty());
+    match text(requirement, "operator") {
+        "In" | "NotIn" if !has_values => {
+            errors.push(FieldError::required(&values, "must be specified when `operator` is 'In' or 'NotIn'"));
+        }
+        "Exists" | "DoesNotExist" if has_values => {
+            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.push(FieldError::forbidden(&values, detail));
+        }
+        _ => {}
+    }
+    errors
+}
+
+fn label_faults(requirement: &Value, path: &Path) -> ErrorList {
+    let options = label::ValidateOptions { allow_unknown_operator_in_requirement: true, ..Default::default() };
+    label::validate_requirement(requirement, options, path)
+}
+
+/// Does the object carry metadata of its own, beside managed fields and, where it belongs to one, its namespace?
+fn has_metadata(object: &Value, namespaced: bool) -> bool {
+    let own = |key: &&json::Text| match key.as_str() {
+        "managedFields" | "creationTimestamp" => false,
+        "namespace" => !namespaced,
+        _ => true,
+    };
     object["metadata"].as_object().is_some_and(|metadata| metadata.keys().any(|key| own(&key)))
 }
 
@@ -294,7 +316,7 @@ mod tests {
     fn a_selector_is_written_out_or_taken_apart() {
         let check = |selector: Value, expected: &[&str]| {
             let mut errors = ErrorList::new();
-            validate_selector(&selector, &Path::new("s"), &mut errors);
+            validate_selector(&selector, field_faults, &Path::new("s"), &mut errors);
             let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
             assert_eq!(shown, expected, "{selector}");
         };

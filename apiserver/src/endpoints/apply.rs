@@ -28,7 +28,7 @@ pub(super) async fn serve(call: &mut Call<'_>, request: Request) -> Result<Respo
         let (wanted, force) = (&configuration.object, options.force);
         let object = managed_fields::apply(&engine.resources, resource, ctx, force, present, wanted)?;
         configuration.check_repeats(ctx, options.field_validation)?;
-        let mut object = typed(resource, object, wanted)?;
+        let mut object = typed(resource, ctx, object, wanted)?;
         if present.is_absent() && !meta::uid(&object).is_empty() {
             return Ok(object);
         }
@@ -55,7 +55,7 @@ impl Configuration {
             Ok(decoded) if decoded.object.is_object() && decoded.warnings.is_empty() => decoded,
             _ if bytes.starts_with(api::cbor::MAGIC) => {
                 let object = api::cbor::decode(bytes).map_err(|why| bad(why.to_string()))?;
-                decode::Decoded { object, warnings: Vec::new() }
+                decode::Decoded { object, warnings: Vec::new(), emptied: false }
             }
             _ => decode::decode_untyped(bytes, Syntax::Yaml, FieldValidation::Warn)
                 .map_err(|why| bad(format!("error converting YAML to JSON: {why}")))?,
@@ -94,7 +94,7 @@ impl Configuration {
 
 /// The applied object in the form of a decoded one; a custom resource is as the configuration says it, nulls and all.
 /// Upstream: the conversion at the end of structuredMergeManager.Apply.
-fn typed(resource: &Resource, object: Value, configuration: &Value) -> Result<Value, Status> {
+fn typed(resource: &Resource, ctx: &RequestContext, object: Value, configuration: &Value) -> Result<Value, Status> {
     if resource.is_custom() {
         return Ok(object);
     }
@@ -115,5 +115,6 @@ fn typed(resource: &Resource, object: Value, configuration: &Value) -> Result<Va
             ),
         )
     })?;
+    ctx.set_emptied(decoded.emptied);
     Ok(decoded.object)
 }

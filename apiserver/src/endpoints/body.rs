@@ -56,6 +56,7 @@ pub(crate) fn decode<'a>(
     for warning in decoded.warnings {
         ctx.warn(warning);
     }
+    ctx.set_emptied(decoded.emptied);
     ctx.audited(&decoded.object);
     Ok(decoded.object)
 }

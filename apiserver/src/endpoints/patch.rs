@@ -185,6 +185,7 @@ fn normalize(
         Ok(decoded) if strict => {
             let complaints = [patch.duplicates(), &decoded.warnings].concat();
             if complaints.is_empty() {
+                ctx.set_emptied(decoded.emptied);
                 return Ok(decoded.object);
             }
             Err(patch.spoils(&patched, &format!("strict decoding error: {}", complaints.join(", "))))
@@ -193,6 +194,7 @@ fn normalize(
             for warning in decoded.warnings {
                 ctx.warn(warning);
             }
+            ctx.set_emptied(decoded.emptied);
             Ok(decoded.object)
         }
         Err(error) => {

@@ -20,6 +20,7 @@ pub mod dynamic_resources;
 pub mod encode;
 pub mod fields;
 pub mod flowcontrol;
+mod internal;
 pub mod list;
 pub(crate) mod managed_fields;
 pub mod metadata;

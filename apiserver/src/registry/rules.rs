@@ -7,6 +7,11 @@ use std::time::Duration;
 pub struct Rules {
     /// Does metadata.generation start at 1 and count changes outside metadata and status?
     pub counts_generation: bool,
+    /// Do empty lists and maps count as a change, which are not stored? Upstream: reflect.DeepEqual in place of Semantic.DeepEqual.
+    pub counts_emptied: bool,
+    /// Does the first update write what it does not change, too? Upstream stores a new object without what its defaults give back
+    /// at each read, and with the first update it stores that.
+    pub completed_by_update: bool,
     /// Must a PUT say by metadata.resourceVersion what it is made from? Upstream: AllowUnconditionalUpdate.
     pub updates_are_conditional: bool,
     /// Does a delete answer with the object, gone or not? Otherwise with a Status once it is gone. Upstream: ReturnDeletedObject.
@@ -27,6 +32,8 @@ impl Rules {
         let kept = KEPT_BY_SUBRESOURCES.iter().find(|row| (row.0, row.1) == own);
         Rules {
             counts_generation: COUNTS_GENERATION.contains(&own),
+            counts_emptied: COUNTS_EMPTIED.contains(&own),
+            completed_by_update: COMPLETED_BY_UPDATE.contains(&own),
             updates_are_conditional: CONDITIONAL_UPDATES.contains(&own),
             returns_deleted_object: RETURNS_DELETED.contains(&own),
             kept_by_subresources: kept.map_or(&[], |row| row.2),
@@ -41,6 +48,8 @@ impl Rules {
     pub fn of_custom() -> Rules {
         Rules {
             counts_generation: true,
+            counts_emptied: false,
+            completed_by_update: false,
             updates_are_conditional: true,
             returns_deleted_object: false,
             kept_by_subresources: &[],
@@ -80,6 +89,14 @@ const COUNTS_GENERATION: &[(&str, &str)] = &[
     ("resource.k8s.io", "devicetaintrules"),
     ("resource.k8s.io", "resourceslices"),
 ];
+
+const COUNTS_EMPTIED: &[(&str, &str)] = &[
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("networking.k8s.io", "networkpolicies"),
+];
+
+const COMPLETED_BY_UPDATE: &[(&str, &str)] = &[("", "persistentvolumeclaims")];
 
 const CONDITIONAL_UPDATES: &[(&str, &str)] = &[
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),

@@ -25,7 +25,7 @@ pub enum Value<'a> {
     Bytes(Arc<[u8]>),
     /// Nanoseconds.
     Duration(i64),
-    Timestamp(jiff::Timestamp),
+    Timestamp(crate::moment::Moment),
     List(List<'a>),
     Map(Map<'a>),
     /// `Name{field: value}`

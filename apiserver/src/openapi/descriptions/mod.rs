@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::WatchEvent;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use k8s_openapi::schemars::SchemaGenerator;
 use k8s_openapi::schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -183,4 +185,5 @@ fn meta(generator: &mut SchemaGenerator) {
     add(generator);
     let add: Add = add!(k8s_openapi::apimachinery::pkg::version: Info);
     add(generator);
+    generator.subschema_for::<WatchEvent<RawExtension>>();
 }

@@ -18,6 +18,7 @@ pub(crate) const DAEMON_SET: Workload = Workload {
     immutable_first: true,
     default: write_count,
     prepare: count_templates,
+    counter: generation,
     ..Workload::new(
         spec,
         &[

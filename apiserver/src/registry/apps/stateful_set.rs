@@ -14,6 +14,7 @@ pub(crate) const STATEFUL_SET: Workload = Workload {
     name_rule: api::names::name_is_dns_label,
     first_counts: &["replicas", "availableReplicas"],
     immutable: &["selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy"],
+    warnings,
     ..Workload::new(
         spec,
         &[
@@ -27,6 +28,22 @@ pub(crate) const STATEFUL_SET: Workload = Workload {
         ],
     )
 };
+
+/// Of claims, and of a history without end.
+fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let spec = At::root(new).field("spec");
+    let mut warnings = Vec::new();
+    for claim in spec.field("volumeClaimTemplates").items() {
+        // The paths are upstream's.
+        let path = if old.is_some() { claim.path.child("Spec") } else { claim.path.clone() };
+        warnings.extend(persistent_volume_claim::spec_warnings(&At::new(claim.get("spec"), path)));
+    }
+    if spec.field("revisionHistoryLimit").int() < 0 {
+        let advice = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        warnings.push(format!("spec.revisionHistoryLimit: {advice}"));
+    }
+    warnings
+}
 
 fn spec(spec: &At<'_>, errors: &mut ErrorList) {
     let policy = spec.field("podManagementPolicy");

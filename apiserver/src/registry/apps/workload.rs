@@ -4,13 +4,14 @@
 //! Upstream: the strategies of pkg/registry/apps/* and core/replicationcontroller.
 
 use api::field::ErrorList;
+use api::meta;
 use api::names::NameRule;
 use json::{Map, Value};
 
 use super::super::core::pod_warnings;
 use super::super::fields::{At, at, set};
 use super::super::strategy::Strategy;
-use super::super::validation::{immutable, same};
+use super::super::validation::immutable;
 use super::template;
 use crate::context::RequestContext;
 
@@ -32,6 +33,12 @@ pub(crate) struct Workload {
     pub(crate) orphans: bool,
     /// Are pods named after it? Then its name should be good for them.
     pub(crate) names_pods: bool,
+    /// What counts changes of the template: an update is warned of a template when this moves.
+    pub(crate) counter: fn(&Value) -> i64,
+    /// Is an update warned of the template it replaces? Upstream has mixed the two up in one place.
+    pub(crate) warns_of_old: bool,
+    /// Warnings besides those of the template; with the old object on an update.
+    pub(crate) warnings: fn(&Value, Option<&Value>) -> Vec<String>,
     /// Defaults that depend on other fields.
     pub(crate) default: fn(&mut Value),
     /// What the server itself sets on a create (no old object) and an update.
@@ -50,6 +57,9 @@ impl Workload {
             counts,
             orphans: false,
             names_pods: false,
+            counter: meta::generation,
+            warns_of_old: false,
+            warnings: |_, _| Vec::new(),
             default: |_| {},
             prepare: |_, _| {},
         }
@@ -110,12 +120,18 @@ impl Strategy for Workload {
         let mut warnings =
             if self.names_pods { pod_warnings::of_name(new, "Pod names and hostnames") } else { Vec::new() };
         warnings.extend(template_warnings(new));
+        warnings.extend((self.warnings)(new, None));
         warnings
     }
 
-    /// Only somebody who changes the spec is told about it. Upstream compares generations.
+    /// Only somebody who changes something is told about the template.
     fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
-        if same(&new["spec"], &old["spec"]) { Vec::new() } else { template_warnings(new) }
+        let mut warnings = Vec::new();
+        if (self.counter)(new) != (self.counter)(old) {
+            warnings = template_warnings(if self.warns_of_old { old } else { new });
+        }
+        warnings.extend((self.warnings)(new, Some(old)));
+        warnings
     }
 
     fn validate_status(&self, new: &Value, old: &Value) -> ErrorList {
@@ -129,5 +145,5 @@ impl Strategy for Workload {
 }
 
 fn template_warnings(new: &Value) -> Vec<String> {
-    pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec")
+    pod_warnings::of_template(new, &["spec", "template"])
 }

@@ -39,7 +39,13 @@ impl Strategy for CronJob {
     }
 
     fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
-        if same(&new["spec"], &old["spec"]) { Vec::new() } else { template_warnings(new) }
+        let mut warnings = if same(&new["spec"], &old["spec"]) { Vec::new() } else { template_warnings(new) };
+        if at(new, &["spec", "schedule"]).as_str().is_some_and(|schedule| schedule.contains("TZ")) {
+            // The path is upstream's.
+            let instead = "use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
+            warnings.push(format!("cannot use TZ or CRON_TZ in spec.spec.schedule, {instead}"));
+        }
+        warnings
     }
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
@@ -48,8 +54,7 @@ impl Strategy for CronJob {
 }
 
 fn template_warnings(new: &Value) -> Vec<String> {
-    let path = ["spec", "jobTemplate", "spec", "template", "spec"];
-    pod_warnings::of_spec(at(new, &path), "spec.jobTemplate.spec.template.spec")
+    job::spec_warnings(new, &["spec", "jobTemplate", "spec"])
 }
 
 fn spec(new: &Value, old: Option<&Value>) -> ErrorList {

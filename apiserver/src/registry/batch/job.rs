@@ -18,12 +18,41 @@ const LEGACY_NAME: &str = "job-name";
 const NAME: &str = "batch.kubernetes.io/job-name";
 const LEGACY_UID: &str = "controller-uid";
 const UID: &str = "batch.kubernetes.io/controller-uid";
+/// More indexes than this, and more pods at once than that, and failed indexes may not all be remembered.
+const MANY_COMPLETIONS: i64 = 100_000;
+const MANY_AT_ONCE: i64 = 10_000;
+
+/// Of the spec at `path`, also of the jobs that a CronJob will make. Upstream: WarningsForJobSpec.
+pub(super) fn spec_warnings(object: &Value, path: &[&'static str]) -> Vec<String> {
+    let spec = At::root(at(object, path));
+    let mut warnings = Vec::new();
+    if spec.text("completionMode") == "Indexed"
+        && spec.field("completions").int() > MANY_COMPLETIONS
+        && spec.field("parallelism").int() > MANY_AT_ONCE
+    {
+        warnings.push(format!(
+            "{}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
+             Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
+            path.join(".")
+        ));
+    }
+    warnings.extend(pod_warnings::of_template(object, &[path, &["template"]].concat()));
+    warnings
+}
 
 /// The semantics of jobs.
 #[derive(Debug, Clone, Copy)]
 pub struct Job;
 
 impl Strategy for Job {
+    /// A job without labels has those of its template. A new one has to wait until that has what is generated.
+    fn default(&self, new: &mut Value) {
+        let manual = at(new, &["spec", "manualSelector"]) == true;
+        if manual || at(new, &["spec", "template", "metadata", "labels"]).get(UID).is_some() {
+            label_as_template(new);
+        }
+    }
+
     fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
         if at(new, &["spec", "manualSelector"]) != true {
             generate_selector(new);
@@ -32,13 +61,7 @@ impl Strategy for Job {
     }
 
     fn allocate_on_create(&self, _ctx: &RequestContext, new: &mut Value) -> Result<Extra, Status> {
-        // Upstream's defaulting does it at each read: not before validation.
-        if meta::labels(new).is_none_or(json::Map::is_empty) {
-            let labels = at(new, &["spec", "template", "metadata", "labels"]).clone();
-            if !labels.is_null() {
-                set(object_mut(new, "metadata"), "labels", labels);
-            }
-        }
+        label_as_template(new);
         Ok(Extra::default())
     }
 
@@ -54,8 +77,13 @@ impl Strategy for Job {
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
         let mut warnings = pod_warnings::of_name(new, "Pod names and hostnames");
-        warnings.extend(pod_warnings::of_spec(at(new, &["spec", "template", "spec"]), "spec.template.spec"));
+        warnings.extend(spec_warnings(new, &["spec"]));
         warnings
+    }
+
+    /// Only somebody who changes the spec is told about it. Upstream compares generations.
+    fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> Vec<String> {
+        if same(&new["spec"], &old["spec"]) { Vec::new() } else { spec_warnings(new, &["spec"]) }
     }
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
@@ -139,6 +167,16 @@ fn generate_selector(job: &mut Value) {
     }
     let matched = object_mut(object_mut(spec, "selector"), "matchLabels");
     super::super::fields::set_default(matched, UID, uid);
+}
+
+/// Upstream: SetDefaults_Job.
+fn label_as_template(job: &mut Value) {
+    let labels = at(job, &["spec", "template", "metadata", "labels"]);
+    if meta::labels(job).is_none_or(json::Map::is_empty) && labels.as_object().is_some_and(|labels| !labels.is_empty())
+    {
+        let labels = labels.clone();
+        set(object_mut(job, "metadata"), "labels", labels);
+    }
 }
 
 /// Upstream: validateGeneratedSelector.

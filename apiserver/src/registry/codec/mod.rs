@@ -2,7 +2,7 @@
 //!
 //! A store of our own keeps the JSON that is served. One that others share is laid out as upstream does it: protobuf for built-in kinds,
 //! JSON for custom resources and for what other servers of upstream's keep ([`IN_JSON`]). Reading takes any of these wherever it is found,
-//! in the storage version or in another that we know.
+//! and CBOR, in the storage version or in another that we know.
 //!
 //! Keys that belong to no resource (allocations, leases of servers) are nobody's objects and stay the bytes they are.
 //! Upstream: server/storage.NewStorageCodec and what each server sets it to.
@@ -159,16 +159,21 @@ fn unknown(api_version: &str, kind: &str) -> Undecodable {
     Undecodable(format!("no kind {kind:?} of version {api_version:?} is known here"))
 }
 
-/// An object in JSON.
+/// An object in JSON, or in CBOR: what upstream writes with the feature gate CBORServingAndStorage.
 fn custom(stored: &Bytes) -> Result<Value, Undecodable> {
-    match json::from_slice::<Value>(stored) {
+    let object = if stored.starts_with(api::cbor::MAGIC) {
+        api::cbor::decode(stored).map_err(|error| error.to_string())
+    } else {
+        json::from_slice::<Value>(stored).map_err(|error| error.to_string())
+    };
+    match object {
         Ok(object)
             if object["metadata"].is_object() && object["kind"].is_string() && object["apiVersion"].is_string() =>
         {
             Ok(object)
         }
         Ok(_) => Err(Undecodable("couldn't get version/kind; it is not an object".to_owned())),
-        Err(error) => Err(Undecodable(error.to_string())),
+        Err(why) => Err(Undecodable(why)),
     }
 }
 

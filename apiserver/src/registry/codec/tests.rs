@@ -56,6 +56,14 @@ fn objects_in_another_order_are_reordered_and_foreign_bytes_left_alone() {
 }
 
 #[test]
+fn what_a_server_with_the_cbor_gate_stored_is_read() {
+    let widget = json!({"apiVersion": "a.b/v1", "kind": "K", "metadata": {"name": "x"}, "data": [1, 2.5, "t", null]});
+    assert_eq!(decode("/registry/a.b/ks/x", api::cbor::encode(&widget)), Ok(widget));
+    let empty = decode("/registry/a.b/ks/x", api::cbor::encode(&json!({})));
+    assert_eq!(empty.unwrap_err(), "couldn't get version/kind; it is not an object");
+}
+
+#[test]
 fn a_definition_in_v1beta1_is_read_as_v1() {
     let stored = json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1beta1", "metadata": {"name": "w"},
         "spec": {"group": "e.com", "version": "v1", "scope": "Namespaced", "preserveUnknownFields": false,

@@ -1,14 +1,19 @@
 //! Endpoints. Upstream: ValidateEndpoints.
 
 use api::field::ErrorList;
-use api::names;
+use api::{meta, names};
 use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;
-use super::super::validation::{dns_label, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same};
+use super::super::validation::{
+    address_warnings, dns_label, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same,
+};
 use super::service::endpoint_ip;
 use crate::context::RequestContext;
+
+const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
+const CONTROLLER: &str = "endpoint-controller";
 
 /// The semantics of endpoints.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,17 @@ impl Strategy for Endpoints {
 
     fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         if same(&new["subsets"], &old["subsets"]) { ErrorList::new() } else { self.validate(ctx, new) }
+    }
+
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        // The controller writes addresses well.
+        if meta::label(new, MANAGED_BY) == Some(CONTROLLER) {
+            return Vec::new();
+        }
+        let subsets = At::root(new).field("subsets").items();
+        let lists = subsets.flat_map(|subset| ["addresses", "notReadyAddresses"].map(|list| subset.field(list)));
+        let addresses = lists.flat_map(|list| list.items());
+        addresses.filter_map(|address| address_warnings::of_ip(&address.field("ip"))).collect()
     }
 
     fn allow_create_on_update(&self) -> bool {

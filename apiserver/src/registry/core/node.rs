@@ -4,9 +4,9 @@ use api::field::{Error, ErrorList, Path};
 use api::names;
 use json::Value;
 
-use super::super::fields::{At, at, items, object_mut, set, text};
+use super::super::fields::{At, at, items, object_mut, remove, set, text};
 use super::super::strategy::Strategy;
-use super::super::validation::{affinity, cidr, qualified_name, resources};
+use super::super::validation::{address_warnings, affinity, cidr, qualified_name, resources};
 use crate::context::RequestContext;
 
 /// The semantics of nodes.
@@ -23,6 +23,19 @@ impl Strategy for Node {
         one_pod_cidr(new);
     }
 
+    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+        drop_config_source(new);
+        if let Some(status) = new.get_mut("status") {
+            remove(status, "config");
+        }
+    }
+
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, old: &Value) {
+        if at(old, &["spec", "configSource"]).is_null() {
+            drop_config_source(new);
+        }
+    }
+
     fn validate(&self, _ctx: &RequestContext, new: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         taints(new, &mut errors);
@@ -36,6 +49,16 @@ impl Strategy for Node {
         errors
     }
 
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        let spec = At::root(new).field("spec");
+        let removed = spec.has("configSource").then_some("spec.configSource: the feature is removed");
+        let unused = !spec.text("externalID").is_empty();
+        let unused = unused.then_some("spec.externalID: this field is deprecated, and is unused by Kubernetes");
+        let ranges = spec.field("podCIDRs");
+        let said = removed.into_iter().chain(unused).map(str::to_owned);
+        said.chain(ranges.items().flat_map(|range| address_warnings::of_cidr(&range))).collect()
+    }
+
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         update(new, old, &mut errors);
@@ -46,6 +69,13 @@ impl Strategy for Node {
         let mut errors = ErrorList::new();
         update(new, old, &mut errors);
         errors
+    }
+}
+
+/// Kubelets are not configured from here any more.
+fn drop_config_source(node: &mut Value) {
+    if let Some(spec) = node.get_mut("spec") {
+        remove(spec, "configSource");
     }
 }
 

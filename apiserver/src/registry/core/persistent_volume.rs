@@ -5,6 +5,7 @@ use api::names;
 use json::{Value, json};
 
 use super::super::fields::{At, at, remove, set};
+use super::super::internal::{Kind, difference};
 use super::super::strategy::Strategy;
 use super::super::validation::resources::{quantity, quantity_value};
 use super::super::validation::{
@@ -87,19 +88,20 @@ impl Strategy for PersistentVolume {
     fn validate_update(&self, ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
         let mut errors = self.validate(ctx, new);
         let spec = At::root(new).field("spec");
-        let source = |spec: &Value, name: &str| {
-            let mut own = at(spec, &[name]).clone();
+        let (mut was, mut is) = (old["spec"].clone(), spec.value.clone());
+        if at(&was, &["csi", "controllerExpandSecretRef"]).is_null() {
             // Where there was none, one may be added.
-            if name == "csi" && at(&old["spec"], &["csi", "controllerExpandSecretRef"]).is_null() {
-                remove(&mut own, "controllerExpandSecretRef");
+            for spec in [&mut was, &mut is] {
+                if let Some(csi) = spec.get_mut("csi") {
+                    remove(csi, "controllerExpandSecretRef");
+                }
             }
-            own
-        };
-        let changed = SOURCES.iter().any(|name| !same(&source(spec.value, name), &source(&old["spec"], name)));
-        if changed {
+        }
+        if SOURCES.iter().any(|name| !same(at(&is, &[name]), at(&was, &[name]))) {
+            let changes = difference(Kind::PersistentVolumeSource, &was, &is);
             errors.push(
                 spec.field("persistentvolumesource")
-                    .forbidden("spec.persistentvolumesource is immutable after creation"),
+                    .forbidden(format!("spec.persistentvolumesource is immutable after creation\n{changes}")),
             );
         }
         // The path is upstream's.

@@ -51,7 +51,7 @@ impl Strategy for Pod {
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
         let mut warnings = super::pod_warnings::of_name(new, "the Pod's hostname");
-        warnings.extend(super::pod_warnings::of_spec(&new["spec"], "spec"));
+        warnings.extend(super::pod_warnings::of_pod(new));
         warnings
     }
 

@@ -6,6 +6,7 @@ use api::names;
 use json::Value;
 
 use super::super::fields::{At, at, items, remove, set, text};
+use super::super::internal::{Kind, difference};
 use super::super::validation::{immutable, ip, named, nonnegative, qualified_name, same};
 use super::pod::{MIRROR_ANNOTATION, only_added_tolerations};
 use super::qos;
@@ -87,7 +88,7 @@ pub(super) fn spec(new: &Value, old: &Value, errors: &mut ErrorList) {
         gated(&spec, before, &mut munged, errors);
     }
     if !same(&munged, before) {
-        errors.push(spec.forbidden(format!("{UPDATABLE}\n{}", difference(before, &munged))));
+        errors.push(spec.forbidden(format!("{UPDATABLE}\n{}", difference(Kind::PodSpec, before, &munged))));
     }
 }
 
@@ -161,35 +162,6 @@ fn gated(spec: &At<'_>, old: &Value, munged: &mut Value, errors: &mut ErrorList)
     }
 }
 
-/// The first differing fields by path, old and new. Upstream prints a Go diff of its own structs, which no client parses.
-fn difference(old: &Value, new: &Value) -> String {
-    fn walk(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
-        if lines.len() >= 20 || same(old, new) {
-            return;
-        }
-        match (old, new) {
-            (Value::Object(left), Value::Object(right)) => {
-                let mut keys: Vec<&json::Text> = left.keys().chain(right.keys()).collect();
-                keys.sort_unstable();
-                keys.dedup();
-                for key in keys {
-                    let value = |map: &json::Map| map.get(key).cloned().unwrap_or_default();
-                    walk(&format!("{path}.{key}"), &value(left), &value(right), lines);
-                }
-            }
-            (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
-                for (index, (left, right)) in left.iter().zip(right).enumerate() {
-                    walk(&format!("{path}[{index}]"), left, right, lines);
-                }
-            }
-            _ => lines.push(format!("- {path}: {old}\n+ {path}: {new}")),
-        }
-    }
-    let mut lines = Vec::new();
-    walk("spec", old, new, &mut lines);
-    lines.join("\n")
-}
-
 pub(super) fn ephemeral_containers(new: &Value, old: &Value, errors: &mut ErrorList) {
     let list = At::root(new).field("spec").field("ephemeralContainers");
     for before in items(&old["spec"], "ephemeralContainers") {
@@ -199,8 +171,8 @@ pub(super) fn ephemeral_containers(new: &Value, old: &Value, errors: &mut ErrorL
                 errors.push(list.forbidden(format!("existing ephemeral containers \"{name}\" may not be removed\n")))
             }
             Some(own) if !same(own, before) => {
-                let detail =
-                    format!("existing ephemeral containers \"{name}\" may not be changed\n{}", difference(before, own));
+                let changes = difference(Kind::EphemeralContainer, before, own);
+                let detail = format!("existing ephemeral containers \"{name}\" may not be changed\n{changes}");
                 errors.push(list.forbidden(detail));
             }
             Some(_) => {}

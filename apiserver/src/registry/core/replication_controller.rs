@@ -15,6 +15,7 @@ pub(crate) const REPLICATION_CONTROLLER: Workload = Workload {
     immutable: &[],
     orphans: true,
     names_pods: true,
+    warns_of_old: true,
     ..Workload::new(
         spec,
         &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],

@@ -1,16 +1,19 @@
 //! The group discovery.k8s.io: EndpointSlices. Upstream: pkg/apis/discovery/validation, pkg/registry/discovery/endpointslice.
 
 use api::field::{Error, ErrorList};
-use api::names;
+use api::{meta, names};
 use json::Value;
 
 use super::core::service::endpoint_ip;
 use super::fields::{At, at, items_mut, remove};
 use super::strategy::Strategy;
 use super::validation::{
-    FIELD_IMMUTABLE, canonical_ip, dns_label, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same,
+    self, FIELD_IMMUTABLE, canonical_ip, dns_label, ip, named, parse_ip_sloppy, qualified_name, required_one_of, same,
 };
 use crate::context::RequestContext;
+
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const CONTROLLERS: [&str; 2] = ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
 
 /// The semantics of endpoint slices.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +26,9 @@ impl Strategy for EndpointSlice {
 
     /// What was written by an older version stays with endpoints that stay.
     fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Value, old: &Value) {
+        if !same(at(new, &["metadata", "labels"]), at(old, &["metadata", "labels"])) {
+            meta::set_generation(new, meta::generation(old) + 1);
+        }
         if !same(at(new, &["endpoints"]), at(old, &["endpoints"])) {
             drop_topology(new);
         }
@@ -37,11 +43,12 @@ impl Strategy for EndpointSlice {
 
     fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
         let deprecated = At::root(new).text("addressType") == "FQDN";
-        deprecated.then(|| "spec.addressType: FQDN endpoints are deprecated".to_owned()).into_iter().collect()
+        let deprecated = deprecated.then(|| "spec.addressType: FQDN endpoints are deprecated".to_owned());
+        deprecated.into_iter().chain(address_warnings(new)).collect()
     }
 
-    fn warnings_on_update(&self, _ctx: &RequestContext, _new: &Value, _old: &Value) -> Vec<String> {
-        Vec::new()
+    fn warnings_on_update(&self, _ctx: &RequestContext, new: &Value, _old: &Value) -> Vec<String> {
+        address_warnings(new)
     }
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Value, old: &Value) -> ErrorList {
@@ -56,6 +63,16 @@ impl Strategy for EndpointSlice {
         }
         errors
     }
+}
+
+/// Of addresses that somebody else than the controllers wrote, who write them well.
+fn address_warnings(new: &Value) -> Vec<String> {
+    if meta::label(new, MANAGED_BY).is_some_and(|manager| CONTROLLERS.contains(&manager)) {
+        return Vec::new();
+    }
+    let endpoints = At::root(new).field("endpoints").items();
+    let addresses = endpoints.flat_map(|endpoint| endpoint.field("addresses").items());
+    addresses.filter_map(|address| validation::address_warnings::of_ip(&address)).collect()
 }
 
 /// v1 has the field for reading only. Upstream: dropTopologyOnV1.
@@ -130,7 +147,7 @@ fn address(family: &str, list: &At<'_>, at: &At<'_>, errors: &mut ErrorList) {
         "FQDN" => errors.extend(names::is_fully_qualified_domain_name(&at.path, at.str())),
         _ => {}
     }
-    if family == "FQDN" || errors.len() > before {
+    if !matches!(family, "IPv4" | "IPv6") || errors.len() > before {
         return;
     }
     if let Some(parsed) = parse_ip_sloppy(at.str())

@@ -11,6 +11,7 @@ use json::Value;
 
 use super::{OnlyOne, apply_by, check_type, settle};
 use crate::context::RequestContext;
+use crate::registry::fields::{at, remove};
 use crate::registry::resource::Resource;
 
 const API_VERSION: &str = "autoscaling/v1";
@@ -48,10 +49,10 @@ pub(crate) fn write(
         reset: Reset::Nothing,
         versions: &OnlyOne,
     };
-    let mut old = old.clone();
+    let mut old = as_written(old);
     set_managed_fields(&mut old, to_scale(object, replicas)?);
     let (entries, applied) = match write {
-        Write::Update(new) => (settle(&rules, ctx, &old, new).reported(&old), None),
+        Write::Update(new) => (settle(&rules, ctx, &old, &as_written(new)).reported(&old), None),
         Write::Apply { configuration, force } => {
             check_type(&rules, "Scale", configuration)?;
             if resource.is_custom() && owners(&old)?.is_empty() {
@@ -67,6 +68,15 @@ pub(crate) fn write(
     let entries = to_object(object, entries.as_ref(), replicas)?;
     set_managed_fields(object, entries);
     Ok(applied)
+}
+
+/// A scale without a count of 0, which Go's struct does not write: so nobody owns that.
+fn as_written(scale: &Value) -> Value {
+    let mut scale = scale.clone();
+    if at(&scale, &REPLICAS) == 0 {
+        remove(&mut scale["spec"], "replicas");
+    }
+    scale
 }
 
 /// Upstream cannot convert an applied Scale of a custom resource: only one that changes nothing is taken.

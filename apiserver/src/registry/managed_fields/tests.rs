@@ -76,14 +76,12 @@ async fn send(server: &ApiServer, step: &Value) -> (u16, Value) {
     (parts.status.as_u16(), json::from_slice(&bytes).unwrap_or_default())
 }
 
-/// The message of an answer without the difference of two pods, which upstream shows in Go's words, and without what it finds
-/// in any order.
+/// The message of an answer without what upstream finds in any order.
 fn plain(answer: &Value) -> Value {
     let Some(text) = answer["message"].as_str() else { return Value::Null };
     let undeclared =
         text.find("not declared in schema").and_then(|at| text[..at].rfind(": errors:").or_else(|| text.find(": .")));
-    let cut = undeclared.or_else(|| text.find("\n@@")).or_else(|| text.find("\n- spec"));
-    text[..cut.unwrap_or(text.len())].into()
+    text[..undeclared.unwrap_or(text.len())].into()
 }
 
 /// Entries in one order and without the value of times, which decides the order of entries that were not written at once.

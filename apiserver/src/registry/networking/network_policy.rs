@@ -6,7 +6,7 @@ use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;
-use super::super::validation::{cidr, one_of, selector};
+use super::super::validation::{address_warnings, cidr, one_of, selector};
 use crate::context::RequestContext;
 
 /// The semantics of network policies.
@@ -33,6 +33,15 @@ impl Strategy for NetworkPolicy {
             }
         }
         errors
+    }
+
+    fn warnings_on_create(&self, _ctx: &RequestContext, new: &Value) -> Vec<String> {
+        let spec = At::root(new).field("spec");
+        let peers = [("ingress", "from"), ("egress", "to")]
+            .map(|(rules, peers)| spec.field(rules).items().flat_map(move |rule| rule.field(peers).items()));
+        let blocks = peers.into_iter().flatten().map(|peer| peer.field("ipBlock")).filter(At::is_set);
+        let ranges = blocks.flat_map(|block| std::iter::once(block.field("cidr")).chain(block.field("except").items()));
+        ranges.flat_map(|range| address_warnings::of_cidr(&range)).collect()
     }
 }
 

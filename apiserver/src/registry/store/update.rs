@@ -256,7 +256,7 @@ impl Engine {
         };
         if resource.rules.counts_generation
             && meta::generation(new) == generation
-            && content_differs(new, old, uncounted)
+            && (content_differs(new, old, uncounted) || (resource.rules.counts_emptied && ctx.emptied()))
         {
             meta::set_generation(new, generation + 1);
         }
@@ -341,6 +341,9 @@ fn is_stored(
     new: &Value,
     converted: Option<&Value>,
 ) -> Result<bool, Status> {
+    if resource.rules.completed_by_update && entry.version == 1 {
+        return Ok(false);
+    }
     if !resource.is_custom() || !(unchanged || converted.is_some()) {
         return Ok(unchanged);
     }

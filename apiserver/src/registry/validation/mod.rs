@@ -4,6 +4,7 @@
 //! [`At`], which knows their paths. Kinds' own rules are in `registry/<group>/<resource>.rs`.
 //! Upstream: pkg/apis/core/validation, apimachinery pkg/api/validation.
 
+pub(crate) mod address_warnings;
 pub mod affinity;
 pub(crate) mod conditions;
 pub mod container;

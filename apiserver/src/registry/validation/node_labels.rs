@@ -1,5 +1,7 @@
 //! Labels of nodes that have another name by now: warnings for whoever still selects by them. Upstream: pkg/api/node/util.go.
 
+use api::names;
+
 use super::super::fields::At;
 
 const DEPRECATED: [(&str, &str); 8] = [
@@ -32,4 +34,19 @@ pub(crate) fn selector_warnings(at: &At<'_>) -> Vec<String> {
         .entries()
         .filter_map(|(key, _)| Some(format!("{}: {}", labels.path.child(key.to_owned()), deprecated(key)?)));
     expressions.chain(labels).collect()
+}
+
+/// Of a term of a pod's node affinity; with values that no label can have, where only the scheduler will look at them.
+/// Upstream: GetWarningsForNodeSelectorTerm.
+pub(crate) fn term_warnings(term: &At<'_>, check_values: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for requirement in term.field("matchExpressions").items() {
+        let key = requirement.field("key");
+        warnings.extend(deprecated(key.str()).map(|instead| format!("{}: {} is {instead}", key.path, key.str())));
+        for value in requirement.field("values").items().filter(|_| check_values) {
+            let complaints = names::is_valid_label_value(value.str()).into_iter();
+            warnings.extend(complaints.map(|why| format!("{}: {} is invalid, {why}", value.path, value.str())));
+        }
+    }
+    warnings
 }

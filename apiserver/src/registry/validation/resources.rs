@@ -52,6 +52,14 @@ pub(crate) fn quantity(at: &At<'_>) -> Quantity {
     }
 }
 
+/// The warning about an amount of `resource` in a list that is no whole number of bytes.
+pub(crate) fn fractional(list: &At<'_>, resource: &str) -> Option<String> {
+    let (_, own) = list.entries().find(|(name, _)| *name == resource)?;
+    let amount = quantity(&own);
+    let whole = amount.milli_value() % 1000 == 0;
+    (!whole).then(|| format!("{}: fractional byte value \"{amount}\" is invalid, must be an integer", own.path))
+}
+
 /// Upstream: ValidateNonnegativeQuantity.
 pub(crate) fn nonnegative_quantity(at: &At<'_>, errors: &mut ErrorList) -> Quantity {
     let value = quantity(at);

@@ -67,7 +67,7 @@ pub(super) fn object(
         warnings.extend(duplicates);
         warnings.extend(unknown);
     }
-    Ok(Decoded { object: in_order(object), warnings })
+    Ok(Decoded { object: in_order(object), warnings, emptied: false })
 }
 
 /// Type and metadata come first, as objects are stored.

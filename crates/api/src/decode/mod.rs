@@ -129,6 +129,9 @@ pub struct Decoded {
     pub object: Value,
     /// Texts for `Warning:` headers, without the code ([`FieldValidation::Warn`] only).
     pub warnings: Vec<String>,
+    /// Was there an empty list or map outside metadata? It is not in the object: nothing that is stored has one. Go's
+    /// structs have until then, which some generations of upstream count.
+    pub emptied: bool,
 }
 
 /// Decodes an object of a built-in kind, or a custom resource.
@@ -235,7 +238,7 @@ pub fn decode_untyped(body: &[u8], syntax: Syntax, validation: FieldValidation) 
         FieldValidation::Strict if complaints.is_empty() => {}
         FieldValidation::Strict => return Err(error::strict(syntax, &complaints, &[])),
     }
-    Ok(Decoded { object: node.to_value(), warnings: complaints })
+    Ok(Decoded { object: node.to_value(), warnings: complaints, emptied: false })
 }
 
 /// Bytes that are not UTF-8 are so in strings only, or no JSON at all: there they are replaced, as Go does.
@@ -275,7 +278,7 @@ fn object(
     keep_cleared_owners(node, &mut object);
     let mut warnings = duplicates;
     warnings.extend(walked.strict);
-    Ok(Decoded { object, warnings })
+    Ok(Decoded { object, warnings, emptied: walked.emptied })
 }
 
 /// An empty list of managedFields asks for a new start, as a list of one empty entry does, which unlike it is kept.

@@ -52,18 +52,20 @@ pub(crate) struct Walked {
     pub(crate) value: Value,
     /// `unknown field "spec.foo"`, in the order of the bytes. Empty unless asked for.
     pub(crate) strict: Vec<String>,
+    /// Was there an empty list or map outside metadata that Go keeps until the object is stored?
+    pub(crate) emptied: bool,
 }
 
 /// Walks a whole object.
 pub(crate) fn walk(node: &Node<'_>, schema: Schema<'_>, strict: bool) -> Result<Walked, Problem> {
-    let mut walker = Walker { strict, steps: Vec::new(), saved: None, complaints: Vec::new() };
+    let mut walker = Walker { strict, steps: Vec::new(), saved: None, complaints: Vec::new(), emptied: false };
     let value = match node {
         Node::Object(members) => walker.object(members, schema)?,
         _ => zero_object(schema),
     };
     match walker.saved {
         Some(problem) => Err(problem),
-        None => Ok(Walked { value, strict: walker.complaints }),
+        None => Ok(Walked { value, strict: walker.complaints, emptied: walker.emptied }),
     }
 }
 
@@ -79,6 +81,7 @@ struct Walker<'a> {
     steps: Vec<Step<'a>>,
     saved: Option<Problem>,
     complaints: Vec<String>,
+    emptied: bool,
 }
 
 /// The place a value is for: the field, and how many lists or maps the walk is inside of it.
@@ -110,6 +113,8 @@ impl<'a> Walker<'a> {
             self.steps.push(Step::Field { holder: type_name(&object.go_type), field });
             let value = self.value(node, &field.r#type, Place { schema, field, depth: 0 })?;
             self.steps.pop();
+            self.emptied |= value.as_ref().is_some_and(|value| is_empty_collection(value, &field.r#type))
+                && !self.is_in_metadata(field);
             match earlier {
                 None => found.push((position, value)),
                 // A null leaves an earlier duplicate in place where Go has no pointer to clear.
@@ -121,6 +126,15 @@ impl<'a> Walker<'a> {
         }
         found.sort_by_key(|(position, _)| *position);
         Ok(assemble(schema, found))
+    }
+
+    /// Is the field the object's metadata, or in it?
+    fn is_in_metadata(&self, field: &Field) -> bool {
+        let outermost = match self.steps.first() {
+            Some(Step::Field { field, .. }) => field,
+            _ => field,
+        };
+        outermost.name == "metadata"
     }
 
     /// None for null and for values that count as absent.

@@ -10,6 +10,7 @@ mod model;
 mod operation;
 mod options;
 mod path;
+mod shared;
 mod write;
 
 #[cfg(test)]

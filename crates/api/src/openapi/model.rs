@@ -136,7 +136,7 @@ fn union(text: &str) -> Value {
 fn property(schema: Schema<'_>, field: &Field, dialect: Dialect, description: Option<&str>) -> Value {
     let mut property = Map::new();
     if let Some(text) = description {
-        property.insert("description", text.into());
+        property.insert("description", with_values(text, &field.enumeration).into());
     }
     if dialect == Dialect::V3
         && let Some(Ok(default)) = field.published_default.as_deref().map(json::from_str::<Value>)
@@ -194,6 +194,16 @@ fn property(schema: Schema<'_>, field: &Field, dialect: Dialect, description: Op
         }
         None => Value::Object(property),
     }
+}
+
+/// A text and the values there are, as upstream adds them; what each means it says only where the text does.
+fn with_values(text: &str, values: &[impl AsRef<str>]) -> String {
+    if values.is_empty() || text.contains("Possible enum values") {
+        return text.to_owned();
+    }
+    let mut values: Vec<String> = values.iter().map(|value| format!(" - `{:?}`", value.as_ref())).collect();
+    values.sort_unstable();
+    format!("{text}\n\nPossible enum values:\n{}", values.join("\n"))
 }
 
 /// Bytes count as a list in the tags.

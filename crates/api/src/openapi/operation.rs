@@ -2,7 +2,7 @@
 
 use json::{Map, Value, json};
 
-use super::Dialect;
+use super::{Dialect, shared};
 use crate::schema::{Schema, Type};
 
 pub(super) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
@@ -62,6 +62,12 @@ impl Parameter {
         parameters
     }
 
+    /// At a place ("METHOD PATH"), where v2 refers to what many places have.
+    pub(super) fn refer(&self, dialect: Dialect, place: &str) -> Value {
+        let shared = (dialect == Dialect::V2).then(|| shared::name(self, place)).flatten();
+        shared.map_or_else(|| self.write(dialect), |name| shared::reference(&name))
+    }
+
     pub(super) fn write(&self, dialect: Dialect) -> Value {
         let mut parameter = Map::new();
         parameter.insert("name", self.name.as_str().into());
@@ -119,16 +125,16 @@ impl Answer {
     fn media_types(&self, custom: bool) -> Vec<&'static str> {
         match self {
             Answer::Model(_) | Answer::Watchable(_) if custom => vec![JSON, YAML],
-            Answer::Model(_) => vec![JSON, PROTOBUF, YAML],
+            Answer::Model(_) => vec![JSON, YAML, PROTOBUF],
             Answer::Watchable(_) => vec![
                 JSON,
-                "application/json;stream=watch",
-                PROTOBUF,
-                "application/vnd.kubernetes.protobuf;stream=watch",
                 YAML,
+                PROTOBUF,
+                "application/json;stream=watch",
+                "application/vnd.kubernetes.protobuf;stream=watch",
             ],
             Answer::Anything => vec!["*/*"],
-            Answer::Log => vec![JSON, PROTOBUF, YAML, "text/plain"],
+            Answer::Log => vec!["text/plain", JSON, YAML, PROTOBUF],
             Answer::Only(media_type, _) => vec![media_type],
         }
     }
@@ -159,32 +165,27 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    pub(super) fn write(&self, dialect: Dialect, own_parameters: &[Parameter]) -> Value {
+    /// `place` is "METHOD PATH".
+    pub(super) fn write(&self, dialect: Dialect, own_parameters: &[Parameter], place: &str) -> Value {
         let mut operation = Map::new();
         let mut set = |key: &str, value: Value| operation.insert(key.to_owned(), value);
         set("tags", json!([self.tag]));
         set("operationId", self.id.as_str().into());
-        let mut parameters: Vec<Value> = own_parameters.iter().map(|parameter| parameter.write(dialect)).collect();
+        let mut parameters: Vec<Value> =
+            own_parameters.iter().map(|parameter| parameter.refer(dialect, place)).collect();
         if dialect == Dialect::V2 {
-            set("consumes", json!(self.consumes()));
+            if let Some(consumed) = self.consumes() {
+                set("consumes", json!(consumed));
+            }
             set("produces", json!(self.answer.media_types(self.custom)));
             set("schemes", json!(["https"]));
             if let Some(body) = &self.body {
-                let required = *body != Body::DeleteOptions;
-                let mut parameter =
-                    json!({ "name": "body", "in": "body", "schema": { "$ref": dialect.reference(body.model()) } });
-                if required {
-                    parameter["required"] = true.into();
-                }
-                parameters.insert(0, parameter);
+                let shared = shared::body_name(body).map(|name| shared::reference(&name));
+                parameters.insert(0, shared.unwrap_or_else(|| shared::of_body(body, dialect)));
             }
         } else if let Some(body) = &self.body {
             let schema = json!({ "schema": { "$ref": dialect.reference(body.model()) } });
-            let content: Map = body
-                .media_types(self.custom)
-                .iter()
-                .map(|media_type| ((*media_type).to_owned(), schema.clone()))
-                .collect();
+            let content = content(body.media_types(self.custom), &schema);
             let mut request = json!({ "content": content });
             if *body != Body::DeleteOptions {
                 request["required"] = true.into();
@@ -202,14 +203,15 @@ impl Operation {
         Value::Object(operation)
     }
 
-    fn consumes(&self) -> Vec<&'static str> {
-        match (&self.body, &self.answer) {
+    fn consumes(&self) -> Option<Vec<&'static str>> {
+        Some(match (&self.body, &self.answer) {
             (Some(Body::Patch), _) => Body::Patch.media_types(self.custom),
             _ if self.custom => vec![JSON, YAML],
+            (_, Answer::Only(_, None)) => return None,
             (_, Answer::Only(..)) => vec![JSON],
             (_, Answer::Model(_)) if self.action.is_none() => vec![JSON, YAML, PROTOBUF],
             _ => vec!["*/*"],
-        }
+        })
     }
 
     fn responses(&self, dialect: Dialect) -> Value {
@@ -224,9 +226,7 @@ impl Operation {
             let response = match dialect {
                 Dialect::V2 => json!({ "description": description, "schema": schema }),
                 Dialect::V3 => {
-                    let content: Map = (self.answer.media_types(self.custom).iter())
-                        .map(|media_type| ((*media_type).to_owned(), json!({ "schema": schema })))
-                        .collect();
+                    let content = content(self.answer.media_types(self.custom), &json!({ "schema": schema }));
                     json!({ "description": description, "content": content })
                 }
             };
@@ -235,6 +235,12 @@ impl Operation {
         responses.insert("401", json!({ "description": "Unauthorized" }));
         Value::Object(responses)
     }
+}
+
+/// The same for each media type, in their order.
+fn content(mut media_types: Vec<&'static str>, schema: &Value) -> Map {
+    media_types.sort_unstable();
+    media_types.into_iter().map(|media_type| (media_type.to_owned(), schema.clone())).collect()
 }
 
 impl Body {
@@ -247,15 +253,13 @@ impl Body {
     }
 
     fn media_types(&self, custom: bool) -> Vec<&'static str> {
-        const PATCHES: [&str; 4] = [
-            "application/apply-patch+yaml",
-            "application/json-patch+json",
-            "application/merge-patch+json",
-            "application/strategic-merge-patch+json",
-        ];
+        const JSON_PATCH: &str = "application/json-patch+json";
+        const MERGE: &str = "application/merge-patch+json";
+        const STRATEGIC: &str = "application/strategic-merge-patch+json";
+        const APPLY: &str = "application/apply-patch+yaml";
         match self {
-            Body::Patch if custom => PATCHES[..3].into(),
-            Body::Patch => PATCHES.into(),
+            Body::Patch if custom => vec![JSON_PATCH, MERGE, APPLY],
+            Body::Patch => vec![JSON_PATCH, MERGE, STRATEGIC, APPLY],
             _ if custom => vec![JSON, YAML],
             _ => vec!["*/*"],
         }

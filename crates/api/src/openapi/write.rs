@@ -7,7 +7,7 @@ use json::{Map, Value, json};
 use super::custom::{self, CustomKind};
 use super::operation::Parameter;
 use super::path::PathItem;
-use super::{Descriptions, Dialect, model, options};
+use super::{Descriptions, Dialect, model, options, shared};
 use crate::scheme::Scheme;
 
 /// Version of the API the documents tell, as upstream's do: no patch level.
@@ -66,10 +66,31 @@ impl<'a> Writer<'a> {
         self.paths(paths);
         self.text(",\"definitions\":");
         self.models(paths, &options::of_servers());
+        self.text(",\"parameters\":");
+        self.value(&Value::Object(self.shared(paths)));
         self.text(",\"securityDefinitions\":");
         self.value(&bearer());
         self.text(",\"security\":[{\"BearerToken\":[]}]}");
         self.out
+    }
+
+    /// The parameters that paths refer to.
+    fn shared(&self, paths: &[PathItem]) -> Map {
+        let in_common = paths.iter().flat_map(|item| item.parameters.iter().map(|own| (own, item.path.clone())));
+        let operations = || paths.iter().flat_map(|item| item.operations.iter().map(move |own| (own, item)));
+        let own = operations().flat_map(|(operation, item)| {
+            let place = format!("{} {}", operation.method, item.path);
+            let own = operation.parameters.iter().filter(|parameter| !item.parameters.contains(parameter));
+            own.map(move |parameter| (parameter, place.clone()))
+        });
+        let parameters = in_common
+            .chain(own)
+            .filter_map(|(parameter, place)| Some((shared::name(parameter, &place)?, parameter.write(self.dialect))));
+        let bodies = operations().filter_map(|(operation, _)| {
+            let body = operation.body.as_ref()?;
+            Some((shared::body_name(body)?, shared::of_body(body, self.dialect)))
+        });
+        shared::parameters(parameters.chain(bodies))
     }
 
     fn paths(&mut self, paths: &[PathItem]) {
@@ -84,12 +105,12 @@ impl<'a> Writer<'a> {
                     .filter(|parameter| !item.parameters.contains(parameter))
                     .cloned()
                     .collect();
-                object.insert(operation.method.to_owned(), operation.write(self.dialect, &own));
+                let place = format!("{} {}", operation.method, item.path);
+                object.insert(operation.method.to_owned(), operation.write(self.dialect, &own, &place));
             }
             if !item.parameters.is_empty() {
-                let shared: Vec<Value> =
-                    item.parameters.iter().map(|parameter| parameter.write(self.dialect)).collect();
-                object.insert("parameters", shared.into());
+                let common = item.parameters.iter().map(|parameter| parameter.refer(self.dialect, &item.path));
+                object.insert("parameters", common.collect());
             }
             self.value(&Value::Object(object));
         }

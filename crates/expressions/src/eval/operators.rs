@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::Failure;
+use crate::moment::Moment;
 use crate::schema::ListType;
 use crate::value::{Entries, Key, List, Map, Value};
 
@@ -135,10 +136,11 @@ fn unsigned_overflow() -> Failure {
     Failure::message("unsigned integer overflow")
 }
 
-fn moved<'a>(time: jiff::Timestamp, by: i64, negative: bool) -> Outcome<'a> {
+fn moved<'a>(time: Moment, by: i64, negative: bool) -> Outcome<'a> {
     let by = SignedDuration::from_nanos(by);
-    let moved = if negative { time.checked_sub(by) } else { time.checked_add(by) };
-    moved.map(Value::Timestamp).map_err(|_| Failure::message("timestamp overflow"))
+    time.moved(if negative { -by } else { by })
+        .map(Value::Timestamp)
+        .ok_or_else(|| Failure::message("timestamp overflow"))
 }
 
 /// `left + right`
@@ -202,7 +204,7 @@ pub(super) fn subtract<'a>(left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
         }
         (Value::Timestamp(time), Value::Duration(by)) => return moved(*time, *by, true),
         (Value::Timestamp(left), Value::Timestamp(right)) => {
-            let nanoseconds = left.duration_since(*right).as_nanos();
+            let nanoseconds = left.at.duration_since(right.at).as_nanos();
             Value::Duration(i64::try_from(nanoseconds).map_err(|_| Failure::message("duration overflow"))?)
         }
         _ => return Err(Failure::no_such_overload()),

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::{Outcome, Row, no_overload};
 use crate::eval::Failure;
+use crate::moment::Moment;
 use crate::schema::Shape;
 use crate::value::{List, Map, Text, Value};
 
@@ -89,7 +90,7 @@ fn to_int<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         Value::Double(value) if *value > i64::MIN as f64 && *value < i64::MAX as f64 => Ok(Value::Int(*value as i64)),
         Value::Double(_) => Err(overflow()),
         Value::Duration(nanoseconds) => Ok(Value::Int(*nanoseconds)),
-        Value::Timestamp(time) => Ok(Value::Int(time.as_second())),
+        Value::Timestamp(time) => Ok(Value::Int(time.at.as_second())),
         Value::Uint(value) => i64::try_from(*value).map(Value::Int).map_err(|_| overflow()),
         Value::String(text) => match text.parse() {
             Ok(value) => Ok(Value::Int(value)),
@@ -125,10 +126,10 @@ fn to_timestamp<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     match &args[0] {
         Value::Int(seconds) => {
             let time = Timestamp::from_second(*seconds).ok().filter(in_range);
-            time.map(Value::Timestamp).ok_or_else(|| Failure::message("timestamp overflow"))
+            time.map(|time| Value::Timestamp(time.into())).ok_or_else(|| Failure::message("timestamp overflow"))
         }
         Value::String(text) => match parse_timestamp(text) {
-            Some(time) => Ok(Value::Timestamp(time)),
+            Some(time) => Ok(Value::Timestamp(Moment::written(time, text))),
             None => unreadable("google.protobuf.Timestamp"),
         },
         _ => no_overload(),
@@ -217,11 +218,11 @@ pub(crate) fn formatted<'a>(shape: &Shape, text: &'a str) -> Outcome<'a> {
             Err(why) => invalid("duration", &why.to_string()),
         },
         Shape::Date => match format!("{text}T00:00:00Z").parse::<Timestamp>() {
-            Ok(time) if text.len() == 10 => Ok(Value::Timestamp(time)),
+            Ok(time) if text.len() == 10 => Ok(Value::Timestamp(time.into())),
             _ => invalid("date formatted string", "cannot parse"),
         },
         Shape::DateTime => match parse_timestamp(text) {
-            Some(time) => Ok(Value::Timestamp(time)),
+            Some(time) => Ok(Value::Timestamp(Moment::written(time, text))),
             None => invalid("date-time formatted string", "cannot parse"),
         },
         _ => Ok(Value::String(Text::Borrowed(text))),

@@ -38,8 +38,8 @@ pub(super) const ROWS: &[Row] = &[
 /// A part of a timestamp, in the zone of the second argument or in UTC.
 fn part<'a>(args: &[Value<'a>], read: fn(DateTime) -> i64) -> Outcome<'a> {
     let time = match args {
-        [Value::Timestamp(time)] => at(*time, TimeZone::UTC),
-        [Value::Timestamp(time), Value::String(zone)] => at(*time, zone_of(zone)?),
+        [Value::Timestamp(time)] => at(time.at, TimeZone::UTC),
+        [Value::Timestamp(time), Value::String(zone)] => at(time.at, zone_of(zone)?),
         _ => return no_overload(),
     };
     Ok(Value::Int(read(time)))

@@ -144,7 +144,9 @@ fn quoted(rest: &str) -> Option<Result<(TokenKind, usize), usize>> {
         match bytes[at] {
             b'\\' if !raw => match escape(&bytes[at..]) {
                 Some(length) => at += length,
-                None => return Some(Err(boundary(rest, at + 2))),
+                // `b` by itself is a name.
+                None if prefix > 0 => return None,
+                None => return Some(Err(boundary(rest, at + broken(&bytes[at..])))),
             },
             byte if byte == quote && (!triple || bytes[at..].starts_with(&[quote; 3])) => {
                 return Some(Ok((kind, at + if triple { 3 } else { 1 })));
@@ -171,6 +173,18 @@ fn escape(bytes: &[u8]) -> Option<usize> {
         b'0'..=b'3' => bytes.get(1..4)?.iter().all(|byte| (b'0'..=b'7').contains(byte)).then_some(4),
         _ => None,
     }
+}
+
+/// Length of what is read of a broken escape sequence: up to the character that breaks it, which is gone, too.
+fn broken(bytes: &[u8]) -> usize {
+    let (digits, is_digit): (usize, fn(&u8) -> bool) = match bytes.get(1) {
+        Some(b'x' | b'X') => (2, u8::is_ascii_hexdigit),
+        Some(b'u') => (4, u8::is_ascii_hexdigit),
+        Some(b'U') => (8, u8::is_ascii_hexdigit),
+        Some(b'0'..=b'3') => (2, |byte| (b'0'..=b'7').contains(byte)),
+        _ => return 2,
+    };
+    3 + bytes.iter().skip(2).take(digits).take_while(|byte| is_digit(byte)).count()
 }
 
 /// The first character boundary at or after an offset.

@@ -60,6 +60,9 @@ const OPERATORS: [Operator; 14] = [
     ("%", operator::MODULO, 4),
 ];
 
+/// So many errors are told of an expression at most.
+const MOST_ISSUES: usize = 100;
+
 /// A tree and the number of its nodes, or what is wrong with the text.
 pub(crate) fn parse(text: &str) -> Result<(Expr, usize), Vec<Issue>> {
     let length = text.chars().count();
@@ -346,9 +349,43 @@ impl<'t> Parser<'t> {
                     self.advance();
                     self.named(token, true)
                 }
-                _ => Err(self.mismatched(EXPRESSION_START)),
+                _ => self.no_operand(),
             },
-            _ => Err(self.mismatched(EXPRESSION_START)),
+            _ => self.no_operand(),
+        }
+    }
+
+    /// What no operand begins with. Upstream's parser goes on where it can: without the token if an operand follows it, with
+    /// an operand that is not there if it is an operator.
+    fn no_operand(&mut self) -> Parsed<Expr> {
+        let token = self.peek();
+        if self.issues.len() > MOST_ISSUES {
+            return Err(Stop(Issue::new(token.start, format!("More than {MOST_ISSUES} syntax errors"))));
+        }
+        if self.begins_operand(self.peek_at(1)) {
+            self.deeper()?;
+            let input = self.shown(token);
+            let message = format!("Syntax error: extraneous input '{input}' expecting {EXPRESSION_START}");
+            self.report(token.start, message);
+            self.advance();
+            let operand = self.unary();
+            self.depth -= 1;
+            return operand;
+        }
+        if self.operator(0).is_some() || self.at_symbol("?") {
+            let Stop(issue) = self.mismatched(EXPRESSION_START);
+            self.issues.push(issue);
+            return Ok(self.literal(token.start, Literal::Null));
+        }
+        Err(self.mismatched(EXPRESSION_START))
+    }
+
+    fn begins_operand(&self, token: Token) -> bool {
+        match token.kind {
+            TokenKind::End => false,
+            TokenKind::Keyword => self.text_of(token) != "in",
+            TokenKind::Symbol => matches!(self.text_of(token), "[" | "{" | "(" | "." | "-" | "!"),
+            _ => true,
         }
     }
 

@@ -10,8 +10,8 @@ use json::Value;
 
 use super::super::super::fields::{At, at, items, text};
 use super::super::super::validation::{
-    balancer_address, cidr, dns_label, handler, ip, one_of, optional_one_of, parse_ip_sloppy, qualified_name,
-    required_one_of, selector,
+    address_warnings, balancer_address, cidr, dns_label, handler, ip, one_of, optional_one_of, parse_ip_sloppy,
+    qualified_name, required_one_of, selector,
 };
 use super::{NONE, cluster_ips, is_external_name, is_headless, kind, needs_health_check};
 
@@ -370,8 +370,8 @@ pub(super) fn warnings(new: &Value) -> Vec<String> {
         warnings
             .push(format!("annotation {HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"));
     }
-    if !spec.text("externalName").is_empty() && !is_external_name(new) {
-        warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
+    if !is_headless(new) && !is_external_name(new) {
+        warnings.extend(spec.field("clusterIPs").items().filter_map(|address| address_warnings::of_ip(&address)));
     }
     if is_headless(new) && !is_external_name(new) {
         if !text(&new["spec"], "loadBalancerIP").is_empty() {
@@ -384,8 +384,18 @@ pub(super) fn warnings(new: &Value) -> Vec<String> {
             warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
         }
     }
+    warnings.extend(spec.field("externalIPs").items().filter_map(|address| address_warnings::of_ip(&address)));
     if !spec.field("externalIPs").is_empty() && !is_headless(new) && !is_external_name(new) {
         warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    warnings.extend(address_warnings::of_ip(&spec.field("loadBalancerIP")));
+    let ranges = spec.field("loadBalancerSourceRanges");
+    warnings.extend(ranges.items().flat_map(|range| address_warnings::of_cidr(&range)));
+    if is_external_name(new) && !spec.field("externalIPs").is_empty() {
+        warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if !spec.text("externalName").is_empty() && !is_external_name(new) {
+        warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
     if spec.text("trafficDistribution") == "PreferClose" {
         warnings.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
@@ -398,6 +408,7 @@ pub(super) fn status(new: &Value, errors: &mut ErrorList) {
     let list = At::root(new).field("status").field("loadBalancer").field("ingress");
     if kind(new) != "LoadBalancer" && !list.is_empty() {
         errors.push(list.forbidden("may only be used when `spec.type` is 'LoadBalancer'"));
+        return;
     }
     for ingress in list.items() {
         let (address, mode) = (ingress.field("ip"), ingress.field("ipMode"));

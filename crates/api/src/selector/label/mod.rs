@@ -10,7 +10,9 @@ mod object;
 mod parse;
 mod requirement;
 
-pub use object::{ValidateOptions, format, has_invalid_value, validate, validate_label_name, validate_labels};
+pub use object::{
+    ValidateOptions, format, has_invalid_value, validate, validate_label_name, validate_labels, validate_requirement,
+};
 pub use requirement::{Labels, Operator, Requirement};
 
 use json::Value;

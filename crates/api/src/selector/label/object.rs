@@ -85,6 +85,11 @@ pub fn validate_label_name(key: &str, path: &Path) -> ErrorList {
     names::is_qualified_name(key).into_iter().map(|e| FieldError::invalid(path, key, e)).collect()
 }
 
+/// Every fault of one expression. Upstream: metav1/validation.ValidateLabelSelectorRequirement.
+pub fn validate_requirement(expression: &Value, options: ValidateOptions, path: &Path) -> ErrorList {
+    validate_expression(&Expression::of(expression), options, path)
+}
+
 fn validate_expression(expression: &Expression<'_>, options: ValidateOptions, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     match expression.operator {
@@ -119,9 +124,15 @@ struct Expression<'a> {
 }
 
 fn expressions(selector: &Value) -> impl Iterator<Item = Expression<'_>> {
-    selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten().map(|expression| Expression {
-        key: expression.get("key").and_then(Value::as_str).unwrap_or_default(),
-        operator: expression.get("operator").and_then(Value::as_str).unwrap_or_default(),
-        values: expression.get("values").and_then(Value::as_array).map_or(&[], Vec::as_slice),
-    })
+    selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten().map(Expression::of)
+}
+
+impl<'a> Expression<'a> {
+    fn of(expression: &'a Value) -> Expression<'a> {
+        Expression {
+            key: expression.get("key").and_then(Value::as_str).unwrap_or_default(),
+            operator: expression.get("operator").and_then(Value::as_str).unwrap_or_default(),
+            values: expression.get("values").and_then(Value::as_array).map_or(&[], Vec::as_slice),
+        }
+    }
 }
