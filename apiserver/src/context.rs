@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::decode::Decoded;
+use api::meta;
 use api::status::Status;
 use jiff::Timestamp;
 use json::Value;
@@ -61,6 +63,7 @@ pub struct RequestContext {
     pub objects: Arc<dyn Objects>,
     warnings: Mutex<Vec<String>>,
     emptied: AtomicBool,
+    labelled: AtomicBool,
     /// Where the audit log has a record of the request.
     pub(crate) audit: Option<Arc<Record>>,
     rights: Option<Rights>,
@@ -144,6 +147,7 @@ impl RequestContext {
             objects,
             warnings: Mutex::default(),
             emptied: AtomicBool::default(),
+            labelled: AtomicBool::default(),
             audit: None,
             rights: None,
             questions: Questions::default(),
@@ -247,14 +251,20 @@ impl RequestContext {
         }
     }
 
-    /// Tells whether the object of the request was sent with an empty list or map, which it is without since it was decoded.
-    pub(crate) fn set_emptied(&self, emptied: bool) {
-        self.emptied.store(emptied, Ordering::Relaxed);
+    /// Notes what of the object of the request is not to be seen any more once it has its defaults.
+    pub(crate) fn note_sent(&self, decoded: &Decoded) {
+        self.emptied.store(decoded.emptied, Ordering::Relaxed);
+        self.labelled.store(meta::labels(&decoded.object).is_some(), Ordering::Relaxed);
     }
 
-    /// Was it?
-    pub(crate) fn emptied(&self) -> bool {
+    /// Was the object sent with an empty list or map?
+    pub(crate) fn was_emptied(&self) -> bool {
         self.emptied.load(Ordering::Relaxed)
+    }
+
+    /// Was the object sent with labels?
+    pub(crate) fn was_labelled(&self) -> bool {
+        self.labelled.load(Ordering::Relaxed)
     }
 
     /// Shows the audit log the object the request is about.

@@ -115,6 +115,6 @@ fn typed(resource: &Resource, ctx: &RequestContext, object: Value, configuration
             ),
         )
     })?;
-    ctx.set_emptied(decoded.emptied);
+    ctx.note_sent(&decoded);
     Ok(decoded.object)
 }

@@ -53,10 +53,10 @@ pub(crate) fn decode<'a>(
         Input::Cbor => decode::decode_cbor(bytes, target, validation),
     };
     let decoded = decoded.map_err(|error| Status::bad_request(error.to_string()))?;
+    ctx.note_sent(&decoded);
     for warning in decoded.warnings {
         ctx.warn(warning);
     }
-    ctx.set_emptied(decoded.emptied);
     ctx.audited(&decoded.object);
     Ok(decoded.object)
 }

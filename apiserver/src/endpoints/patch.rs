@@ -185,16 +185,16 @@ fn normalize(
         Ok(decoded) if strict => {
             let complaints = [patch.duplicates(), &decoded.warnings].concat();
             if complaints.is_empty() {
-                ctx.set_emptied(decoded.emptied);
+                ctx.note_sent(&decoded);
                 return Ok(decoded.object);
             }
             Err(patch.spoils(&patched, &format!("strict decoding error: {}", complaints.join(", "))))
         }
         Ok(decoded) => {
+            ctx.note_sent(&decoded);
             for warning in decoded.warnings {
                 ctx.warn(warning);
             }
-            ctx.set_emptied(decoded.emptied);
             Ok(decoded.object)
         }
         Err(error) => {

@@ -45,22 +45,23 @@ pub(super) fn spec_warnings(object: &Value, path: &[&'static str]) -> Vec<String
 pub struct Job;
 
 impl Strategy for Job {
-    /// A job without labels has those of its template. A new one has to wait until that has what is generated.
-    fn default(&self, new: &mut Value) {
-        let manual = at(new, &["spec", "manualSelector"]) == true;
-        if manual || at(new, &["spec", "template", "metadata", "labels"]).get(UID).is_some() {
-            label_as_template(new);
-        }
-    }
-
-    fn prepare_for_create(&self, _ctx: &RequestContext, new: &mut Value) {
+    fn prepare_for_create(&self, ctx: &RequestContext, new: &mut Value) {
         if at(new, &["spec", "manualSelector"]) != true {
+            let template = at(new, &["spec", "template", "metadata", "labels"]);
+            let labelled_by_default =
+                !ctx.was_labelled() && template.as_object().is_some_and(|labels| !labels.is_empty());
             generate_selector(new);
+            if labelled_by_default {
+                // Go's default is the template's map itself: it has what was put in there.
+                remove(object_mut(new, "metadata"), "labels");
+                label_as_template(new);
+            }
         }
         set(new, "status", json!({}));
     }
 
     fn allocate_on_create(&self, _ctx: &RequestContext, new: &mut Value) -> Result<Extra, Status> {
+        // Upstream's defaulting does it at each read: not before validation.
         label_as_template(new);
         Ok(Extra::default())
     }

@@ -256,7 +256,7 @@ impl Engine {
         };
         if resource.rules.counts_generation
             && meta::generation(new) == generation
-            && (content_differs(new, old, uncounted) || (resource.rules.counts_emptied && ctx.emptied()))
+            && (content_differs(new, old, uncounted) || (resource.rules.counts_emptied && ctx.was_emptied()))
         {
             meta::set_generation(new, generation + 1);
         }
