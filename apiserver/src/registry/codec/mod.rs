@@ -78,7 +78,9 @@ impl Transform for Objects {
         if let Some(metadata) = encode::metadata(stored)
             && kept.is_none_or(|kept| encode::is_of(stored, &kept.api_version))
         {
-            return Ok(Decoded { value: stored.clone(), terms: terms::of(key, stored, metadata) });
+            // Upstream ends what it stores in JSON with a line, which has no place in the line of an event.
+            let value = stored.slice(..stored.trim_ascii_end().len());
+            return Ok(Decoded { value, terms: terms::of(key, stored, metadata) });
         }
         match kept {
             Some(kept) => read(kept, stored).map(|object| decoded(&object)),

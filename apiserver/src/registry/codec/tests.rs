@@ -56,6 +56,15 @@ fn objects_in_another_order_are_reordered_and_foreign_bytes_left_alone() {
 }
 
 #[test]
+fn the_end_of_a_line_behind_a_stored_object_is_no_part_of_it() {
+    let stored =
+        r#"{"kind":"APIService","apiVersion":"apiregistration.k8s.io/v1","metadata":{"name":"v1."},"spec":{}}"#;
+    let key = "/registry/apiregistration.k8s.io/apiservices/v1.";
+    let decoded = Objects.decode(key, &Bytes::from(format!("{stored}\n"))).unwrap();
+    assert_eq!(decoded.value, stored);
+}
+
+#[test]
 fn what_a_server_with_the_cbor_gate_stored_is_read() {
     let widget = json!({"apiVersion": "a.b/v1", "kind": "K", "metadata": {"name": "x"}, "data": [1, 2.5, "t", null]});
     assert_eq!(decode("/registry/a.b/ks/x", api::cbor::encode(&widget)), Ok(widget));
