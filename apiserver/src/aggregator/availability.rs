@@ -115,11 +115,12 @@ async fn check_always(aggregator: Aggregator, client: kube::Client, name: String
         let stored: Value = json::from_slice(&entry.value).unwrap_or_default();
         let found = aggregator.check(&service, remote).await;
         let is_there = found.is_ok();
-        if let Some(new) = with_condition(&stored, found, jiff::Timestamp::now()) {
-            write_status(&client, &new).await;
-        }
+        // First what it says of itself: who hears that it is available finds it in discovery and OpenAPI.
         if is_there {
             aggregator.listen(&service, remote).await;
+        }
+        if let Some(new) = with_condition(&stored, found, jiff::Timestamp::now()) {
+            write_status(&client, &new).await;
         }
         let wait = if is_there { RESYNC } else { retry };
         retry = if is_there { FIRST_RETRY } else { (retry * 2).min(RESYNC) };
