@@ -1,5 +1,7 @@
-//! One event as a line of JSON, its fields in upstream's order.
+//! One event as JSON, its fields in upstream's order. It is written once for all who take it.
 //! Upstream: k8s.io/apiserver/pkg/apis/audit/v1.Event.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use json::{Map, Value, json};
@@ -8,12 +10,62 @@ use super::policy::Level;
 use super::{Findings, Record, Stage};
 use crate::authentication::UserInfo;
 
-/// The line, its end included.
-pub(super) fn render(record: &Record, findings: &Findings, stage: Stage, at: Timestamp) -> String {
+/// What is before the fields of an event that stands alone; in lists it is left out.
+const TYPE: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","#;
+/// Says that parts of an event were left out.
+const TRUNCATED: &str = "audit.k8s.io/truncated";
+
+/// An event, as often as it is needed.
+#[derive(Clone, Debug)]
+pub(super) struct Event(Arc<Rendered>);
+
+#[derive(Debug)]
+struct Rendered {
+    fields: Value,
+    text: String,
+    level: Level,
+}
+
+impl Event {
+    /// Of all fields but its type.
+    pub(super) fn of(fields: Value, level: Level) -> Event {
+        let text = fields.to_string();
+        Event(Arc::new(Rendered { fields, text, level }))
+    }
+
+    /// As an item of a list.
+    pub(super) fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// As a line of its own, its end included.
+    pub(super) fn line(&self) -> String {
+        format!("{TYPE}{}\n", self.0.text.strip_prefix('{').unwrap_or_default())
+    }
+
+    /// Bytes of the line.
+    pub(super) fn size(&self) -> usize {
+        TYPE.len() + self.0.text.len()
+    }
+
+    /// The same without the objects it may hold; None where its level has none. Upstream: truncate.truncate.
+    pub(super) fn without_objects(&self) -> Option<Event> {
+        if self.0.level < Level::Request {
+            return None;
+        }
+        let mut fields = self.0.fields.clone();
+        let own = fields.as_object_mut()?;
+        own.shift_remove("requestObject");
+        own.shift_remove("responseObject");
+        own.entry("annotations").or_insert_with(|| json!({}))[TRUNCATED] = "true".into();
+        Some(Event::of(fields, self.0.level))
+    }
+}
+
+/// The event of a request that passes a stage.
+pub(super) fn render(record: &Record, findings: &Findings, stage: Stage, at: Timestamp) -> Event {
     let mut event = Map::new();
     let mut put = |key: &str, value: Value| event.insert(key, value);
-    put("kind", "Event".into());
-    put("apiVersion", "audit.k8s.io/v1".into());
     put("level", record.decision.level.as_str().into());
     put("auditID", record.id.as_str().into());
     put("stage", stage.as_str().into());
@@ -52,9 +104,7 @@ pub(super) fn render(record: &Record, findings: &Findings, stage: Stage, at: Tim
     if !findings.annotations.is_empty() {
         put("annotations", json!(findings.annotations));
     }
-    let mut line = Value::Object(event).to_string();
-    line.push('\n');
-    line
+    Event::of(Value::Object(event), record.decision.level)
 }
 
 /// authentication/v1.UserInfo.

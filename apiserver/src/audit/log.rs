@@ -1,7 +1,6 @@
 //! The file events go to: one line each, set aside when it is full.
 //!
-//! A line is in the file (not yet on the disk) before the request goes on, as upstream's blocking mode has it: what was
-//! answered is in the log, also when the process is killed. A write that fails is reported and the request goes on.
+//! A line that was added is in the file, not yet on the disk: it is there also when the process is killed.
 //! Upstream: plugin/pkg/audit/log, gopkg.in/natefinch/lumberjack (names of files set aside).
 
 use std::fs::{self, File, OpenOptions};
@@ -14,6 +13,8 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
+
+use super::event::Event;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const ZIPPED: &str = ".gz";
@@ -59,15 +60,17 @@ impl LogFile {
         Ok(LogFile { path: Some(path.to_path_buf()), rotation, open: Mutex::new(Open { file: Some(file), size }) })
     }
 
-    /// Adds a line.
-    pub(super) fn write(&self, line: &str) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.try_write(&mut open, line) {
-            tracing::error!(%error, "an audit event was not written");
-        }
+    /// Adds an event.
+    pub(super) fn write(&self, event: &Event) -> io::Result<()> {
+        self.add(&event.line())
     }
 
-    fn try_write(&self, open: &mut Open, line: &str) -> io::Result<()> {
+    fn add(&self, line: &str) -> io::Result<()> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_line(&mut open, line)
+    }
+
+    fn write_line(&self, open: &mut Open, line: &str) -> io::Result<()> {
         let Some(path) = &self.path else { return io::stdout().lock().write_all(line.as_bytes()) };
         let length = line.len() as u64;
         if self.rotation.max_size > 0 && open.size > 0 && open.size + length > self.rotation.max_size {
@@ -164,7 +167,7 @@ mod tests {
         let path = folder.path().join("audit.log");
         let log = LogFile::open(&path, Rotation { max_size: 10, ..Rotation::default() }).unwrap();
         for line in ["one\n", "two\n", "three\n"] {
-            log.write(line);
+            log.add(line).unwrap();
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
         let aside = names(folder.path()).into_iter().find(|name| name.starts_with("audit-")).unwrap();

@@ -1,44 +1,82 @@
 //! Who did what, when, and what came of it: `audit.k8s.io/v1` events of each request, as a policy wants them.
 //!
 //! The filter chain opens a [`Record`] once it knows who asks; what is found out on the way is added to it, and each stage it
-//! passes is one line in the log, written before the request goes on. Without a policy there is no record and no cost.
-//! Upstream: k8s.io/apiserver/pkg/audit, plugin/pkg/audit/log.
+//! passes is one event for the log file, a webhook, or both ([`backend`]). Without a policy there is no record and no cost.
+//! Upstream: k8s.io/apiserver/pkg/audit, plugin/pkg/audit.
 
+mod backend;
 mod event;
 mod log;
+mod metrics;
 mod policy;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use component::metrics::Registry;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 use jiff::Timestamp;
 use json::Value;
+use tokio_util::sync::CancellationToken;
 
+use self::backend::{Backend, Receipt, Sink};
+pub use self::backend::{Batching, Mode};
 use self::log::LogFile;
 pub use self::log::Rotation;
+use self::metrics::Metrics;
 use self::policy::{Decision, Level, Policy};
+use self::webhook::EventWebhook;
 use crate::authentication::UserInfo;
 use crate::authorization::Attributes;
+use crate::context::Objects;
 use crate::server::body::Body;
+use crate::webhook::kubeconfig;
 
 /// Answers larger than this are not looked into for what they say.
 const LARGEST_ANSWER: usize = 16 << 20;
 
-/// `--audit-policy-file`, `--audit-log-*`.
+/// `--audit-*`
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Text of the policy file.
     pub policy: String,
+    /// The file events go to.
+    pub log: Option<LogConfig>,
+    /// The server events are posted to.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// `--audit-log-*`
+#[derive(Clone, Debug)]
+pub struct LogConfig {
     /// `-` is standard output.
     pub path: PathBuf,
     /// When the file is set aside for a new one, and how long it is kept then.
     pub rotation: Rotation,
+    /// When events are written.
+    pub mode: Mode,
+    /// Bytes an event may have, where that is limited.
+    pub max_event_size: Option<usize>,
+}
+
+/// `--audit-webhook-*`
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Says where the server is.
+    pub kubeconfig: PathBuf,
+    /// Before the second attempt; the next pauses are longer.
+    pub initial_backoff: Duration,
+    /// When events are sent.
+    pub mode: Mode,
+    /// Bytes an event may have, where that is limited.
+    pub max_event_size: Option<usize>,
 }
 
 /// Why there is no audit log.
@@ -54,6 +92,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The webhook's kubeconfig.
+    #[error("initializing audit webhook: {0}")]
+    Webhook(#[from] kubeconfig::Error),
 }
 
 /// A stage a request passes.
@@ -81,12 +122,12 @@ impl Stage {
 pub struct AuditLog(pub(crate) Arc<Audit>);
 
 impl AuditLog {
-    /// Reads the policy and opens the log.
+    /// Reads the policy and opens the log. `objects` knows the services a webhook may be.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn open(config: &Config) -> Result<AuditLog, Error> {
-        Audit::new(config).map(AuditLog)
+    pub fn open(config: &Config, objects: &Arc<dyn Objects>) -> Result<AuditLog, Error> {
+        Audit::new(config, objects).map(AuditLog)
     }
 }
 
@@ -94,15 +135,41 @@ impl AuditLog {
 #[derive(Debug)]
 pub(crate) struct Audit {
     policy: Policy,
-    log: LogFile,
+    backends: Vec<Backend>,
+    metrics: Metrics,
+    /// There will be no other event.
+    closing: CancellationToken,
 }
 
 impl Audit {
-    pub(crate) fn new(config: &Config) -> Result<Arc<Audit>, Error> {
+    pub(crate) fn new(config: &Config, objects: &Arc<dyn Objects>) -> Result<Arc<Audit>, Error> {
         let policy = Policy::parse(&config.policy).map_err(Error::Policy)?;
-        let failed = |source| Error::Log { path: config.path.clone(), source };
-        let log = LogFile::open(&config.path, config.rotation).map_err(failed)?;
-        Ok(Arc::new(Audit { policy, log }))
+        let (metrics, closing) = (Metrics::default(), CancellationToken::new());
+        let mut backends = Vec::new();
+        if let Some(log) = &config.log {
+            let failed = |source| Error::Log { path: log.path.clone(), source };
+            let sink = Sink::Log(LogFile::open(&log.path, log.rotation).map_err(failed)?);
+            backends.push(Backend::new(sink, log.mode, log.max_event_size, metrics.clone(), &closing));
+        }
+        if let Some(webhook) = &config.webhook {
+            let WebhookConfig { kubeconfig, initial_backoff, mode, max_event_size } = webhook;
+            let sink = Sink::Webhook(EventWebhook::open(kubeconfig, *initial_backoff, Arc::clone(objects))?);
+            backends.push(Backend::new(sink, *mode, *max_event_size, metrics.clone(), &closing));
+        }
+        Ok(Arc::new(Audit { policy, backends, metrics, closing }))
+    }
+
+    /// What it counts.
+    pub(crate) fn registry(&self) -> Registry {
+        self.metrics.registry()
+    }
+
+    /// Waits, after the last request, until every event is delivered.
+    pub(crate) async fn flushed(&self) {
+        self.closing.cancel();
+        for backend in &self.backends {
+            backend.flushed().await;
+        }
     }
 
     /// The record of a request, if the policy wants one.
@@ -114,6 +181,7 @@ impl Audit {
         peer: Option<SocketAddr>,
     ) -> Option<Arc<Record>> {
         let decision = self.policy.decide(attributes);
+        self.metrics.level(decision.level);
         if decision.level == Level::None {
             return None;
         }
@@ -128,6 +196,7 @@ impl Audit {
             user_agent: parts.headers.get(header::USER_AGENT).map(text).unwrap_or_default(),
             received: Timestamp::now(),
             findings: Mutex::default(),
+            receipts: Mutex::default(),
         });
         record.log(Stage::RequestReceived, record.received);
         Some(record)
@@ -147,6 +216,8 @@ pub(crate) struct Record {
     user_agent: String,
     received: Timestamp,
     findings: Mutex<Findings>,
+    /// Of events that are on their way, with whether the request depends on them.
+    receipts: Mutex<Vec<(Receipt, bool)>>,
 }
 
 /// What is found out on the way.
@@ -231,10 +302,34 @@ impl Record {
     }
 
     fn log(&self, stage: Stage, at: Timestamp) {
-        if !self.decision.omit_stages.contains(&stage) {
-            let line = self.with(|findings| event::render(self, findings, stage, at));
-            self.audit.log.write(&line);
+        if self.decision.omit_stages.contains(&stage) {
+            return;
         }
+        let event = self.with(|findings| event::render(self, findings, stage, at));
+        self.audit.metrics.event();
+        let taken = self.audit.backends.iter().map(|backend| (backend.take(&event), backend.is_strict()));
+        // What arrived needs no waiting for.
+        let open = taken.filter(|(receipt, _)| !matches!(receipt, Receipt::Known(true)));
+        self.receipts.lock().unwrap_or_else(PoisonError::into_inner).extend(open);
+    }
+
+    /// Waits for the events that are on their way; false if one was not delivered on which the request depends.
+    pub(crate) async fn settled(&self) -> bool {
+        let receipts = std::mem::take(&mut *self.receipts.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut settled = true;
+        for (receipt, strict) in receipts {
+            let delivered = match receipt {
+                Receipt::Known(delivered) => delivered,
+                Receipt::Later(answer) => answer.await.unwrap_or(false),
+            };
+            settled &= delivered || !strict;
+        }
+        settled
+    }
+
+    /// The request is refused, since its first event could not be delivered.
+    pub(crate) fn rejected(&self) {
+        self.audit.metrics.rejected();
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Findings) -> T) -> T {

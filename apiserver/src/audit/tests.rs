@@ -2,6 +2,7 @@ use json::json;
 
 use super::policy::{Level, Policy};
 use super::*;
+use crate::registry::testing::Fixture;
 
 const POLICY: &str = "
 apiVersion: audit.k8s.io/v1
@@ -14,6 +15,15 @@ rules:
 - {level: Request, resources: [{group: apps, resources: ['*/scale'], resourceNames: [web]}], omitStages: [ResponseStarted]}
 - {level: Metadata, userGroups: [devs], verbs: [get], omitManagedFields: true}
 ";
+
+/// Events go to this file, at once.
+fn audit(policy: &str, path: &std::path::Path) -> Arc<Audit> {
+    let rotation = Rotation::default();
+    let log = LogConfig { path: path.to_path_buf(), rotation, mode: Mode::Blocking, max_event_size: None };
+    let config = Config { policy: policy.to_owned(), log: Some(log), webhook: None };
+    let objects: Arc<dyn Objects> = Arc::new(Fixture::new([]));
+    Audit::new(&config, &objects).expect("a policy and a file")
+}
 
 fn about(verb: &str, target: &str) -> Attributes {
     let mut parts = target.split(' ');
@@ -70,8 +80,7 @@ const RECORDED: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level"
 async fn an_event_is_written_as_upstream_writes_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let config = Config { policy: POLICY.to_owned(), path: path.clone(), rotation: Rotation::default() };
-    let audit = Audit::new(&config).unwrap();
+    let audit = audit(POLICY, &path);
     let request = http::Request::builder()
         .uri("/api/v1/namespaces/wl/configmaps/one")
         .header("user-agent", "kubectl/v1.37.0 (linux/amd64) kubernetes/unknown");
@@ -103,8 +112,7 @@ async fn an_event_is_written_as_upstream_writes_it() {
 async fn a_stream_is_complete_when_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n".to_owned();
-    let audit = Audit::new(&Config { policy, path: path.clone(), rotation: Rotation::default() }).unwrap();
+    let audit = audit("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n", &path);
     let (parts, ()) = http::Request::builder().uri("/x").body(()).unwrap().into_parts();
     let record = audit.begin(&HeaderValue::from_static("id"), &about("watch", "wl - pods"), &parts, None).unwrap();
     let body = Body::stream(futures::stream::pending());

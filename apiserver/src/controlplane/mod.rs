@@ -98,6 +98,9 @@ pub enum Error {
     Admission(#[from] admission::SelectionError),
 }
 
+/// The last audit events get this long to be delivered.
+const LAST_EVENTS: Duration = Duration::from_secs(10);
+
 /// A running API server.
 #[derive(Debug)]
 pub struct ControlPlane {
@@ -128,7 +131,7 @@ impl ControlPlane {
         let address = listener.local_addr().map_err(failed)?;
 
         let scheme = options.runtime_config.scheme();
-        let resources = Resources::builtin(scheme);
+        let resources = Resources::with_event_ttl(scheme, options.event_ttl);
         // Authorization and admission look at objects as they are stored; only writing needs admission.
         let objects: Arc<dyn Objects> =
             Arc::new(Engine { store: store.clone(), resources: resources.clone(), admission: Chain::default() });
@@ -227,6 +230,9 @@ impl ControlPlane {
         let (serving, presence) = (self.serving, std::mem::take(&mut self.presence));
         // What panicked was logged by its supervisor.
         let _ = futures::join!(serving, futures::future::join_all(presence));
+        if tokio::time::timeout(LAST_EVENTS, self.server.audited()).await.is_err() {
+            tracing::warn!("the last audit events were not delivered in time");
+        }
     }
 
     async fn bootstrap(&self, options: &Options, existing: &dyn Objects) -> Result<(), Error> {
@@ -345,6 +351,7 @@ fn config(
     let own_jwks = format!("https://{external}{}", Discovery::JWKS_PATH);
     let jwks = accounts.jwks_uri.clone().unwrap_or(own_jwks);
     let documents = Arc::new(Documents::new(issuer.clone(), jwks, &verifying));
+    let audit = options.audit.as_ref().map(|config| AuditLog::open(config, &objects)).transpose()?;
     let mut tokens: Vec<Arc<dyn TokenAuthenticator>> = Vec::new();
     let token_file = credentials.token_auth_file.as_deref().map(TokenFile::read).transpose()?.map(Arc::new);
     if let Some(file) = &token_file {
@@ -390,7 +397,7 @@ fn config(
         kubelets: credentials.kubelets()?,
         proxy_client: credentials.proxy_client()?,
         health,
-        audit: options.audit.as_ref().map(AuditLog::open).transpose()?,
+        audit,
         formats: options.formats,
         limits: options.limits,
         documents: Box::new(move |path| documents.at(path)),

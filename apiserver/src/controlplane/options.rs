@@ -1,6 +1,7 @@
 //! What differs from one API server to the next. Everything that is not said is upstream's default.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -11,6 +12,7 @@ use crate::authentication::{Anonymous, oidc, token_webhook};
 use crate::authorization::{self, configuration::Mode};
 use crate::endpoints::negotiation::Formats;
 use crate::filters::priority_and_fairness::Limits;
+use crate::registry::rules::EVENT_TTL;
 use crate::server::settings::Settings;
 use crate::server::tls;
 
@@ -55,6 +57,8 @@ pub struct Options {
     pub tls: tls::Parameters,
     /// `--permit-port-sharing`: other processes may listen on the same port.
     pub permit_port_sharing: bool,
+    /// `--event-ttl`: how long events are kept; zero is for ever.
+    pub event_ttl: Duration,
     /// Which admission plugins run.
     pub admission: admission::Selection,
 }
@@ -82,6 +86,7 @@ impl Options {
             settings: Settings::default(),
             tls: tls::Parameters::default(),
             permit_port_sharing: false,
+            event_ttl: EVENT_TTL,
             admission: admission::Selection::of(&["NodeRestriction"], &[]),
         }
     }

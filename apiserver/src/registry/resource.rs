@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::decode;
 use api::meta::{GroupKind, GroupResource};
@@ -16,7 +17,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use store::Entry;
 
-use super::rules::Rules;
+use super::rules::{EVENT_TTL, Rules};
 use super::strategy::Strategy;
 use super::{conversion, list};
 use crate::apiextensions::{CustomResource, stored};
@@ -72,7 +73,7 @@ impl std::fmt::Debug for Semantics {
 }
 
 impl Resource {
-    fn builtin(scheme: &'static Scheme, info: &ResourceInfo) -> Resource {
+    fn builtin(scheme: &'static Scheme, info: &ResourceInfo, event_ttl: Duration) -> Resource {
         let api_version = info.api_version();
         let storage_api_version = if info.storage_group.is_empty() {
             info.storage_version.to_string()
@@ -87,7 +88,7 @@ impl Resource {
             strategy: Semantics::Builtin(list::strategy(&info.group, &info.plural)),
             // No key begins with a zero byte: what is not stored is found nowhere.
             prefix: if info.key_prefix.is_empty() { "\0".to_string() } else { format!("{}/", info.key_prefix) },
-            rules: Rules::of(&info.group, &info.plural),
+            rules: Rules::of(&info.group, &info.plural, event_ttl),
             conversion: conversion::between(&storage_api_version, &api_version, &info.kind),
             list_head: list_head.into(),
             schema: scheme.kind(&info.group, &info.version, &info.kind),
@@ -256,10 +257,10 @@ pub struct Set {
 }
 
 impl Set {
-    fn builtin(scheme: &'static Scheme) -> Set {
+    fn builtin(scheme: &'static Scheme, event_ttl: Duration) -> Set {
         let mut groups = Groups::default();
         for info in scheme.all_resources() {
-            insert(&mut groups, Arc::new(Resource::builtin(scheme, info)));
+            insert(&mut groups, Arc::new(Resource::builtin(scheme, info, event_ttl)));
         }
         Set { builtin: Arc::new(groups), custom: Groups::default() }
     }
@@ -350,7 +351,12 @@ pub struct Resources(Arc<ArcSwap<Set>>);
 impl Resources {
     /// The built-in ones.
     pub fn builtin(scheme: &'static Scheme) -> Resources {
-        Resources(Arc::new(ArcSwap::from_pointee(Set::builtin(scheme))))
+        Resources::with_event_ttl(scheme, EVENT_TTL)
+    }
+
+    /// The built-in ones, with events that live so long; zero is for ever.
+    pub fn with_event_ttl(scheme: &'static Scheme, event_ttl: Duration) -> Resources {
+        Resources(Arc::new(ArcSwap::from_pointee(Set::builtin(scheme, event_ttl))))
     }
 
     /// All of them, as they are at one time: for those who look more than once.

@@ -25,8 +25,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Those of a built-in resource.
-    pub fn of(group: &str, resource: &str) -> Rules {
+    /// Those of a built-in resource. Events disappear after a time, unless that is zero.
+    pub fn of(group: &str, resource: &str, event_ttl: Duration) -> Rules {
         let own = (group, resource);
         let is_event = resource == "events" && matches!(group, "" | "events.k8s.io");
         let kept = KEPT_BY_SUBRESOURCES.iter().find(|row| (row.0, row.1) == own);
@@ -37,7 +37,7 @@ impl Rules {
             updates_are_conditional: CONDITIONAL_UPDATES.contains(&own),
             returns_deleted_object: RETURNS_DELETED.contains(&own),
             kept_by_subresources: kept.map_or(&[], |row| row.2),
-            time_to_live: is_event.then_some(EVENT_TTL),
+            time_to_live: Some(event_ttl).filter(|ttl| is_event && !ttl.is_zero()),
             collects_garbage: !is_event,
         }
     }
@@ -160,5 +160,5 @@ const KEPT_BY_SUBRESOURCES: &[(&str, &str, &[&str])] = &[
     ("storagemigration.k8s.io", "storageversionmigrations", EDITABLE_METADATA),
 ];
 
-/// Events disappear this long after their last write. Upstream: --event-ttl.
-const EVENT_TTL: Duration = Duration::from_secs(3600);
+/// Events disappear this long after their last write, if nothing else is said. Upstream: --event-ttl.
+pub(crate) const EVENT_TTL: Duration = Duration::from_secs(3600);

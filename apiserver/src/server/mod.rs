@@ -115,6 +115,9 @@ impl ApiServer {
         let metrics = Metrics::new().expect("names and labels are constants that a test registers");
         config.metrics.join(metrics.registry());
         config.metrics.join(engine.admission.metrics().registry());
+        if let Some(AuditLog(audit)) = &config.audit {
+            config.metrics.join(audit.registry());
+        }
         let aggregator = Aggregator::new(Arc::clone(&engine.store), engine.clone(), config.proxy_client);
         ApiServer {
             state: Arc::new(State {
@@ -188,6 +191,13 @@ impl ApiServer {
     pub(crate) fn start_aggregation(&self) {
         let client = self.client(UserInfo::new("system:apiserver", &[authentication::SYSTEM_PRIVILEGED_GROUP]));
         self.state.aggregator.start(client, &self.state.shutdown);
+    }
+
+    /// Waits, after the last request, until the audit log has every event.
+    pub(crate) async fn audited(&self) {
+        if let Some(audit) = &self.state.audit {
+            audit.flushed().await;
+        }
     }
 
     /// The engine behind it.

@@ -143,6 +143,8 @@ async fn walk(
     let mut result = admitted(state, arrived, audited).await;
     if let Some(record) = audited.record.get() {
         result = result.map(|response| Arc::clone(record).answered(response, long_running));
+        // It was decided already: what becomes of this event changes nothing for the request.
+        record.settled().await;
     }
     let (code, size) = match &result {
         Ok(response) => (response.status().as_u16(), response.body().as_bytes().map(|bytes| bytes.len() as u64)),
@@ -188,6 +190,11 @@ async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) ->
     let record = state.audit.as_ref().and_then(|audit| audit.begin(audited.id, &attributes, &parts, caller.address()));
     if let Some(record) = &record {
         parts.extensions.insert(Arc::clone(record));
+        if !record.settled().await {
+            record.rejected();
+            let uri = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
+            return Ok(respond::internal_error(uri, "failed to store audit event"));
+        }
         // Nobody else sets it.
         let _ = audited.record.set(Arc::clone(record));
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod aggregation;
+mod auditing;
 mod bad_input;
 mod cves;
 mod debug;
@@ -39,9 +40,11 @@ use crate::admission::{self, Chain, Configurations, Loopback, Selection, Surroun
 use crate::audit::{self, AuditLog};
 use crate::authentication::{Authenticator, PeerCertificates, UserInfo};
 use crate::authorization::{self, Attributes, Authorizer, Decision, Reasons};
+use crate::context::Objects;
 use crate::endpoints::negotiation::Formats;
 use crate::registry::resource::Resources;
 use crate::registry::store::Engine;
+use crate::registry::testing::Fixture;
 
 /// Knows nobody.
 struct Nobody;
@@ -154,7 +157,17 @@ impl Cluster {
     ) -> Cluster {
         let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n".to_owned();
         let rotation = audit::Rotation { max_size: 0, max_age_days: 0, max_backups: 0, compress: false };
-        let log = AuditLog::open(&audit::Config { policy, path, rotation }).expect("an audit log");
+        let log = audit::LogConfig { path, rotation, mode: audit::Mode::Blocking, max_event_size: None };
+        Cluster::logging(&audit::Config { policy, log: Some(log), webhook: None }, plugins).await
+    }
+
+    /// With an audit log.
+    pub(super) async fn logging(
+        config: &audit::Config,
+        plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
+    ) -> Cluster {
+        let objects: Arc<dyn Objects> = Arc::new(Fixture::new([]));
+        let log = AuditLog::open(config, &objects).expect("an audit log");
         let settings = Settings::default();
         Cluster::configured(Default::default(), Arc::new(Nobody), plugins, Formats::default(), settings, Some(log))
             .await

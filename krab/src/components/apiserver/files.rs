@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use apiserver::admission::{Configurations, Selection};
-use apiserver::audit;
 use apiserver::controlplane::{Credentials, NamedCertificate, Reload, RequestHeader, ServiceAccounts};
 use apiserver::pki::{Issued, ServingNames, self_signed_serving};
 use component::duration::GoDuration;
@@ -31,7 +30,7 @@ pub(super) fn credentials(flags: &FlagSet, advertise: IpAddr, service_ranges: &[
     })
 }
 
-fn optional(flags: &FlagSet, name: &str) -> Result<Option<String>> {
+pub(super) fn optional(flags: &FlagSet, name: &str) -> Result<Option<String>> {
     flags.optional(name).map(|path| read(Path::new(path)).with_context(|| format!("--{name}"))).transpose()
 }
 
@@ -170,18 +169,4 @@ pub(super) fn admission(flags: &FlagSet) -> Result<Selection> {
         );
     let Some(file) = flags.optional("admission-control-config-file") else { return Ok(selection) };
     Ok(selection.configured(Configurations::read(Path::new(file))?))
-}
-
-/// Without a policy nothing is logged, as upstream warns; without a file there is nowhere to log to.
-pub(super) fn audit(flags: &FlagSet) -> Result<Option<audit::Config>> {
-    let (Some(policy), Some(path)) = (optional(flags, "audit-policy-file")?, flags.optional("audit-log-path")) else {
-        return Ok(None);
-    };
-    let rotation = audit::Rotation {
-        max_size: flags.parse::<u64>("audit-log-maxsize")? << 20,
-        max_age_days: flags.parse("audit-log-maxage")?,
-        max_backups: flags.parse("audit-log-maxbackup")?,
-        compress: flags.is_set("audit-log-compress"),
-    };
-    Ok(Some(audit::Config { policy, path: path.into(), rotation }))
 }

@@ -1,5 +1,6 @@
 //! `krab apiserver`, or krab called `kube-apiserver`. Upstream: cmd/kube-apiserver.
 
+mod audit;
 mod authentication;
 mod authorization;
 mod files;
@@ -78,7 +79,7 @@ fn options(flags: &FlagSet) -> Result<Options> {
         token_webhook: authentication::token_webhook(flags)?,
         formats: Formats { cbor: cbor_is_on(flags)?, ..Formats::default() },
         runtime_config: runtime_config(flags)?,
-        audit: files::audit(flags)?,
+        audit: audit::config(flags)?,
         limits: Limits {
             max_requests_inflight: flags.parse("max-requests-inflight")?,
             max_mutating_requests_inflight: flags.parse("max-mutating-requests-inflight")?,
@@ -92,6 +93,7 @@ fn options(flags: &FlagSet) -> Result<Options> {
             !flags.is_set("disable-http2-serving"),
         )?,
         permit_port_sharing: flags.is_set("permit-port-sharing"),
+        event_ttl: flags.parse::<GoDuration>("event-ttl")?.0,
         bootstrap_tokens: flags.is_set("enable-bootstrap-token-auth"),
         authorization,
         admission: files::admission(flags)?,

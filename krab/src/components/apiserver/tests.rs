@@ -1,4 +1,5 @@
-use apiserver::authorization::configuration::{Configuration, Mode, ReviewVersion};
+use apiserver::audit::{Batching, Mode};
+use apiserver::authorization::configuration::{self, Configuration, ReviewVersion};
 use component::flags::FlagSet;
 
 use super::*;
@@ -37,7 +38,7 @@ fn upstreams_defaults_hold() {
     let options = options(&flagset(&line)).unwrap();
     assert_eq!(options.listen.to_string(), "0.0.0.0:6443");
     assert_eq!(options.service_ranges, ["10.0.0.0/24".parse::<IpNet>().unwrap()]);
-    assert_eq!(options.authorization, Configuration::of([Mode::AlwaysAllow]));
+    assert_eq!(options.authorization, Configuration::of([configuration::Mode::AlwaysAllow]));
     assert!(!options.anonymous.enabled, "nobody may do everything without a name");
     assert!(!options.admission.runs("NodeRestriction") && options.admission.runs("ServiceAccount"));
     assert!(options.credentials.serving.certificate_pem.contains("BEGIN CERTIFICATE"));
@@ -55,7 +56,7 @@ fn modes_and_plugins_are_chosen() {
     ];
     let line: Vec<&str> = line.iter().map(String::as_str).chain(own).collect();
     let options = options(&flagset(&line)).unwrap();
-    assert_eq!(options.authorization, Configuration::of([Mode::Node, Mode::Rbac]));
+    assert_eq!(options.authorization, Configuration::of([configuration::Mode::Node, configuration::Mode::Rbac]));
     assert!(options.anonymous.enabled);
     assert!(options.admission.runs("NodeRestriction") && !options.admission.runs("ServiceAccount"));
 }
@@ -80,11 +81,13 @@ fn authorizers_are_configured_in_their_order() {
         "--authorization-webhook-cache-authorized-ttl=0",
     ];
     let line: Vec<&str> = line.iter().map(String::as_str).chain(own).collect();
-    let configuration = options(&flagset(&line)).unwrap().authorization;
-    assert_eq!(configuration.policy_file.as_deref(), Some(std::path::Path::new("/p")));
-    let names: Vec<_> = configuration.authorizers.iter().map(|own| (own.mode.as_str(), own.name.as_str())).collect();
+    let authorization = options(&flagset(&line)).unwrap().authorization;
+    assert_eq!(authorization.policy_file.as_deref(), Some(std::path::Path::new("/p")));
+    let names: Vec<_> = authorization.authorizers.iter().map(|own| (own.mode.as_str(), own.name.as_str())).collect();
     assert_eq!(names, [("Webhook", "default"), ("RBAC", "rbac"), ("ABAC", "abac")]);
-    let Mode::Webhook(settings) = &configuration.authorizers[0].mode else { panic!("the first is a webhook") };
+    let configuration::Mode::Webhook(settings) = &authorization.authorizers[0].mode else {
+        panic!("the first is a webhook")
+    };
     assert_eq!((settings.version, settings.authorized_ttl), (ReviewVersion::V1, Duration::ZERO));
     assert_eq!(settings.unauthorized_ttl, Duration::from_secs(30));
 }
@@ -117,6 +120,44 @@ fn flags_of_authorization_that_contradict_one_another_are_refused() {
     for (line, why) in table {
         let refused = refusal(line);
         assert!(refused.contains(why), "{line:?}: {refused}");
+    }
+}
+
+#[test]
+fn audit_events_go_where_flags_say() {
+    let (folder, line) = folder();
+    let policy = folder.path().join("policy.yaml");
+    std::fs::write(&policy, "x").unwrap();
+    let policy = format!("--audit-policy-file={}", policy.display());
+    let config = |own: &[&str]| {
+        let line = line.iter().map(String::as_str).chain(own.iter().copied()).collect::<Vec<_>>();
+        options(&flagset(&line)).map(|options| options.audit)
+    };
+    assert!(config(&["--audit-webhook-config-file=/w"]).unwrap().is_none(), "there is no policy");
+    let both = ["--audit-webhook-config-file=/w", "--audit-log-path=/l", "--audit-webhook-batch-initial-backoff=1s"];
+    let both = config(&[&[policy.as_str()], both.as_slice()].concat()).unwrap().unwrap();
+    let (log, webhook) = (both.log.unwrap(), both.webhook.unwrap());
+    assert_eq!((log.mode, log.max_event_size), (Mode::Blocking, None));
+    let max_wait = Duration::from_secs(30);
+    let batching = Batching { buffer_size: 10000, max_size: 400, max_wait, throttle: Some((10.0, 15)) };
+    assert_eq!((webhook.mode, webhook.initial_backoff), (Mode::Batch(batching), Duration::from_secs(1)));
+    let table = [
+        ("--audit-log-mode=x", "invalid audit log mode x, allowed modes are \"batch,blocking,blocking-strict\""),
+        ("--audit-log-version=v2", "invalid group version, allowed versions are [\"audit.k8s.io/v1\"]"),
+        ("--audit-log-format=x", "invalid audit log format x, allowed formats are \"legacy,json\""),
+        (
+            "--audit-log-truncate-max-event-size=0",
+            "invalid audit truncate log max event size 0, must be a positive number",
+        ),
+        (
+            "--audit-log-truncate-max-batch-size=1",
+            "invalid audit truncate log max batch size 1, must be greater than max event size (102400)",
+        ),
+        ("--audit-log-batch-buffer-size=0", "invalid audit batch log buffer size 0, must be a positive number"),
+    ];
+    for (flag, why) in table {
+        let line = ["--audit-log-path=/l", "--audit-log-mode=batch", flag];
+        assert_eq!(config(&line).unwrap_err().to_string(), why);
     }
 }
 

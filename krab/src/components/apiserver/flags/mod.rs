@@ -132,6 +132,11 @@ const OWN: &[Flag] = &[
     Flag::text("audit-log-maxbackup", "100", "how many of them are kept; 0 is all"),
     Flag::text("audit-log-maxsize", "100", "megabytes after which the audit file is set aside; 0 is never"),
     Flag::switch("audit-log-compress", "audit files that were set aside are compressed"),
+    Flag::text("audit-log-format", "json", "json"),
+    Flag::text("audit-webhook-config-file", "", "kubeconfig file of a server that is posted audit events"),
+    Flag::text("audit-webhook-initial-backoff", "10s", "pause before the second attempt to post them"),
+    Flag::text("audit-webhook-batch-initial-backoff", "10s", "the same, by its older name"),
+    Flag::text("event-ttl", "1h0m0s", "how long events are kept; 0 is for ever"),
     // Kubelets and extension servers.
     Flag::text(
         "kubelet-certificate-authority",
@@ -152,9 +157,37 @@ const OWN: &[Flag] = &[
     Flag::list("service-cluster-ip-range", "10.0.0.0/24", "addresses of Services, one range a family"),
 ];
 
+/// How audit events are delivered, to the file and to the webhook.
+const AUDIT_BACKENDS: &[Flag] = &[
+    Flag::text("audit-log-mode", "blocking", "batch, blocking or blocking-strict"),
+    Flag::text("audit-log-version", "audit.k8s.io/v1", "audit.k8s.io/v1"),
+    Flag::text("audit-log-batch-buffer-size", "10000", "events that wait at most; others are lost"),
+    Flag::text("audit-log-batch-max-size", "1", "events of a batch at most"),
+    Flag::text("audit-log-batch-max-wait", "0s", "when a batch goes that is not full"),
+    Flag::switch("audit-log-batch-throttle-enable", "so many batches a second, no more"),
+    Flag::text("audit-log-batch-throttle-burst", "0", "batches at once"),
+    Flag::text("audit-log-batch-throttle-qps", "0", "batches a second"),
+    Flag::switch("audit-log-truncate-enabled", "large events go without their objects"),
+    Flag::text("audit-log-truncate-max-event-size", "102400", "bytes of an event"),
+    Flag::text("audit-log-truncate-max-batch-size", "10485760", "bytes of a batch; limits no more than events do"),
+    Flag::text("audit-webhook-mode", "batch", "batch, blocking or blocking-strict"),
+    Flag::text("audit-webhook-version", "audit.k8s.io/v1", "audit.k8s.io/v1"),
+    Flag::text("audit-webhook-batch-buffer-size", "10000", "events that wait at most; others are lost"),
+    Flag::text("audit-webhook-batch-max-size", "400", "events of a batch at most"),
+    Flag::text("audit-webhook-batch-max-wait", "30s", "when a batch goes that is not full"),
+    Flag {
+        default: "true",
+        ..Flag::switch("audit-webhook-batch-throttle-enable", "so many batches a second, no more")
+    },
+    Flag::text("audit-webhook-batch-throttle-burst", "15", "batches at once"),
+    Flag::text("audit-webhook-batch-throttle-qps", "10", "batches a second"),
+    Flag::switch("audit-webhook-truncate-enabled", "large events go without their objects"),
+    Flag::text("audit-webhook-truncate-max-event-size", "102400", "bytes of an event"),
+    Flag::text("audit-webhook-truncate-max-batch-size", "10485760", "bytes of a batch; limits no more than events do"),
+];
+
 /// What each would do is not here, and must not be believed to be.
 const REFUSED: &[(&str, &str)] = &[
-    ("audit-webhook-config-file", "audit events go to --audit-log-path here"),
     ("egress-selector-config-file", "connections are made directly here"),
     ("encryption-provider-config", "objects would be stored as they are; encrypt the disk, or leave the flag out"),
     ("service-account-signing-endpoint", "give --service-account-signing-key-file"),
@@ -168,7 +201,7 @@ pub(crate) fn flags() -> Vec<Flag> {
     let refused = |name| Flag { name, ..Flag::text("", "", "refused: it has no effect here that could be counted on") };
     let texts = REFUSED.iter().map(|(name, _)| refused(name));
     let lists = REFUSED_LISTS.iter().map(|(name, _)| Flag { kind: Kind::List, ..refused(name) });
-    [OWN, storage::FLAGS, EVERYWHERE]
+    [OWN, AUDIT_BACKENDS, storage::FLAGS, EVERYWHERE]
         .concat()
         .into_iter()
         .chain(without_effect::flags())

@@ -11,8 +11,6 @@ type Rows = &'static [(&'static str, &'static str)];
 const ETCD_BY_EVENTS: &str = "the size and health of the store are known without asking";
 const GATE_IS_OFF: &str = "the feature gate it belongs to is off by default and not part of krab";
 const NO_WATCH_CACHE: &str = "all reads are served from the one view in memory, which is always on";
-const ONE_WRITE: &str = "audit events go to the file one by one, at once";
-const NO_AUDIT_WEBHOOK: &str = "audit events go to --audit-log-path";
 const METRICS: &str = "all metrics are shown as they are";
 
 const SWITCHES: &[(&str, Rows)] = &[
@@ -20,7 +18,6 @@ const SWITCHES: &[(&str, Rows)] = &[
         "aggregated servers' redirects are never followed or passed on",
         &[("aggregator-reject-forwarding-redirect", "true")],
     ),
-    (ONE_WRITE, &[("audit-log-batch-throttle-enable", "false")]),
     ("profiles of Go's runtime do not exist here", &[("contention-profiling", "false")]),
     (
         "krab emulates no other version",
@@ -34,8 +31,6 @@ const SWITCHES: &[(&str, Rows)] = &[
     (NO_WATCH_CACHE, &[("watch-cache", "true")]),
     ("the port is closed as soon as the server stops serving", &[("shutdown-send-retry-after", "false")]),
     ("SO_REUSEADDR is always set", &[("permit-address-sharing", "false")]),
-    (NO_AUDIT_WEBHOOK, &[("audit-webhook-batch-throttle-enable", "true"), ("audit-webhook-truncate-enabled", "false")]),
-    ("events are written whole", &[("audit-log-truncate-enabled", "false")]),
     ("objects are not encrypted", &[("encryption-provider-config-automatic-reload", "false")]),
     ("krab keeps no logs in files", &[("enable-logs-handler", "false")]),
     ("privileged containers are not refused", &[("allow-privileged", "false")]),
@@ -52,16 +47,6 @@ const LISTS: &[(&str, Rows)] = &[
 
 const TEXTS: &[(&str, Rows)] = &[
     (METRICS, &[("allow-metric-labels-manifest", ""), ("show-hidden-metrics-for-version", "")]),
-    (
-        ONE_WRITE,
-        &[
-            ("audit-log-batch-buffer-size", "10000"),
-            ("audit-log-batch-max-size", "1"),
-            ("audit-log-batch-max-wait", "0s"),
-            ("audit-log-batch-throttle-burst", "0"),
-            ("audit-log-batch-throttle-qps", "0"),
-        ],
-    ),
     (
         GATE_IS_OFF,
         &[
@@ -91,32 +76,7 @@ const TEXTS: &[(&str, Rows)] = &[
         "built-in objects are stored in protobuf, as upstream's default has it",
         &[("storage-media-type", "application/vnd.kubernetes.protobuf")],
     ),
-    (
-        NO_AUDIT_WEBHOOK,
-        &[
-            ("audit-webhook-batch-buffer-size", "10000"),
-            ("audit-webhook-batch-initial-backoff", "10s"),
-            ("audit-webhook-batch-max-size", "400"),
-            ("audit-webhook-batch-max-wait", "30s"),
-            ("audit-webhook-batch-throttle-burst", "15"),
-            ("audit-webhook-batch-throttle-qps", "10"),
-            ("audit-webhook-initial-backoff", "10s"),
-            ("audit-webhook-mode", "batch"),
-            ("audit-webhook-truncate-max-batch-size", "10485760"),
-            ("audit-webhook-truncate-max-event-size", "102400"),
-            ("audit-webhook-version", "audit.k8s.io/v1"),
-        ],
-    ),
-    (
-        "events are written whole",
-        &[("audit-log-truncate-max-batch-size", "10485760"), ("audit-log-truncate-max-event-size", "102400")],
-    ),
-    (
-        "events are JSON of audit.k8s.io/v1 and written before the request goes on",
-        &[("audit-log-format", "json"), ("audit-log-mode", "blocking"), ("audit-log-version", "audit.k8s.io/v1")],
-    ),
     ("there is no socket without authentication", &[("debug-socket-path", "")]),
-    ("events are kept for an hour", &[("event-ttl", "1h0m0s")]),
     ("nodes say which port their kubelet has", &[("kubelet-port", "10250"), ("kubelet-read-only-port", "10255")]),
     (
         "the address of a node is chosen in the order InternalIP, Hostname, InternalDNS, ExternalIP, ExternalDNS",
