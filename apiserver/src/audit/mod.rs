@@ -153,7 +153,8 @@ impl Audit {
         }
         if let Some(webhook) = &config.webhook {
             let WebhookConfig { kubeconfig, initial_backoff, mode, max_event_size } = webhook;
-            let sink = Sink::Webhook(EventWebhook::open(kubeconfig, *initial_backoff, Arc::clone(objects))?);
+            let opened = EventWebhook::open(kubeconfig, *initial_backoff, Arc::clone(objects))?;
+            let sink = Sink::Webhook(Box::new(opened));
             backends.push(Backend::new(sink, *mode, *max_event_size, metrics.clone(), &closing));
         }
         Ok(Arc::new(Audit { policy, backends, metrics, closing }))

@@ -46,6 +46,8 @@ use crate::context::Objects;
 
 /// An answer with more bytes than this is refused: a patch of the largest object there may be, in base64, fits three times.
 pub const MAX_ANSWER: usize = 12 << 20;
+/// What those call themselves who do not say who they are: whom kubeconfig files name is told no more.
+const NOBODY: &str = "Go-http-client/1.1";
 /// How often a webhook that says when to come again is asked again. Upstream: client-go/rest.Request.maxRetries.
 const RETRIES: usize = 10;
 
@@ -135,7 +137,7 @@ impl Webhook {
 
     /// Of a URL, as somebody.
     fn of_server(url: &str, access: Access<'_>) -> Result<Webhook, Error> {
-        Webhook::reached(of_url(url)?, access, "kube-apiserver")
+        Webhook::reached(of_url(url)?, access, NOBODY)
     }
 
     fn reached(

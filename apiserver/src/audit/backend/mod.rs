@@ -36,7 +36,7 @@ pub enum Mode {
 #[derive(Debug)]
 pub(super) enum Sink {
     Log(LogFile),
-    Webhook(EventWebhook),
+    Webhook(Box<EventWebhook>),
 }
 
 impl Sink {

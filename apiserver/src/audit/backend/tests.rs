@@ -60,7 +60,7 @@ async fn webhook(
     let file = folder.join("webhook.kubeconfig");
     std::fs::write(&file, config.to_string()).expect("it can be written");
     let webhook = EventWebhook::open(&file, pause, Arc::new(Fixture::new([]))).expect("a webhook");
-    (Sink::Webhook(webhook), received)
+    (Sink::Webhook(Box::new(webhook)), received)
 }
 
 fn taken(_: usize) -> Reply {

@@ -184,7 +184,7 @@ async fn a_failure_is_the_decision_of_the_failure_policy_and_is_not_remembered()
         let asked = Asked::of(broken, |settings| settings.fails_closed = fails_closed).await;
         let decision = asked.decide(&list_pods()).await;
         assert_eq!((decision.verdict, decision.reason.as_str()), (verdict, ""));
-        assert!(decision.error.is_some());
+        assert_eq!(decision.error.as_deref(), Some("no"));
         asked.decide(&list_pods()).await;
         assert_eq!(asked.times(), 2);
         let evaluated = "apiserver_authorization_webhook_evaluations_total{name=\"default\",result=\"error\"} 2";
