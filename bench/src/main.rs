@@ -24,6 +24,7 @@ use report::Report;
 
 const FLAGS: &[Flag] = &[
     Flag::text("krab", "target/release/krab", "the binary to measure"),
+    Flag::text("build", "release", "how it was built, for the tables: release, guided"),
     Flag::text("upstream", "", "folder with upstream's programs; empty measures krab alone"),
     Flag::text("loadgen", "", "api, informers, scheduler: the load generator, as bench/run builds it"),
     Flag::text("runs", "5", "start: runs of each control plane"),
@@ -111,7 +112,7 @@ async fn main() -> Result<()> {
     let settings = Settings::from_flags(&flags)?;
     let mut report = Report::open(flags.text("results"))?;
     for measurement in &arguments {
-        let tables = match measurement.as_str() {
+        let mut tables = match measurement.as_str() {
             "start" => vec![start::measure(&settings).await?],
             "node" => vec![node::measure(&settings).await?],
             "informers" => vec![informers::measure(&settings).await?],
@@ -128,7 +129,8 @@ async fn main() -> Result<()> {
             }
             other => bail!("no measurement {other:?}; {USAGE}"),
         };
-        for table in &tables {
+        for table in &mut tables {
+            table.how.push_str(&format!(" krab is a {} build.", flags.text("build")));
             println!("{}", table.markdown());
             report.replace(table);
         }
