@@ -14,6 +14,8 @@ pub mod reviews;
 mod union;
 mod webhook;
 
+use std::path::{Path, PathBuf};
+
 use futures::future::BoxFuture;
 
 pub use configuration::Configuration;
@@ -21,6 +23,18 @@ pub use union::{Authorization, Surroundings};
 
 use crate::authentication::UserInfo;
 use crate::webhook::kubeconfig;
+
+/// A file that says who may what, and cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("open {path}: {source}", path = path.display())]
+pub struct Unreadable {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+fn text_of(path: &Path) -> Result<String, Unreadable> {
+    std::fs::read_to_string(path).map_err(|source| Unreadable { path: path.to_owned(), source })
+}
 
 /// All an authorizer may look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

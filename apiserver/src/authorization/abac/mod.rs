@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use json::Value;
 
 use super::rbac::Rule;
-use super::{Attributes, Decision};
+use super::{Attributes, Decision, Unreadable};
 use crate::authentication::{ALL_AUTHENTICATED, UserInfo};
 use crate::webhook::review::{self, Fields, Malformed};
 
@@ -22,12 +22,8 @@ const KIND: &str = "Policy";
 /// Why a policy file cannot be used. Upstream: abac.policyLoadError.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("open {path}: {source}", path = path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     #[error("error reading policy file {path}, line {line}: {text}: {why}", path = path.display())]
     Line { path: PathBuf, line: usize, text: String, why: String },
 }
@@ -52,8 +48,7 @@ pub(super) struct Abac {
 
 impl Abac {
     pub(super) fn read(path: &Path) -> Result<Abac, Error> {
-        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = super::text_of(path)?;
         Abac::parse(&text).map_err(|(line, text, why)| Error::Line { path: path.to_owned(), line, text, why })
     }
 

@@ -10,6 +10,8 @@ mod validation;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Unreadable;
+
 /// See the module header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configuration {
@@ -31,12 +33,8 @@ pub struct Source {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
-    #[error("open {path}: {source}", path = path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// It is something else.
     #[error("failed to load AuthorizationConfiguration from file: {0}")]
     Malformed(String),
@@ -145,8 +143,7 @@ impl Configuration {
     /// # Errors
     /// See [`Error`].
     pub fn read(path: &Path) -> Result<Configuration, Error> {
-        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = super::text_of(path)?;
         let authorizers = parse(&text, &[])?;
         let source = Some(Source { path: path.to_owned(), text });
         Ok(Configuration { authorizers, source, policy_file: None })
