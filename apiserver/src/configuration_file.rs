@@ -4,7 +4,8 @@
 
 use api::decode::{FieldValidation, Syntax, decode_untyped};
 use api::meta;
-use component::metrics::{Error as MetricsError, GaugeVec, IntCounterVec, Opts, Registry};
+use component::metrics::{Error as MetricsError, GaugeVec, IntCounterVec, Registrar, Registry};
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use json::Value;
 use sha2::{Digest, Sha256};
@@ -85,35 +86,29 @@ pub(crate) struct Reloads {
 impl Reloads {
     /// Of a file that configures this, `authentication` or `authorization`.
     pub(crate) fn of(registry: &Registry, what: &str) -> Result<Reloads, MetricsError> {
-        let named = |name: &str, help: String| Opts::new(format!("apiserver_{what}_config_controller_{name}"), help);
+        let prefix = format!("apiserver_{what}_config_controller_");
+        let make = Registrar::of(registry).under(&prefix);
         let by_status = ["status", "apiserver_id_hash"];
-        let total = named(
-            "automatic_reloads_total",
-            format!(
-                "[BETA] Total number of automatic reloads of {what} configuration split by status and apiserver identity."
-            ),
-        );
-        let last = named(
-            "automatic_reload_last_timestamp_seconds",
-            format!(
-                "[BETA] Timestamp of the last automatic reload of {what} configuration split by status and apiserver identity."
-            ),
-        );
-        let applied = named(
-            "last_config_info",
-            format!(
-                "[ALPHA] Information about the last applied {what} configuration with hash as label, split by apiserver identity."
-            ),
-        );
-        let reloads = Reloads {
-            total: IntCounterVec::new(total, &by_status)?,
-            last: GaugeVec::new(last, &by_status)?,
-            applied: GaugeVec::new(applied, &["apiserver_id_hash", "hash"])?,
-        };
-        registry.register(Box::new(reloads.total.clone()))?;
-        registry.register(Box::new(reloads.last.clone()))?;
-        registry.register(Box::new(reloads.applied.clone()))?;
-        Ok(reloads)
+        let split = "configuration split by status and apiserver identity.";
+        Ok(Reloads {
+            total: make.counters(
+                "automatic_reloads_total",
+                &format!("[BETA] Total number of automatic reloads of {what} {split}"),
+                &by_status,
+            )?,
+            last: make.times(
+                "automatic_reload_last_timestamp_seconds",
+                &format!("[BETA] Timestamp of the last automatic reload of {what} {split}"),
+                &by_status,
+            )?,
+            applied: make.times(
+                "last_config_info",
+                &format!(
+                    "[ALPHA] Information about the last applied {what} configuration with hash as label, split by apiserver identity."
+                ),
+                &["apiserver_id_hash", "hash"],
+            )?,
+        })
     }
 
     /// The file has changed, and that has come of it.
@@ -136,6 +131,5 @@ pub(crate) fn hash(data: impl AsRef<[u8]>) -> String {
     if data.is_empty() {
         return String::new();
     }
-    let digits: String = Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(data)))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use component::metrics::{Error, IntGauge, IntGaugeVec, Opts, ProcessMetrics, Registry, encode};
+use component::metrics::{Error, IntGauge, IntGaugeVec, ProcessMetrics, Registrar, Registry, encode};
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 
 use crate::pod::PodExt;
@@ -19,21 +19,20 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// For the kubelet of `node`.
     pub(crate) fn new(node: &str) -> Result<Self, Error> {
-        let opts = |name: &str, help: &str| Opts::new(name, help);
-        let name = IntGaugeVec::new(opts("kubelet_node_name", "The node's name. The count is always 1."), &["node"])?;
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessMetrics::new()?))?;
+        let make = Registrar::of(&registry).under("kubelet_");
+        let name = make.gauges("node_name", "The node's name. The count is always 1.", &["node"])?;
         name.with_label_values(&[node]).set(1);
-        let pods = opts("kubelet_running_pods", "Number of pods that have a running pod sandbox");
-        let containers = opts("kubelet_running_containers", "Number of containers currently running");
-        let metrics = Self {
-            registry: Registry::new(),
-            running_pods: IntGauge::with_opts(pods)?,
-            running_containers: IntGaugeVec::new(containers, &["container_state"])?,
-        };
-        metrics.registry.register(Box::new(name))?;
-        metrics.registry.register(Box::new(metrics.running_pods.clone()))?;
-        metrics.registry.register(Box::new(metrics.running_containers.clone()))?;
-        metrics.registry.register(Box::new(ProcessMetrics::new()?))?;
-        Ok(metrics)
+        Ok(Self {
+            running_pods: make.gauge("running_pods", "Number of pods that have a running pod sandbox")?,
+            running_containers: make.gauges(
+                "running_containers",
+                "Number of containers currently running",
+                &["container_state"],
+            )?,
+            registry,
+        })
     }
 
     /// Prometheus' text, with `pods` as they are now.

@@ -1,8 +1,7 @@
 //! What the scheduler counts, under upstream's names (`pkg/scheduler/metrics`).
 
 use component::metrics::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    exponential_buckets,
+    Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registrar, Registry, exponential_buckets,
 };
 use tokio::time::Instant;
 
@@ -41,49 +40,38 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Registers them.
     pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
-        let histogram = |name: &str, help: &str, buckets: Vec<f64>| HistogramOpts::new(name, help).buckets(buckets);
-        let metrics = Self {
-            attempts: IntCounterVec::new(
-                Opts::new("scheduler_schedule_attempts_total", "Attempts to schedule pods, by result."),
+        let make = Registrar::of(registry).under("scheduler_");
+        Ok(Self {
+            attempts: make.counters(
+                "schedule_attempts_total",
+                "Attempts to schedule pods, by result.",
                 &["profile", "result"],
             )?,
-            attempt_duration: HistogramVec::new(
-                histogram(
-                    "scheduler_scheduling_attempt_duration_seconds",
-                    "Time of one attempt, binding included.",
-                    exponential_buckets(0.001, 2.0, 15)?,
-                ),
+            attempt_duration: make.histograms(
+                "scheduling_attempt_duration_seconds",
+                "Time of one attempt, binding included.",
                 &["profile", "result"],
+                &exponential_buckets(0.001, 2.0, 15)?,
             )?,
-            pending: IntGaugeVec::new(Opts::new("scheduler_pending_pods", "Pods that wait, by queue."), &["queue"])?,
-            sli_duration: HistogramVec::new(
-                histogram(
-                    "scheduler_pod_scheduling_sli_duration_seconds",
-                    "Time from a pod's first attempt until it is bound, by number of attempts.",
-                    exponential_buckets(0.01, 2.0, 20)?,
-                ),
+            pending: make.gauges("pending_pods", "Pods that wait, by queue.", &["queue"])?,
+            sli_duration: make.histograms(
+                "pod_scheduling_sli_duration_seconds",
+                "Time from a pod's first attempt until it is bound, by number of attempts.",
                 &["attempts"],
+                &exponential_buckets(0.01, 2.0, 20)?,
             )?,
-            attempts_of_pod: Histogram::with_opts(histogram(
-                "scheduler_pod_scheduling_attempts",
+            attempts_of_pod: make.histogram(
+                "pod_scheduling_attempts",
                 "Attempts it took to schedule a pod.",
-                exponential_buckets(1.0, 2.0, 5)?,
-            ))?,
-            preemption_attempts: IntCounter::new("scheduler_preemption_attempts_total", "Attempts to preempt.")?,
-            preemption_victims: Histogram::with_opts(histogram(
-                "scheduler_preemption_victims",
+                &exponential_buckets(1.0, 2.0, 5)?,
+            )?,
+            preemption_attempts: make.counter("preemption_attempts_total", "Attempts to preempt.")?,
+            preemption_victims: make.histogram(
+                "preemption_victims",
                 "Pods preempted at a time.",
-                exponential_buckets(1.0, 2.0, 7)?,
-            ))?,
-        };
-        registry.register(Box::new(metrics.attempts.clone()))?;
-        registry.register(Box::new(metrics.attempt_duration.clone()))?;
-        registry.register(Box::new(metrics.pending.clone()))?;
-        registry.register(Box::new(metrics.sli_duration.clone()))?;
-        registry.register(Box::new(metrics.attempts_of_pod.clone()))?;
-        registry.register(Box::new(metrics.preemption_attempts.clone()))?;
-        registry.register(Box::new(metrics.preemption_victims.clone()))?;
-        Ok(metrics)
+                &exponential_buckets(1.0, 2.0, 7)?,
+            )?,
+        })
     }
 
     /// An attempt that began at `start` ended.

@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use component::metrics::{Error, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use component::metrics::{Error, Histogram, HistogramVec, IntCounterVec, Registrar, Registry};
 
 use super::Operation;
 
@@ -121,83 +121,80 @@ impl Metrics {
         const OF_MUTATION: [&str; 3] = ["policy", "policy_binding", "error_type"];
         const OF_VALIDATION: [&str; 4] = ["policy", "policy_binding", "error_type", "enforcement_action"];
         let registry = Registry::new();
-        let families = Families(&registry);
-        let (step, controller, webhook) = (
-            "Admission sub-step latency histogram in seconds, by step type (validate or admit) and operation",
-            "Admission controller latency histogram in seconds, by name, type (validate or admit) and operation",
-            "Admission webhook latency histogram in seconds, by name, type (validating or admit) and operation",
-        );
+        let make = Registrar::of(&registry).under("apiserver_admission_");
+        let validating = make.under("apiserver_validating_admission_policy_");
+        let mutating = make.under("apiserver_mutating_admission_policy_");
         Ok(Metrics {
-            steps: families.durations(
-                "admission_step_admission_duration_seconds",
-                step,
-                &DURATIONS,
+            steps: make.histograms(
+                "step_admission_duration_seconds",
+                "[STABLE] Admission sub-step latency histogram in seconds, broken out for each operation and API resource and step type (validate or admit).",
                 &OF_PLUGIN[1..],
-            )?,
-            controllers: families.durations(
-                "admission_controller_admission_duration_seconds",
-                controller,
                 &DURATIONS,
-                &OF_PLUGIN,
             )?,
-            webhooks: families.durations(
-                "admission_webhook_admission_duration_seconds",
-                webhook,
+            controllers: make.histograms(
+                "controller_admission_duration_seconds",
+                "[STABLE] Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
+                &OF_PLUGIN,
+                &DURATIONS,
+            )?,
+            webhooks: make.histograms(
+                "webhook_admission_duration_seconds",
+                "[STABLE] Admission webhook latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
+                &OF_PLUGIN,
                 &WEBHOOK_DURATIONS,
-                &OF_PLUGIN,
             )?,
-            webhook_rejections: families.counter(
-                "admission_webhook_rejection_count",
-                "Requests that webhooks rejected, by what was wrong and the code",
+            webhook_rejections: make.counters(
+                "webhook_rejection_count",
+                "[ALPHA] Admission webhook rejection count, identified by name and broken out for each admission type (validating or admit) and operation. Additional labels specify an error type (calling_webhook_error or apiserver_internal_error if an error occurred; no_error otherwise) and optionally a non-zero rejection code if the webhook rejects the request with an HTTP status code (honored by the apiserver when the code is greater or equal to 400). Codes greater than 600 are truncated to 600, to keep the metrics cardinality bounded.",
                 &["name", "type", "operation", "error_type", "rejection_code"],
             )?,
-            webhook_fail_open: families.counter(
-                "admission_webhook_fail_open_count",
-                "Calls of webhooks that failed and were ignored",
+            webhook_fail_open: make.counters(
+                "webhook_fail_open_count",
+                "[ALPHA] Admission webhook fail open count, identified by name and broken out for each admission type (validating or admit).",
                 &["name", "type"],
             )?,
-            webhook_requests: families.counter(
-                "admission_webhook_request_total",
-                "Calls of webhooks, by code and whether the request was rejected",
+            webhook_requests: make.counters(
+                "webhook_request_total",
+                "[ALPHA] Admission webhook request total, identified by name and broken out for each admission type (validating or admit) and operation. Additional labels specify whether the request was rejected or not and an HTTP status code. Codes greater than 600 are truncated to 600, to keep the metrics cardinality bounded.",
                 &["name", "type", "operation", "code", "rejected"],
             )?,
-            condition_errors: families.counter(
-                "admission_match_condition_evaluation_errors_total",
-                "Match conditions that could not be evaluated",
+            condition_errors: make.counters(
+                "match_condition_evaluation_errors_total",
+                "[ALPHA] Admission match condition evaluation errors count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
                 &OF_CONDITION,
             )?,
-            condition_exclusions: families.counter(
-                "admission_match_condition_exclusions_total",
-                "Requests that match conditions took out",
+            condition_exclusions: make.counters(
+                "match_condition_exclusions_total",
+                "[ALPHA] Admission match condition evaluation exclusions count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
                 &OF_CONDITION,
             )?,
-            condition_durations: families.durations(
-                "admission_match_condition_evaluation_seconds",
-                "How long match conditions took, in seconds",
+            condition_durations: make.histograms(
+                "match_condition_evaluation_seconds",
+                "[ALPHA] Admission match condition evaluation time in seconds, identified by name and broken out for each kind containing matchConditions (webhook or policy), operation and type (validate or admit).",
+                &OF_CONDITION,
                 &CONDITION_DURATIONS,
-                &OF_CONDITION,
             )?,
-            validating_checks: families.counter(
-                "validating_admission_policy_check_total",
-                "Validations of policies, by binding and what was done",
+            validating_checks: validating.counters(
+                "check_total",
+                "[BETA] Validation admission policy check total, labeled by policy and further identified by binding and enforcement action taken.",
                 &OF_VALIDATION,
             )?,
-            validating_durations: families.durations(
-                "validating_admission_policy_check_duration_seconds",
-                "How long a validation took, in seconds",
-                &CHECK_DURATIONS,
+            validating_durations: validating.histograms(
+                "check_duration_seconds",
+                "[BETA] Validation admission latency for individual validation expressions in seconds, labeled by policy and further including binding and enforcement action taken.",
                 &OF_VALIDATION,
-            )?,
-            mutating_checks: families.counter(
-                "mutating_admission_policy_check_total",
-                "Mutations of policies, by binding",
-                &OF_MUTATION,
-            )?,
-            mutating_durations: families.durations(
-                "mutating_admission_policy_check_duration_seconds",
-                "How long a policy's mutations took, in seconds",
                 &CHECK_DURATIONS,
+            )?,
+            mutating_checks: mutating.counters(
+                "check_total",
+                "[ALPHA] Mutation admission policy check total, labeled by policy and further identified by binding.",
                 &OF_MUTATION,
+            )?,
+            mutating_durations: mutating.histograms(
+                "check_duration_seconds",
+                "[ALPHA] Mutation admission latency for individual mutation expressions in seconds, labeled by policy and binding.",
+                &OF_MUTATION,
+                &CHECK_DURATIONS,
             )?,
             registry,
         })
@@ -276,24 +273,6 @@ pub(crate) struct Conditions<'a> {
     pub(crate) kind: &'a str,
     pub(crate) step: Step,
     pub(crate) operation: Operation,
-}
-
-/// Makes families of one registry.
-struct Families<'a>(&'a Registry);
-
-impl Families<'_> {
-    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
-        let family = IntCounterVec::new(Opts::new(format!("apiserver_{name}"), help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn durations(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> Result<HistogramVec, Error> {
-        let options = HistogramOpts::new(format!("apiserver_{name}"), help).buckets(buckets.to_vec());
-        let family = HistogramVec::new(options, labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
 }
 
 /// Series told apart by operation and outcome, each made when it is first needed.

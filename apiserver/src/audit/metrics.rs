@@ -1,6 +1,6 @@
 //! What the audit log counts. Upstream: k8s.io/apiserver/pkg/audit/metrics.go.
 
-use component::metrics::{Error, IntCounter, IntCounterVec, Opts, Registry};
+use component::metrics::{Error, IntCounter, IntCounterVec, Registrar, Registry};
 
 use super::policy::Level;
 
@@ -23,33 +23,28 @@ impl Default for Metrics {
 impl Metrics {
     fn new() -> Result<Metrics, Error> {
         let registry = Registry::new();
-        let vector = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
-        let metrics = Metrics {
-            events: IntCounter::new(
-                "apiserver_audit_event_total",
+        let make = Registrar::of(&registry).under("apiserver_audit_");
+        Ok(Metrics {
+            events: make.counter(
+                "event_total",
                 "[ALPHA] Counter of audit events generated and sent to the audit backend.",
             )?,
-            errors: vector(
-                "apiserver_audit_error_total",
+            errors: make.counters(
+                "error_total",
                 "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.",
-                "plugin",
+                &["plugin"],
             )?,
-            levels: vector(
-                "apiserver_audit_level_total",
+            levels: make.counters(
+                "level_total",
                 "[ALPHA] Counter of policy levels for audit events (1 per request).",
-                "level",
+                &["level"],
             )?,
-            rejected: IntCounter::new(
-                "apiserver_audit_requests_rejected_total",
+            rejected: make.counter(
+                "requests_rejected_total",
                 "[ALPHA] Counter of apiserver requests rejected due to an error in audit logging backend.",
             )?,
             registry,
-        };
-        metrics.registry.register(Box::new(metrics.events.clone()))?;
-        metrics.registry.register(Box::new(metrics.errors.clone()))?;
-        metrics.registry.register(Box::new(metrics.levels.clone()))?;
-        metrics.registry.register(Box::new(metrics.rejected.clone()))?;
-        Ok(metrics)
+        })
     }
 
     /// To be shown with others.

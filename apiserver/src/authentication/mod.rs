@@ -99,11 +99,6 @@ pub enum Error {
     TokenFile { path: PathBuf, reason: String },
 }
 
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The client's certificate chain as it came in the TLS handshake: NOT verified there, leaf first, empty when none was sent.
 /// The authenticator verifies it (so that a bad certificate is a 401, as upstream).
 pub type PeerCertificates = Arc<[CertificateDer<'static>]>;

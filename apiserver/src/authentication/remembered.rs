@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::Error;
 use super::flights::Flights;
 use super::tokens::{RemoteTokens, TokenUser};
-use super::{Error, hex};
 use crate::webhook::memory::Memory;
 
 /// Upstream: sharedLookupTimeout.
@@ -82,7 +83,7 @@ fn key(token: &str, audiences: &[String]) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize())
+    HEXLOWER.encode(&hash.finalize())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
@@ -20,7 +21,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{CREDENTIAL_ID, Error, UserInfo, hex};
+use super::{CREDENTIAL_ID, Error, UserInfo};
 
 /// Verified leaves kept; when full, all are forgotten, which only costs verifying them again.
 const REMEMBERED: usize = 1024;
@@ -117,7 +118,7 @@ fn read_subject(leaf: &CertificateDer<'_>, hash: &[u8; 32]) -> Result<Verified, 
         name,
         uid: String::new(),
         groups: certificate.subject().iter_organization().map(text).collect(),
-        extra: BTreeMap::from([(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={}", hex(hash))])]),
+        extra: BTreeMap::from([(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={}", HEXLOWER.encode(hash))])]),
     });
     let validity = certificate.validity();
     Ok(Verified { user, valid: validity.not_before.timestamp()..=validity.not_after.timestamp() })

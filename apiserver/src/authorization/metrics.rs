@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use component::metrics::{Error, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use component::metrics::{Error, HistogramVec, IntCounter, IntCounterVec, Registrar, Registry};
 
 use super::Verdict;
 use super::webhook::conditions::Matching;
@@ -58,50 +58,40 @@ impl Default for Metrics {
 impl Metrics {
     fn new() -> Result<Metrics, Error> {
         let registry = Registry::new();
-        let name = |name: &str| format!("apiserver_authorization_{name}");
-        let counters = |own: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name(own), help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok::<_, Error>(counters)
-        };
-        let histograms = |own: &str, help: &str, labels: &[&str], buckets: &[f64]| {
-            let histograms = HistogramVec::new(HistogramOpts::new(name(own), help).buckets(buckets.to_vec()), labels)?;
-            registry.register(Box::new(histograms.clone()))?;
-            Ok::<_, Error>(histograms)
-        };
+        let make = Registrar::of(&registry).under("apiserver_authorization_");
         Ok(Metrics {
-            decisions: counters(
+            decisions: make.counters(
                 "decisions_total",
                 "[ALPHA] Total number of terminal decisions made by an authorizer split by authorizer type, name, and decision.",
                 &["type", "name", "decision"],
             )?,
-            webhook_evaluations: counters(
+            webhook_evaluations: make.counters(
                 "webhook_evaluations_total",
                 "[ALPHA] Round-trips to authorization webhooks.",
                 &["name", "result"],
             )?,
-            webhook_durations: histograms(
+            webhook_durations: make.histograms(
                 "webhook_duration_seconds",
                 "[ALPHA] Request latency in seconds.",
                 &["name", "result"],
                 &DURATIONS,
             )?,
-            webhook_fail_open: counters(
+            webhook_fail_open: make.counters(
                 "webhook_evaluations_fail_open_total",
                 "[ALPHA] NoOpinion results due to webhook timeout or error.",
                 &["name", "result"],
             )?,
-            condition_errors: counters(
+            condition_errors: make.counters(
                 "match_condition_evaluation_errors_total",
                 "[ALPHA] Total number of errors when an authorization webhook encounters a match condition error split by authorizer type and name.",
                 &["type", "name"],
             )?,
-            condition_exclusions: counters(
+            condition_exclusions: make.counters(
                 "match_condition_exclusions_total",
                 "[ALPHA] Total number of exclusions when an authorization webhook is skipped because match conditions exclude it.",
                 &["type", "name"],
             )?,
-            condition_durations: histograms(
+            condition_durations: make.histograms(
                 "match_condition_evaluation_seconds",
                 "[ALPHA] Authorization match condition evaluation time in seconds, split by authorizer type and name.",
                 &["type", "name"],

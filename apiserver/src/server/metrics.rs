@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use component::metrics::{
-    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, ProcessMetrics,
+    Error, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, ProcessMetrics, Registrar,
     Registry, exponential_buckets,
 };
 
@@ -98,40 +98,12 @@ struct Series {
     sizes: Option<Histogram>,
 }
 
-/// Registers what is made by the way.
-struct Registrar<'a>(&'a Registry);
-
-impl Registrar<'_> {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
-        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
-        let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, Error> {
-        let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-}
-
 impl Metrics {
     pub(crate) fn new() -> Result<Metrics, Error> {
         let registry = Registry::new();
-        let make = Registrar(&registry);
+        let make = Registrar::of(&registry);
         let sizes = exponential_buckets(1000.0, 10.0, 7)?;
         let asked = exponential_buckets(0.001, 2.0, 15)?;
-        let handshake_errors = IntCounter::new(
-            "apiserver_tls_handshake_errors_total",
-            "[ALPHA] Number of requests dropped with 'TLS handshake error from' error",
-        )?;
-        registry.register(Box::new(handshake_errors.clone()))?;
         registry.register(Box::new(ProcessMetrics::new()?))?;
         registry.register(Box::new(build_info()?))?;
         Ok(Metrics {
@@ -198,7 +170,10 @@ impl Metrics {
             flow: FlowMetrics::new(&make)?,
             storage: StorageMetrics::new(&make)?,
             health: HealthMetrics::new()?,
-            handshake_errors,
+            handshake_errors: make.counter(
+                "apiserver_tls_handshake_errors_total",
+                "[ALPHA] Number of requests dropped with 'TLS handshake error from' error",
+            )?,
             series: RwLock::default(),
             registry,
         })

@@ -4,6 +4,7 @@
 //! it serves `/metrics`. Upstream counterpart: `k8s.io/component-base/metrics`.
 
 mod process;
+mod registrar;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,6 +17,7 @@ pub use prometheus::{
 };
 
 pub use process::{ProcessMetrics, process_started};
+pub use registrar::Registrar;
 
 /// What registering a metric can fail with: a name used twice or with characters Prometheus refuses.
 pub type Error = prometheus::Error;

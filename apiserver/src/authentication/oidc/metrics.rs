@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use component::metrics::{Error, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
+use component::metrics::{Error, GaugeVec, HistogramVec, Registrar, Registry};
 use jiff::Timestamp;
 
 use crate::configuration_file::{Reloads, hash};
@@ -30,31 +30,23 @@ impl Metrics {
     /// Of the server of this name.
     pub(super) fn new(server: &str) -> Result<Metrics, Error> {
         let registry = Registry::new();
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let gauges = GaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauges.clone())).map(|()| gauges)
-        };
-        let reloads = Reloads::of(&registry, "authentication")?;
-        let latencies = HistogramVec::new(
-            HistogramOpts::new(
-                "apiserver_authentication_jwt_authenticator_latency_seconds",
-                "[ALPHA] Latency of jwt authentication operations in seconds. This is the time spent authenticating a token for cache miss only (i.e. when the token is not found in the cache).",
-            )
-            .buckets(LATENCIES.to_vec()),
-            &["result", "jwt_issuer_hash"],
-        )?;
-        registry.register(Box::new(latencies.clone()))?;
+        let make = Registrar::of(&registry).under("apiserver_authentication_jwt_authenticator_");
         Ok(Metrics {
             server: hash(server),
-            reloads,
-            latencies,
-            key_fetch_times: gauges(
-                "apiserver_authentication_jwt_authenticator_jwks_fetch_last_timestamp_seconds",
+            reloads: Reloads::of(&registry, "authentication")?,
+            latencies: make.histograms(
+                "latency_seconds",
+                "[ALPHA] Latency of jwt authentication operations in seconds. This is the time spent authenticating a token for cache miss only (i.e. when the token is not found in the cache).",
+                &["result", "jwt_issuer_hash"],
+                &LATENCIES,
+            )?,
+            key_fetch_times: make.times(
+                "jwks_fetch_last_timestamp_seconds",
                 "[ALPHA] Timestamp of the last successful or failed JWKS fetch split by result, api server identity and jwt issuer for the JWT authenticator.",
                 &["result", "jwt_issuer_hash", "apiserver_id_hash"],
             )?,
-            key_sets: gauges(
-                "apiserver_authentication_jwt_authenticator_jwks_fetch_last_key_set_info",
+            key_sets: make.times(
+                "jwks_fetch_last_key_set_info",
                 "[ALPHA] Information about the last JWKS fetched by the JWT authenticator with hash as label, split by api server identity and jwt issuer.",
                 &["jwt_issuer_hash", "apiserver_id_hash", "hash"],
             )?,

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use component::metrics::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use component::metrics::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registrar};
 
-use super::Registrar;
 use crate::flowcontrol::{Flow, FlowControl};
 
 const LABELS: [&str; 2] = ["priority_level", "flow_schema"];
@@ -36,13 +35,13 @@ pub(crate) struct FlowMetrics {
 
 impl FlowMetrics {
     pub(super) fn new(make: &Registrar<'_>) -> Result<FlowMetrics, Error> {
-        let name = |own: &str| format!("apiserver_flowcontrol_{own}");
-        let of_flow = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS);
-        let of_level = |own: &str, help: &str| make.gauges(&name(own), help, &LABELS[..1]);
+        let make = make.under("apiserver_flowcontrol_");
+        let of_flow = |name: &str, help: &str| make.gauges(name, help, &LABELS);
+        let of_level = |name: &str, help: &str| make.gauges(name, help, &LABELS[..1]);
         Ok(FlowMetrics {
-            dispatched: make.counters(&name("dispatched_requests_total"), "[BETA] Number of requests executed by API Priority and Fairness subsystem", &LABELS)?,
+            dispatched: make.counters("dispatched_requests_total", "[BETA] Number of requests executed by API Priority and Fairness subsystem", &LABELS)?,
             rejected: make.counters(
-                &name("rejected_requests_total"),
+                "rejected_requests_total",
                 "[BETA] Number of requests rejected by API Priority and Fairness subsystem",
                 &["priority_level", "flow_schema", "reason"],
             )?,
@@ -58,19 +57,19 @@ impl FlowMetrics {
                 "[ALPHA] current derived number of execution seats available to each priority level",
             )?,
             estimated: make.histograms(
-                &name("work_estimated_seats"),
+                "work_estimated_seats",
                 "[ALPHA] Number of estimated seats (maximum of initial and final seats) associated with requests in API Priority and Fairness",
                 &LABELS,
                 &SEATS,
             )?,
             wait: make.histograms(
-                &name("request_wait_duration_seconds"),
+                "request_wait_duration_seconds",
                 "[BETA] Length of time a request spent waiting in its queue",
                 &["priority_level", "flow_schema", "execute"],
                 &DURATIONS,
             )?,
             execution: make.histograms(
-                &name("request_execution_seconds"),
+                "request_execution_seconds",
                 "[ALPHA] Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority and Fairness subsystem",
                 &["priority_level", "flow_schema", "type"],
                 &DURATIONS,

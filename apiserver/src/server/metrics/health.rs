@@ -1,8 +1,6 @@
 //! What health checks said, for `/metrics/slis`.
 
-use component::metrics::{Error, Gauge, IntCounterVec, IntGaugeVec, Registry};
-
-use super::Registrar;
+use component::metrics::{Error, Gauge, IntCounterVec, IntGaugeVec, Registrar, Registry};
 
 /// When this process began, as `/metrics` has it.
 fn start_time() -> Result<Gauge, Error> {
@@ -24,7 +22,7 @@ impl HealthMetrics {
     pub(crate) fn new() -> Result<HealthMetrics, Error> {
         let registry = Registry::new();
         registry.register(Box::new(start_time()?))?;
-        let make = Registrar(&registry);
+        let make = Registrar::of(&registry);
         Ok(HealthMetrics {
             last: make.gauges(
                 "kubernetes_healthcheck",

@@ -1,9 +1,8 @@
 //! How much is stored of what, and whether that is what is served.
 
-use component::metrics::{Error, IntCounterVec, IntGaugeVec};
+use component::metrics::{Error, IntCounterVec, IntGaugeVec, Registrar};
 use store::Check;
 
-use super::Registrar;
 use crate::registry::store::Engine;
 
 const LABELS: [&str; 2] = ["group", "resource"];

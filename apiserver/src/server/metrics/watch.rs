@@ -1,8 +1,7 @@
 //! What is sent to watchers.
 
-use component::metrics::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, exponential_buckets};
+use component::metrics::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, Registrar, exponential_buckets};
 
-use super::Registrar;
 use crate::registry::resource::Resource;
 
 const LABELS: [&str; 3] = ["group", "version", "resource"];

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use component::metrics::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registrar, Registry,
     exponential_buckets,
 };
 
@@ -26,34 +26,24 @@ impl QueueMetrics {
     /// When a name is taken.
     pub fn register(registry: &Registry) -> Result<Self, Error> {
         let buckets = exponential_buckets(1e-8, 10.0, 10)?;
-        let histogram = |name: &str, help: &str| {
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.clone()), &["name"])
-        };
-        let metrics = Self {
-            depth: IntGaugeVec::new(Opts::new("workqueue_depth", "Current depth of workqueue"), &["name"])?,
-            adds: IntCounterVec::new(
-                Opts::new("workqueue_adds_total", "Total number of adds handled by workqueue"),
-                &["name"],
-            )?,
-            retries: IntCounterVec::new(
-                Opts::new("workqueue_retries_total", "Total number of retries handled by workqueue"),
-                &["name"],
-            )?,
-            waiting: histogram(
-                "workqueue_queue_duration_seconds",
+        let make = Registrar::of(registry).under("workqueue_");
+        Ok(Self {
+            depth: make.gauges("depth", "Current depth of workqueue", &["name"])?,
+            adds: make.counters("adds_total", "Total number of adds handled by workqueue", &["name"])?,
+            retries: make.counters("retries_total", "Total number of retries handled by workqueue", &["name"])?,
+            waiting: make.histograms(
+                "queue_duration_seconds",
                 "How long in seconds an item stays in workqueue before being requested.",
+                &["name"],
+                &buckets,
             )?,
-            working: histogram(
-                "workqueue_work_duration_seconds",
+            working: make.histograms(
+                "work_duration_seconds",
                 "How long in seconds processing an item from workqueue takes.",
+                &["name"],
+                &buckets,
             )?,
-        };
-        registry.register(Box::new(metrics.depth.clone()))?;
-        registry.register(Box::new(metrics.adds.clone()))?;
-        registry.register(Box::new(metrics.retries.clone()))?;
-        registry.register(Box::new(metrics.waiting.clone()))?;
-        registry.register(Box::new(metrics.working.clone()))?;
-        Ok(metrics)
+        })
     }
 
     /// The series of the queue `name`.
