@@ -105,7 +105,9 @@ impl Questions {
 
     /// The open ones, if there are any.
     fn open(&self) -> Option<Vec<Attributes>> {
-        self.is_open.swap(false, Ordering::Relaxed).then(|| {
+        // Asked after each plugin of each write, and hardly ever true.
+        let is_open = self.is_open.load(Ordering::Relaxed) && self.is_open.swap(false, Ordering::Relaxed);
+        is_open.then(|| {
             let asked = self.asked();
             asked.iter().filter(|(_, decision)| decision.is_none()).map(|(question, _)| question.clone()).collect()
         })
