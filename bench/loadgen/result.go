@@ -64,17 +64,3 @@ func (l *load) parallel(ctx context.Context, count int, operation func(ctx conte
 	}
 	return summarize(times, time.Since(since)), nil
 }
-
-// inTurn does operations 0..count with one client.
-func inTurn(count int, operation func(number int) error) (*result, error) {
-	times := make([]time.Duration, count)
-	since := time.Now()
-	for number := range times {
-		begin := time.Now()
-		if err := operation(number); err != nil {
-			return nil, err
-		}
-		times[number] = time.Since(begin)
-	}
-	return summarize(times, time.Since(since)), nil
-}

@@ -69,13 +69,13 @@ impl Work {
 const WORKS: &[Work] = &[
     work("create", "create", Unit::Microseconds, 150.0),
     work("get", "get", Unit::Microseconds, 50.0),
-    work("merge-patch", "merge patch", Unit::Microseconds, 200.0),
-    work("apply", "server-side apply", Unit::Microseconds, 300.0),
     work("list", "list all pods", Unit::Milliseconds, 15.0),
     work("page", "a page of 500", Unit::Milliseconds, 1.0),
     work("list-by-label", "list by label, 1 of 100", Unit::Milliseconds, 0.5),
     work("list-by-node", "list by spec.nodeName, 1 of 1,000", Unit::Milliseconds, 0.1),
     work("watch", "one update, seen by all watchers", Unit::Milliseconds, 0.4),
+    work("merge-patch", "merge patch", Unit::Microseconds, 200.0),
+    work("apply", "server-side apply", Unit::Microseconds, 300.0),
 ];
 const DELETE: Work = work("delete", "delete", Unit::Microseconds, 200.0);
 const TARGET_EMPTY_MB: f64 = 40.0;
