@@ -84,6 +84,12 @@ pub trait Strategy: Send + Sync {
         self.warnings_on_create(ctx, new)
     }
 
+    /// Warnings sent back with an update of `status`; other subresources have none.
+    fn warnings_on_status_update(&self, new: &Value) -> Vec<String> {
+        let _ = new;
+        Vec::new()
+    }
+
     /// Normalises an update through a subresource (`status`, `approval`, `finalize`, `ephemeralcontainers`, `resize`...).
     /// Default: everything but `metadata` and `status` is taken from `old`. Override for what the subresource may change.
     /// Where metadata is not its to change either, `list::kept_by_subresources` says so.

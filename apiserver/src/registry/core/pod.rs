@@ -6,7 +6,7 @@ use json::{Value, json};
 
 use super::super::fields::{At, at, items, items_mut, object_mut, remove, set, text};
 use super::super::strategy::Strategy;
-use super::super::validation::{affinity, pod_spec, same};
+use super::super::validation::{address_warnings, affinity, pod_spec, same};
 use super::pod_update;
 use super::qos;
 use crate::context::RequestContext;
@@ -71,6 +71,12 @@ impl Strategy for Pod {
 
     fn warnings_on_update(&self, _ctx: &RequestContext, _new: &Value, _old: &Value) -> Vec<String> {
         Vec::new()
+    }
+
+    fn warnings_on_status_update(&self, new: &Value) -> Vec<String> {
+        let status = At::root(new).field("status");
+        let addresses = ["podIPs", "hostIPs"].map(|list| status.field(list).items()).into_iter().flatten();
+        addresses.filter_map(|address| address_warnings::of_ip(&address.field("ip"))).collect()
     }
 
     fn prepare_for_subresource_update(&self, _ctx: &RequestContext, subresource: &str, new: &mut Value, old: &Value) {

@@ -6,7 +6,9 @@ use json::Value;
 
 use super::super::fields::At;
 use super::super::strategy::Strategy;
-use super::super::validation::{balancer_address, dns_label, dns_subdomain, no_address, one_of, required_text};
+use super::super::validation::{
+    address_warnings, balancer_address, dns_label, dns_subdomain, no_address, one_of, required_text,
+};
 use super::typed_reference;
 use crate::context::RequestContext;
 
@@ -52,6 +54,10 @@ impl Strategy for Ingress {
         let list = At::root(new).field("status").field("loadBalancer").field("ingress");
         list.items().for_each(|ingress| balancer_address(&ingress, &mut errors));
         errors
+    }
+
+    fn warnings_on_status_update(&self, new: &Value) -> Vec<String> {
+        address_warnings::of_balancer(new)
     }
 }
 

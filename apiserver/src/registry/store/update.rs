@@ -271,11 +271,12 @@ impl Engine {
         if !errors.is_empty() {
             return Err(invalid(resource, new, &errors));
         }
-        if update.mode == Mode::Main {
-            for warning in strategy.warnings_on_update(ctx, new, old) {
-                ctx.warn(warning);
-            }
-        }
+        let warnings = match update.mode {
+            Mode::Main => strategy.warnings_on_update(ctx, new, old),
+            Mode::Subresource("status") => strategy.warnings_on_status_update(new),
+            Mode::Subresource(_) | Mode::Direct => Vec::new(),
+        };
+        warnings.into_iter().for_each(|warning| ctx.warn(warning));
         match update.shown {
             None => self.admission.validate(attributes, new).await,
             Some(shown) => self.admission.validate(attributes, &(shown.of)(new)).await,

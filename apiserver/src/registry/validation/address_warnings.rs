@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
+use json::Value;
 
 use super::super::fields::At;
 use super::{is_strict_cidr, parse_cidr_sloppy, parse_ip_sloppy};
@@ -21,6 +22,13 @@ pub(crate) fn of_ip(at: &At<'_>) -> Option<String> {
     let canonical = address.to_string();
     (address.is_ipv6() && canonical != text)
         .then(|| format!("{path}: IPv6 address {text:?} should be in RFC 5952 canonical format ({canonical:?})"))
+}
+
+/// Of the addresses of a load balancer in a status. Upstream names the entry, not its field.
+pub(crate) fn of_balancer(object: &Value) -> Vec<String> {
+    let entries = At::root(object).field("status").field("loadBalancer").field("ingress").items();
+    let addresses = entries.map(|entry| At::new(entry.field("ip").value, entry.path));
+    addresses.filter_map(|address| of_ip(&address)).collect()
 }
 
 /// Upstream: GetWarningsForCIDR.

@@ -15,6 +15,7 @@ use json::{Value, json};
 use super::super::allocator::{self, Family, Plan, Ports};
 use super::super::fields::{At, at, items, items_mut, object_mut, set, text};
 use super::super::strategy::{Extra, Strategy};
+use super::super::validation::address_warnings;
 use crate::context::RequestContext;
 
 /// The semantics of services.
@@ -97,6 +98,10 @@ impl Strategy for Service {
         let mut errors = ErrorList::new();
         validate::status(new, &mut errors);
         errors
+    }
+
+    fn warnings_on_status_update(&self, new: &Value) -> Vec<String> {
+        address_warnings::of_balancer(new)
     }
 
     fn allow_create_on_update(&self) -> bool {
