@@ -133,8 +133,9 @@ impl ControlPlane {
         let scheme = options.runtime_config.scheme();
         let resources = Resources::with_event_ttl(scheme, options.event_ttl);
         // Authorization and admission look at objects as they are stored; only writing needs admission.
-        let objects: Arc<dyn Objects> =
-            Arc::new(Engine { store: store.clone(), resources: resources.clone(), admission: Chain::default() });
+        let cbor = options.formats.cbor;
+        let engine = |resources, admission| Arc::new(Engine { store: store.clone(), resources, admission, cbor });
+        let objects: Arc<dyn Objects> = engine(resources.clone(), Chain::default());
         let authorizer = authorizer(&options, &store, &objects)?;
         if let Some(source) = options.authorization.source.clone() {
             let (authorizer, configuration) = (Arc::clone(&authorizer), options.authorization.clone());
@@ -145,7 +146,7 @@ impl ControlPlane {
         let surroundings =
             Surroundings { rbac: authorizer.rbac(), store: &store, resources: &resources, loopback: &loopback };
         let admission = admission::chain(&options.admission, surroundings)?;
-        let engine = Arc::new(Engine { store: store.clone(), resources, admission });
+        let engine = engine(resources, admission);
         let custom_resources = apiextensions::controller::Controller::new(Arc::clone(&engine), shutdown.clone());
         component::spawn_until("custom resources", &shutdown, custom_resources.run());
         let hooks = Hooks::default();

@@ -48,6 +48,8 @@ pub struct Engine {
     pub resources: Resources,
     /// Admission plugins.
     pub admission: Chain,
+    /// Are custom resources CBOR in a store that others share? Upstream: the feature gate CBORServingAndStorage.
+    pub cbor: bool,
 }
 
 /// An object to be sent, in its storage version.
@@ -111,7 +113,7 @@ impl Engine {
     /// Serves the built-in resources from a store that was opened with [`crate::transform`].
     pub fn new(store: Arc<Store>, admission: Chain) -> Arc<Engine> {
         let resources = Resources::builtin(api::scheme::Scheme::builtin());
-        Arc::new(Engine { store, resources, admission })
+        Arc::new(Engine { store, resources, admission, cbor: false })
     }
 
     /// The newest object under a name, not older than every acknowledged write.
@@ -161,9 +163,9 @@ impl Engine {
 
     /// An object of the storage version on its way into the store.
     pub(crate) fn drafted(&self, object: &Value) -> Draft {
-        let shared = self.store.is_shared();
+        let layout = codec::Layout::of(self.store.is_shared(), self.cbor);
         // What has no place in protobuf is refused when it is validated; as JSON it is read by everybody.
-        codec::draft(object, shared).unwrap_or_else(|error| {
+        codec::draft(object, layout).unwrap_or_else(|error| {
             tracing::error!(%error, name = meta::name(object), "an object cannot be stored as protobuf");
             encode::encode(object).into()
         })

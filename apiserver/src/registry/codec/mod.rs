@@ -1,8 +1,8 @@
 //! What stands in the store for an object, both ways.
 //!
 //! A store of our own keeps the JSON that is served. One that others share is laid out as upstream does it: protobuf for built-in kinds,
-//! JSON for custom resources and for what other servers of upstream's keep ([`IN_JSON`]). Reading takes any of these wherever it is found,
-//! and CBOR, in the storage version or in another that we know.
+//! JSON for what other servers of upstream's keep ([`IN_JSON`]), and for custom resources JSON or CBOR ([`Layout`]). Reading takes any of
+//! these wherever it is found, in the storage version or in another that we know.
 //!
 //! Keys that belong to no resource (allocations, leases of servers) are nobody's objects and stay the bytes they are.
 //! Upstream: server/storage.NewStorageCodec and what each server sets it to.
@@ -35,17 +35,41 @@ const IN_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
 const SAME_FIELDS: [(&str, &str); 2] =
     [("DeviceTaintRule", "resource.k8s.io/v1beta2"), ("StorageVersionMigration", "storagemigration.k8s.io/v1beta1")];
 
+/// What objects are stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// JSON, which is served as it stands.
+    Own,
+    /// As upstream does it.
+    Upstream,
+    /// As upstream does it with the feature gate CBORServingAndStorage: custom resources are CBOR.
+    UpstreamCbor,
+}
+
+impl Layout {
+    /// The layout of a store that is shared or not; `cbor` is the feature gate.
+    pub(crate) fn of(shared: bool, cbor: bool) -> Layout {
+        match (shared, cbor) {
+            (false, _) => Layout::Own,
+            (true, false) => Layout::Upstream,
+            (true, true) => Layout::UpstreamCbor,
+        }
+    }
+}
+
 /// The transform a store must be opened with to be served by this crate.
 pub fn transform() -> Arc<dyn Transform> {
     Arc::new(Objects)
 }
 
-/// An object of the storage version on its way into a store; `shared` if others read that store, too.
-pub(crate) fn draft(object: &Value, shared: bool) -> Result<Draft, protobuf::Error> {
+/// An object of the storage version on its way into a store.
+pub(crate) fn draft(object: &Value, layout: Layout) -> Result<Draft, protobuf::Error> {
     let json = encode::encode(object);
-    let stored = match schema(object).filter(|_| shared) {
-        Some(schema) => protobuf::encode(object, schema)?.into(),
-        None => json.clone(),
+    let stored = match stored_as(object) {
+        _ if layout == Layout::Own => json.clone(),
+        StoredAs::Protobuf(schema) => protobuf::encode(object, schema)?.into(),
+        StoredAs::Custom if layout == Layout::UpstreamCbor => without_revision(object).into(),
+        StoredAs::Custom | StoredAs::Json => json.clone(),
     };
     Ok(Draft { stored, ready: Some(Decoded { value: json, terms: terms::of_object(object) }) })
 }
@@ -54,18 +78,34 @@ pub(crate) fn draft(object: &Value, shared: bool) -> Result<Draft, protobuf::Err
 pub fn restore(key: &str, stored: &Bytes, shared: bool) -> Result<Bytes, Undecodable> {
     let Some(kept) = kept(key) else { return Ok(stored.clone()) };
     let object = read(kept, stored)?;
-    let draft = draft(&object, shared).map_err(|error| Undecodable(error.to_string()))?;
+    let draft = draft(&object, Layout::of(shared, false)).map_err(|error| Undecodable(error.to_string()))?;
     Ok(draft.stored)
 }
 
-/// The schema of an object that upstream stores as protobuf.
-fn schema(object: &Value) -> Option<api::schema::Schema<'static>> {
-    let api_version = object["apiVersion"].as_str()?;
+/// What upstream stores an object as.
+enum StoredAs {
+    Protobuf(api::schema::Schema<'static>),
+    Json,
+    Custom,
+}
+
+fn stored_as(object: &Value) -> StoredAs {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let api_version = text("apiVersion");
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     if IN_JSON.contains(&group) {
-        return None;
+        return StoredAs::Json;
     }
-    Scheme::builtin().kind(group, version, object["kind"].as_str()?)
+    Scheme::builtin().kind(group, version, text("kind")).map_or(StoredAs::Custom, StoredAs::Protobuf)
+}
+
+/// An object in CBOR; the store knows its revision.
+fn without_revision(object: &Value) -> Vec<u8> {
+    let mut object = object.clone();
+    if let Some(metadata) = api::meta::metadata_mut(&mut object) {
+        metadata.shift_remove("resourceVersion");
+    }
+    api::cbor::encode_sorted(&object)
 }
 
 /// Decodes stored objects, and writes their revision into what is served.

@@ -1,5 +1,7 @@
 //! Values as upstream has them in etcd.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use json::json;
 
 use super::*;
@@ -23,19 +25,19 @@ fn whole(mut object: Value) -> Value {
 
 #[test]
 fn a_shared_store_has_builtin_kinds_in_protobuf_and_others_in_json() {
-    let shared = |object: &Value| draft(object, true).unwrap().stored;
+    let shared = |object: &Value| draft(object, Layout::Upstream).unwrap().stored;
     assert!(shared(&pod()).starts_with(b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod"));
     let widget = json!({"kind": "Widget", "apiVersion": "example.com/v1", "metadata": {"name": "w"}});
     let service = json!({"kind": "APIService", "apiVersion": "apiregistration.k8s.io/v1", "metadata": {"name": "v1."}});
     for object in [widget, service] {
         assert_eq!(json::from_slice::<Value>(&shared(&object)).unwrap(), object);
     }
-    assert_eq!(draft(&pod(), false).unwrap().stored, encode::encode(&pod()));
+    assert_eq!(draft(&pod(), Layout::Own).unwrap().stored, encode::encode(&pod()));
 }
 
 #[test]
 fn what_was_written_in_protobuf_is_found_and_served_as_the_writer_said() {
-    let draft = draft(&whole(pod()), true).unwrap();
+    let draft = draft(&whole(pod()), Layout::Upstream).unwrap();
     let ready = draft.ready.unwrap();
     let decoded = Objects.decode("/registry/pods/n/a", &draft.stored).unwrap();
     assert_eq!(json::from_slice::<Value>(&decoded.value).unwrap(), json::from_slice::<Value>(&ready.value).unwrap());
@@ -70,6 +72,50 @@ fn what_a_server_with_the_cbor_gate_stored_is_read() {
     assert_eq!(decode("/registry/a.b/ks/x", api::cbor::encode(&widget)), Ok(widget));
     let empty = decode("/registry/a.b/ks/x", api::cbor::encode(&json!({})));
     assert_eq!(empty.unwrap_err(), "couldn't get version/kind; it is not an object");
+}
+
+/// A custom resource that kube-apiserver v1.37.0 stored with the gate.
+fn recorded_widget() -> Bytes {
+    let text: String = include_str!("../../../testdata/widget.cbor.base64").split_whitespace().collect();
+    STANDARD.decode(text).expect("it is base64").into()
+}
+
+#[test]
+fn with_the_gate_a_shared_store_has_custom_resources_as_upstream_has_them() {
+    let recorded = recorded_widget();
+    let key = "/registry/parity.test/widgets/w";
+    let widget = decode(key, recorded.clone()).unwrap();
+    assert_eq!(widget["spec"]["zz"], json!([1, -2, 300, 70000, 5_000_000_000_i64, 2.5, 0.1, 1e100]));
+    // The same bytes, whatever revision the object was read at.
+    let mut read = widget.clone();
+    read["metadata"]["resourceVersion"] = "237".into();
+    assert_eq!(draft(&read, Layout::UpstreamCbor).unwrap().stored, recorded);
+    // Without the gate it is written as JSON, and both are the same object.
+    let json = draft(&widget, Layout::Upstream).unwrap().stored;
+    assert_eq!(decode(key, json), Ok(widget));
+    // What other servers of upstream's keep stays JSON.
+    let service = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1."}});
+    assert_eq!(draft(&service, Layout::UpstreamCbor).unwrap().stored, encode::encode(&service));
+    assert!(draft(&pod(), Layout::UpstreamCbor).unwrap().stored.starts_with(MAGIC));
+}
+
+#[test]
+fn owned_fields_stored_in_cbor_are_in_the_order_of_their_names() {
+    let widget = decode("/registry/parity.test/widgets/w", recorded_widget()).unwrap();
+    let owned = widget["metadata"]["managedFields"][0]["fieldsV1"].to_string();
+    assert!(owned.starts_with(r#"{"f:metadata":{"f:labels":{".":{},"#), "{owned}");
+}
+
+#[tokio::test]
+async fn a_store_of_our_own_serves_what_came_in_cbor_and_goes_on_in_json() {
+    let store = store::embedded::memory(store::Window::default(), transform()).unwrap();
+    let key = "/registry/parity.test/widgets/w";
+    store.commit(store::Txn::create(key, recorded_widget(), None)).await.unwrap();
+    let entry = store.snapshot().get(key).unwrap();
+    let served: Value = json::from_slice(&entry.value).unwrap();
+    assert_eq!(served["spec"]["text"], "é");
+    let again = draft(&served, Layout::of(store.is_shared(), true)).unwrap().stored;
+    assert!(again.starts_with(br#"{"kind":"Widget","apiVersion":"parity.test/v1","metadata":{"#), "{again:?}");
 }
 
 #[test]

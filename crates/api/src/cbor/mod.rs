@@ -1,6 +1,7 @@
 //! `application/cbor`: JSON values from and into CBOR, as upstream's clients write and read it.
 //!
-//! [`encode`] writes strings as byte strings, numbers in their shortest form and the self-description tag in front.
+//! [`encode`] writes strings as byte strings, numbers in their shortest form and the self-description tag in front;
+//! [`encode_sorted`] makes the same bytes of the same value.
 //! [`decode`] takes any well-formed item that has a JSON form: text or byte strings, definite or indefinite lengths, bytes
 //! tagged for base64. Nothing is allocated on the word of a length; nesting is bounded like JSON's.
 //! What the object is, is none of this module's business: the value goes through [`crate::decode::normalize`].
@@ -35,13 +36,30 @@ const FLOAT64: u8 = 27;
 
 /// A value as a body.
 pub fn encode(value: &Value) -> Vec<u8> {
+    whole(value, Order::Given)
+}
+
+/// A value as it is stored. Upstream: modes.Encode, which is deterministic.
+pub fn encode_sorted(value: &Value) -> Vec<u8> {
+    whole(value, Order::Sorted)
+}
+
+/// Of the members of maps.
+#[derive(Clone, Copy)]
+enum Order {
+    Given,
+    /// By the bytes of their keys, whose length comes first.
+    Sorted,
+}
+
+fn whole(value: &Value, order: Order) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     out.extend_from_slice(MAGIC);
-    write(&mut out, value);
+    write(&mut out, value, order);
     out
 }
 
-fn write(out: &mut Vec<u8>, value: &Value) {
+fn write(out: &mut Vec<u8>, value: &Value, order: Order) {
     match value {
         Value::Null => head(out, SIMPLE, NULL.into()),
         Value::Bool(flag) => head(out, SIMPLE, if *flag { TRUE } else { FALSE }.into()),
@@ -49,13 +67,17 @@ fn write(out: &mut Vec<u8>, value: &Value) {
         Value::String(text) => write_string(out, text),
         Value::Array(items) => {
             head(out, ARRAY, items.len() as u64);
-            items.iter().for_each(|item| write(out, item));
+            items.iter().for_each(|item| write(out, item, order));
         }
         Value::Object(members) => {
             head(out, MAP, members.len() as u64);
+            let mut members: Vec<_> = members.iter().collect();
+            if matches!(order, Order::Sorted) {
+                members.sort_unstable_by(|(a, _), (b, _)| (a.len(), a.as_bytes()).cmp(&(b.len(), b.as_bytes())));
+            }
             for (key, member) in members {
                 write_string(out, key);
-                write(out, member);
+                write(out, member, order);
             }
         }
     }

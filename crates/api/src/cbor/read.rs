@@ -155,6 +155,7 @@ impl<'a> Reader<'a> {
         Ok(Value::Array(items))
     }
 
+    /// Members come in any order; as upstream's maps they are sorted when they are written again.
     fn map(&mut self, head: Head, depth: usize) -> Result<Value, Error> {
         let mut members = Map::new();
         while !self.is_over(head, members.len()) {
@@ -169,6 +170,7 @@ impl<'a> Reader<'a> {
             let member = self.value(depth + 1)?;
             members.insert(key, member);
         }
+        members.sort_keys();
         Ok(Value::Object(members))
     }
 

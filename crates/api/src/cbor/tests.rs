@@ -26,6 +26,14 @@ fn values_are_written_as_upstream_writes_them() {
 }
 
 #[test]
+fn what_is_stored_is_sorted_by_length_and_what_is_read_by_name() {
+    let value = json!({"name": 1, "b": {"bb": 2, "c": 3}, "aa": 4});
+    assert_eq!(encode_sorted(&value), bytes("d9d9f7 a3 4162 a2 4163 03 426262 02 426161 04 446e616d65 01"));
+    let read = decode(&encode_sorted(&value)).unwrap();
+    assert_eq!(read.to_string(), r#"{"aa":4,"b":{"bb":2,"c":3},"name":1}"#);
+}
+
+#[test]
 fn other_forms_of_the_same_are_read() {
     for (given, expect) in [
         ("63 616263", json!("abc")),
