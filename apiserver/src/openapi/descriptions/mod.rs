@@ -27,8 +27,21 @@ impl Texts {
             }
         }
         meta(&mut generator);
-        Texts(generator.take_definitions(false))
+        let mut texts = generator.take_definitions(false);
+        texts.get_mut(WATCH_EVENT).and_then(Value::as_object_mut).map(give_object_its_text);
+        Texts(texts)
     }
+}
+
+const WATCH_EVENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
+
+/// The crate says of events, in a paragraph of its own, what upstream says of their field `object`.
+fn give_object_its_text(event: &mut Map<String, Value>) {
+    let Some(text) = event["description"].as_str() else { return };
+    let Some((own, of_object)) = text.split_once("\n\n") else { return };
+    let (own, of_object) = (Value::from(own), Value::from(of_object.trim_end()));
+    event["properties"]["object"]["description"] = of_object;
+    event["description"] = own;
 }
 
 impl Descriptions for Texts {

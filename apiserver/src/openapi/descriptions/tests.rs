@@ -32,6 +32,18 @@ fn texts_are_those_of_the_field() {
 }
 
 #[test]
+fn events_and_their_objects_have_a_text_each() {
+    let document = v3(Scheme::builtin(), "api/v1", &Texts::of(Some("api/v1"))).unwrap();
+    let document: Value = json::from_slice(&document).unwrap();
+    let event = &document["components"]["schemas"][super::WATCH_EVENT];
+    assert_eq!(event["description"], "Event represents a single event to a watched resource.");
+    let object = &event["properties"]["object"];
+    assert!(object["description"].as_str().is_some_and(|text| text.starts_with("Object is:")), "{object}");
+    // What is described beside a reference wraps it.
+    assert_eq!(object["allOf"][0]["$ref"], "#/components/schemas/io.k8s.apimachinery.pkg.runtime.RawExtension");
+}
+
+#[test]
 fn every_root_is_a_document() {
     let paths = v3_paths(Scheme::builtin());
     assert!(ROOTS.iter().all(|(path, _)| paths.iter().any(|known| known == path)));

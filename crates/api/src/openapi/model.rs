@@ -196,7 +196,7 @@ fn property(schema: Schema<'_>, field: &Field, dialect: Dialect, description: Op
     }
 }
 
-/// A text and the values there are, as upstream adds them; what each means it says only where the text does.
+/// A text and the values there are, as upstream adds them, without the sentences on what each means: they are its prose.
 fn with_values(text: &str, values: &[impl AsRef<str>]) -> String {
     if values.is_empty() || text.contains("Possible enum values") {
         return text.to_owned();
