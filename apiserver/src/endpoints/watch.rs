@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use api::protobuf;
 use api::status::Status;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderValue, Response, header};
 use json::{Value, json};
@@ -20,9 +20,10 @@ use store::{Entry, ErrorKind, Event, EventKind, Revision, Snapshot, Watch};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::frames::{self, Frames};
 use super::negotiation::{Format, Output, Shape};
 use super::options::ListOptions;
-use super::{Call, Request, frames, list, respond, shape};
+use super::{Call, Request, list, respond, shape};
 use crate::apiextensions::stored;
 use crate::flowcontrol::Watching;
 use crate::registry;
@@ -63,6 +64,13 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request, named: bool
         _ => state.settings.min_request_timeout.mul_f64(1.0 + rand::rng().random::<f64>()),
     };
     let counted = state.limiter.flow_control().and_then(|control| control.watching(&request.info));
+    let handshake = match Handshake::for_watch(&request.parts.headers) {
+        Ok(handshake) => handshake,
+        Err(refused) => return Ok(refused.answer()),
+    };
+    let socket = handshake.and_then(|handshake| Some((handshake, Upgrade::take(&mut request.parts.extensions)?)));
+    // Messages of a socket and members of gzip are cut at events.
+    let mut frames = if gzip || socket.is_some() { Frames::of_whole_events() } else { Frames::default() };
     let chunks = match start {
         Ok((watch, initial)) => {
             let watcher = Watcher {
@@ -83,22 +91,18 @@ pub(super) async fn serve(call: &mut Call<'_>, mut request: Request, named: bool
                 bookmark_at: bookmark_time(now, now + timeout),
                 deadline: now + timeout,
                 over: false,
+                frames,
                 converted: HashMap::new(),
             };
             stream::unfold(Box::new(watcher), |mut watcher| async move { Some((watcher.next().await?, watcher)) })
                 .left_stream()
         }
         Err(expired) => {
-            let mut frame = BytesMut::new();
-            frames::put_value(&mut frame, output.format, "ERROR", &expired.to_value())?;
-            stream::once(std::future::ready(frame.freeze())).right_stream()
+            frames.put_value(output.format, "ERROR", &expired.to_value())?;
+            stream::iter(frames.take()).right_stream()
         }
     };
-    let handshake = match Handshake::for_watch(&request.parts.headers) {
-        Ok(handshake) => handshake,
-        Err(refused) => return Ok(refused.answer()),
-    };
-    if let (Some(handshake), Some(upgrade)) = (handshake, Upgrade::take(&mut request.parts.extensions)) {
+    if let Some((handshake, upgrade)) = socket {
         let messages = chunks.flat_map(move |chunk| stream::iter(frames::messages(output.format, chunk)));
         return Ok(handshake.answer(upgrade, messages, &state.shutdown));
     }
@@ -191,6 +195,8 @@ struct Watcher {
     alarm: Pin<Box<Sleep>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     over: bool,
+    /// Written and not yet taken.
+    frames: Frames,
     /// What a webhook made of the entries that are written next.
     converted: HashMap<(Arc<str>, Revision), Value>,
 }
@@ -203,17 +209,19 @@ struct Initial {
 }
 
 impl Watcher {
-    /// The next frames; None at the end.
+    /// The next piece; None at the end.
     async fn next(&mut self) -> Option<Bytes> {
+        if let Some(piece) = self.frames.take() {
+            return Some(piece);
+        }
         if self.over {
             return None;
         }
-        let mut frames = BytesMut::new();
         if self.initial.is_some() {
             self.convert_initial().await;
-            self.write_initial(&mut frames);
-            if !frames.is_empty() {
-                return Some(frames.freeze());
+            self.write_initial();
+            if let Some(piece) = self.frames.take() {
+                return Some(piece);
             }
         }
         loop {
@@ -235,18 +243,18 @@ impl Watcher {
                         self.bookmark_at = self.deadline + BOOKMARK_EVERY;
                     }
                     let progress = self.watch.progress();
-                    self.write_bookmark(&mut frames, progress, false);
-                    return Some(frames.freeze());
+                    self.write_bookmark(progress, false);
+                    return self.frames.take();
                 }
             };
             let mut next = batch.map(Some);
             while let Ok(Some(batch)) = &next {
                 self.convert_events(batch.events()).await;
                 for event in batch.events() {
-                    self.write_event(&mut frames, event);
+                    self.write_event(event);
                 }
-                if frames.len() >= PIECE {
-                    return Some(frames.freeze());
+                if self.frames.len() >= PIECE {
+                    return self.frames.take();
                 }
                 next = self.watch.try_next();
             }
@@ -254,27 +262,27 @@ impl Watcher {
                 self.over = true;
                 if error.kind == ErrorKind::Compacted {
                     let status = too_old(self.watch.progress(), error.revision);
-                    self.write_value(&mut frames, "ERROR", &status.to_value());
+                    self.write_value("ERROR", &status.to_value());
                 }
-                return (!frames.is_empty()).then(|| frames.freeze());
+                return self.frames.take();
             }
-            if !frames.is_empty() {
-                return Some(frames.freeze());
+            if let Some(piece) = self.frames.take() {
+                return Some(piece);
             }
         }
     }
 
     /// Up to one piece of the objects there were; behind the last of them the bookmark that says so.
-    fn write_initial(&mut self, frames: &mut BytesMut) {
+    fn write_initial(&mut self) {
         let Some(mut initial) = self.initial.take() else { return };
         let snapshot = initial.snapshot.clone();
         let start = initial.last.take();
         let mut last = None;
         for entry in snapshot.range(&initial.prefix, start.as_deref()) {
             if self.selection.matches(&self.resource, entry) {
-                self.write_object(frames, "ADDED", entry);
+                self.write_object("ADDED", entry);
             }
-            if frames.len() >= PIECE {
+            if self.frames.len() >= PIECE {
                 last = Some(entry.key.clone());
                 break;
             }
@@ -285,12 +293,12 @@ impl Watcher {
             return;
         }
         if self.ends_initial {
-            self.write_bookmark(frames, snapshot.revision(), true);
+            self.write_bookmark(snapshot.revision(), true);
         }
     }
 
     /// What an event means to somebody who sees selected objects only. Upstream: cacheWatcher.convertToWatchEvent.
-    fn write_event(&mut self, frames: &mut BytesMut, event: &Event) {
+    fn write_event(&mut self, event: &Event) {
         if event.revision <= self.skip {
             return;
         }
@@ -298,39 +306,39 @@ impl Watcher {
         let now = event.kind == EventKind::Put && matches(&event.entry);
         let before = event.prev.as_ref().is_some_and(matches);
         match (before, now) {
-            (false, true) => self.write_object(frames, "ADDED", &event.entry),
-            (true, true) => self.write_object(frames, "MODIFIED", &event.entry),
-            (true, false) if event.kind == EventKind::Delete => self.write_object(frames, "DELETED", &event.entry),
+            (false, true) => self.write_object("ADDED", &event.entry),
+            (true, true) => self.write_object("MODIFIED", &event.entry),
+            (true, false) if event.kind == EventKind::Delete => self.write_object("DELETED", &event.entry),
             // It is not deleted, but gone from this watcher's sight: the last state seen, at the revision of now.
             (true, false) => {
                 if let Some(prev) = event.prev.as_ref().filter(|_| self.resource.is_custom()) {
-                    self.write_custom(frames, "DELETED", prev, Some(event.revision));
+                    self.write_custom("DELETED", prev, Some(event.revision));
                 } else if let Some(prev) = &event.prev {
                     let bytes = crate::registry::encode::at_revision(&prev.value, event.revision);
-                    self.write_bytes(frames, "DELETED", &bytes);
+                    self.write_bytes("DELETED", &bytes);
                 }
             }
             (false, false) => {}
         }
     }
 
-    fn write_object(&mut self, frames: &mut BytesMut, kind: &str, entry: &Entry) {
+    fn write_object(&mut self, kind: &str, entry: &Entry) {
         if self.resource.is_custom() {
-            return self.write_custom(frames, kind, entry, None);
+            return self.write_custom(kind, entry, None);
         }
         if (self.output.format, self.output.shape) != (Format::Protobuf, Shape::Object) {
-            return self.write_bytes(frames, kind, &entry.value);
+            return self.write_bytes(kind, &entry.value);
         }
-        let before = frames.len();
+        let before = self.frames.put();
         match registry::protobuf::message(&self.resource, entry) {
             Ok(message) => {
                 let (api_version, of) = (&self.resource.api_version, &self.resource.info.kind);
                 let start = protobuf::envelope_start(api_version, of, message.len());
-                frames::put_protobuf(frames, kind, &[&start, &message, protobuf::ENVELOPE_END]);
+                self.frames.put_protobuf(kind, &start, &message, protobuf::ENVELOPE_END);
             }
-            Err(status) => return self.write_value(frames, "ERROR", &status.to_value()),
+            Err(status) => return self.write_value("ERROR", &status.to_value()),
         }
-        self.sent.sent(frames.len() - before);
+        self.sent.sent(self.frames.put() - before);
     }
 
     /// Asks for the objects there were, where it takes a webhook.
@@ -375,10 +383,10 @@ impl Watcher {
     }
 
     /// An entry of a custom resource in the version watched; at another revision than its own, if one is given.
-    fn write_custom(&mut self, frames: &mut BytesMut, kind: &str, entry: &Entry, revision: Option<Revision>) {
+    fn write_custom(&mut self, kind: &str, entry: &Entry, revision: Option<Revision>) {
         if self.resource.serves_as_stored(entry) {
             let moved = revision.map(|revision| crate::registry::encode::at_revision(&entry.value, revision));
-            return self.write_bytes(frames, kind, moved.as_ref().unwrap_or(&entry.value));
+            return self.write_bytes(kind, moved.as_ref().unwrap_or(&entry.value));
         }
         let converted = self.converted.remove(&(entry.key.clone(), entry.mod_revision));
         match converted.or_else(|| self.resource.as_custom().and_then(|custom| stored::read_now(custom, entry))) {
@@ -386,52 +394,52 @@ impl Watcher {
                 if let Some(revision) = revision {
                     api::meta::set_resource_version(&mut object, &revision.0.to_string());
                 }
-                self.write_shaped(frames, kind, object);
+                self.write_shaped(kind, object);
             }
             None => {
                 let why = format!("unable to convert {} to {}", entry.key, self.resource.api_version);
-                self.write_value(frames, "ERROR", &Status::internal_error(&why).to_value());
+                self.write_value("ERROR", &Status::internal_error(&why).to_value());
             }
         }
     }
 
-    fn write_bytes(&mut self, frames: &mut BytesMut, kind: &str, bytes: &[u8]) {
+    fn write_bytes(&mut self, kind: &str, bytes: &Bytes) {
         let as_it_is = (self.output.format, self.output.shape) == (Format::Json, Shape::Object);
         if as_it_is && self.resource.conversion.is_none() {
             self.sent.sent(bytes.len());
-            return frames::put_json(frames, kind, bytes);
+            return self.frames.put_json(kind, bytes);
         }
         let Ok(mut object) = json::from_slice::<Value>(bytes) else {
             tracing::error!(resource = %self.resource.group_resource(), "an object that cannot be decoded was not sent to a watcher");
             return;
         };
         Engine::from_storage(&self.resource, &mut object);
-        self.write_shaped(frames, kind, object);
+        self.write_shaped(kind, object);
     }
 
-    fn write_shaped(&mut self, frames: &mut BytesMut, kind: &str, object: Value) {
+    fn write_shaped(&mut self, kind: &str, object: Value) {
         match shape::object(&self.resource, object, &self.output, &self.table) {
             Ok(shaped) => {
                 // Columns are described once a watch.
                 self.table.without_columns = true;
-                self.write_value(frames, kind, &shaped);
+                self.write_value(kind, &shaped);
             }
-            Err(status) => self.write_value(frames, "ERROR", &status.to_value()),
+            Err(status) => self.write_value("ERROR", &status.to_value()),
         }
     }
 
-    fn write_value(&self, frames: &mut BytesMut, kind: &str, object: &Value) {
-        let before = frames.len();
-        if let Err(status) = frames::put_value(frames, self.output.format, kind, object) {
+    fn write_value(&mut self, kind: &str, object: &Value) {
+        let before = self.frames.put();
+        if let Err(status) = self.frames.put_value(self.output.format, kind, object) {
             let resource = self.resource.group_resource();
             tracing::error!(%resource, why = %status.message, "an object that cannot be encoded was not sent to a watcher");
         }
-        self.sent.sent(frames.len() - before);
+        self.sent.sent(self.frames.put() - before);
     }
 
     /// An object with nothing but a revision, and the numbers that are never absent in the internal objects of which upstream
     /// makes it. Upstream: the cacher's bookmark events.
-    fn write_bookmark(&mut self, frames: &mut BytesMut, revision: Revision, ends_initial: bool) {
+    fn write_bookmark(&mut self, revision: Revision, ends_initial: bool) {
         let info = &self.resource.info;
         let mut object = json!({
             "kind": info.kind.as_ref(),
@@ -452,6 +460,6 @@ impl Watcher {
             ("apps", "DaemonSet") => api::meta::set_annotation(&mut object, TEMPLATE_GENERATION, "0"),
             _ => {}
         }
-        self.write_shaped(frames, "BOOKMARK", object);
+        self.write_shaped("BOOKMARK", object);
     }
 }

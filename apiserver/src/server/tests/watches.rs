@@ -48,6 +48,30 @@ async fn initial_events_end_with_a_bookmark() {
 }
 
 #[tokio::test]
+async fn large_objects_come_whole_among_small_ones() {
+    let cluster = Cluster::new().await;
+    let large = |letter: &str| json!({"data": {"k": letter.repeat(200_000)}});
+    for name in ["a", "b", "c"] {
+        cluster.config_map(name, "x").await;
+    }
+    cluster.merge(&format!("{MAPS}/b"), large("b")).await.expect(200);
+    let mut events = cluster.watch(&format!("{MAPS}?watch=1")).await;
+    assert_eq!(events.next_name().await, event("ADDED", "a"));
+    let added = events.next().await.unwrap();
+    assert_eq!(added["object"], cluster.get(&format!("{MAPS}/b")).await.expect(200).json());
+    assert_eq!(events.next_name().await, event("ADDED", "c"));
+    let changes = [("c", "c"), ("b", "d")];
+    for (name, letter) in changes {
+        cluster.merge(&format!("{MAPS}/{name}"), large(letter)).await.expect(200);
+    }
+    for (name, letter) in changes {
+        let modified = events.next().await.unwrap();
+        assert_eq!((&modified["type"], &modified["object"]["metadata"]["name"]), (&json!("MODIFIED"), &json!(name)));
+        assert_eq!(modified["object"]["data"]["k"], large(letter)["data"]["k"]);
+    }
+}
+
+#[tokio::test]
 async fn objects_enter_and_leave_a_selection() {
     let cluster = Cluster::new().await;
     let from = cluster.config_map("a", "x").await.version();
