@@ -4,7 +4,7 @@
 //! from then on; those of custom resources come and go with them.
 //! Upstream: kube-aggregator/pkg/controllers/autoregister, pkg/controlplane/controller/crdregistration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use api::meta;
@@ -12,7 +12,8 @@ use api::scheme::Scheme;
 use futures::stream::{self, StreamExt};
 use http::{Method, Request};
 use json::{Value, json};
-use store::Store;
+use serde::Deserialize;
+use store::{Entry, Store};
 
 use super::PREFIX;
 use crate::context::Objects;
@@ -99,13 +100,40 @@ fn builtin(scheme: &Scheme) -> BTreeMap<String, Wanted> {
     versions.collect()
 }
 
-fn custom(definitions: &[Arc<Value>]) -> BTreeMap<String, Wanted> {
+/// Slot: what a definition serves, read without its schemas, which are most of it.
+#[derive(Default, Deserialize)]
+struct Definition {
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    #[serde(default)]
+    group: String,
+    #[serde(default)]
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    served: bool,
+}
+
+impl Definition {
+    fn read(entry: &Entry) -> Definition {
+        json::from_slice(&entry.value).unwrap_or_default()
+    }
+}
+
+fn custom(definitions: &[Arc<Definition>]) -> BTreeMap<String, Wanted> {
     let mut all = BTreeMap::new();
-    for definition in definitions {
-        let group = definition["spec"]["group"].as_str().unwrap_or_default();
-        let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
-        for version in versions.filter(|version| version["served"] == true) {
-            all.extend([wanted(group, version["name"].as_str().unwrap_or_default(), CUSTOM, ALWAYS)]);
+    for Definition { spec } in definitions.iter().map(AsRef::as_ref) {
+        for version in spec.versions.iter().filter(|version| version.served) {
+            all.extend([wanted(&spec.group, &version.name, CUSTOM, ALWAYS)]);
         }
     }
     all
@@ -114,8 +142,9 @@ fn custom(definitions: &[Arc<Value>]) -> BTreeMap<String, Wanted> {
 /// `at_start`: the built-in ones are in `wanted`, and those that were once built in go.
 fn plan(wanted: &BTreeMap<String, Wanted>, present: &[Arc<Value>], at_start: bool) -> Vec<Write> {
     let mut writes = Vec::new();
+    let names: HashSet<&str> = present.iter().map(|own| meta::name(own)).collect();
     for (name, wanted) in wanted {
-        if !present.iter().any(|own| meta::name(own) == name) {
+        if !names.contains(name.as_str()) {
             writes.push(Write::Create(json!({
                 "kind": "APIService",
                 "apiVersion": "apiregistration.k8s.io/v1",
@@ -149,8 +178,9 @@ pub(super) async fn run(store: Arc<Store>, objects: Arc<dyn Objects>, client: ku
     loop {
         let seen = store.revision();
         let mut wanted = if at_start { builtin(Scheme::builtin()) } else { BTreeMap::new() };
-        let definitions = objects.list("apiextensions.k8s.io", "customresourcedefinitions", "");
-        for (name, own) in custom(&definitions) {
+        let definitions = store.snapshot();
+        let definitions = definitions.range(DEFINITIONS, None).map(|entry| entry.slot(Definition::read));
+        for (name, own) in custom(&definitions.collect::<Vec<_>>()) {
             wanted.entry(name).or_insert(own);
         }
         let present = objects.list("apiregistration.k8s.io", "apiservices", "");
@@ -231,9 +261,9 @@ mod tests {
 
     #[test]
     fn those_of_custom_resources_come_and_go_with_them() {
-        let definition = Arc::new(json!({"spec": {"group": "a.example.com", "versions": [
-            {"name": "v1", "served": true}, {"name": "v2", "served": false}]}}));
-        let wanted = custom(&[definition]);
+        let definition = json!({"kind": "CustomResourceDefinition", "spec": {"group": "a.example.com", "versions": [
+            {"name": "v1", "served": true, "schema": {}}, {"name": "v2", "served": false}]}});
+        let wanted = custom(&[Arc::new(json::from_value(definition).unwrap())]);
         assert_eq!(wanted.keys().collect::<Vec<_>>(), ["v1.a.example.com"]);
         let old = [service("v1.b.example.com", ALWAYS, &Value::Null), service("v3.c.example.com", "", &Value::Null)];
         let writes = plan(&wanted, &old, false);

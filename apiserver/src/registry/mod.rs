@@ -15,6 +15,7 @@ pub mod computed;
 pub mod conversion;
 pub mod coordination;
 pub mod core;
+mod decoded;
 pub mod discovery;
 pub mod dynamic_resources;
 pub mod encode;

@@ -27,7 +27,7 @@ use json::Value;
 use store::{Draft, Entry, ErrorKind, Revision, Snapshot, Store, Timestamp, Unreadable};
 
 use super::resource::{Resource, Resources};
-use super::{codec, encode, terms};
+use super::{codec, decoded, encode, protobuf, terms};
 use crate::admission::Chain;
 use crate::apiextensions::stored;
 use crate::context::{Objects, RequestContext};
@@ -294,24 +294,16 @@ pub fn storage_error(resource: &Resource, name: &str, operation: &str, error: &s
     }
 }
 
-/// Slot: the decoded object, for those that admission and authorization look at again and again.
-struct Decoded(Option<Arc<Value>>);
-
-/// Resources there may be very many of, or that are large: they are decoded for each look and not kept beside their bytes.
-const NOT_KEPT: [&str; 7] =
-    ["configmaps", "controllerrevisions", "endpointslices", "events", "pods", "replicasets", "secrets"];
-
-fn decoded(resource: &Resource, entry: &Entry) -> Option<Arc<Value>> {
-    if NOT_KEPT.contains(&resource.info.plural.as_ref()) {
-        return json::from_slice(&entry.value).ok().map(Arc::new);
-    }
-    entry.slot(|entry| Decoded(json::from_slice(&entry.value).ok().map(Arc::new))).0.clone()
+/// What was derived from an entry that another has taken the place of is given up: who has yet to see it is late, and few.
+fn forget(superseded: &Entry) {
+    protobuf::forget(superseded);
+    decoded::forget(superseded);
 }
 
 impl Objects for Engine {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let resource = self.resources.stored(group, resource)?;
-        decoded(&resource, &*self.store.snapshot().get(&resource.key(namespace, name))?)
+        decoded::object(&resource, &*self.store.snapshot().get(&resource.key(namespace, name))?)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>> {
@@ -322,14 +314,15 @@ impl Objects for Engine {
         if snapshot.count(&prefix) == 0 {
             return Vec::new();
         }
-        snapshot.range(&prefix, None).filter_map(|entry| decoded(&resource, entry)).collect()
+        snapshot.range(&prefix, None).filter_map(|entry| decoded::object(&resource, entry)).collect()
     }
 
     fn pods_on(&self, node: &str, namespace: &str) -> Vec<Arc<Value>> {
         let Some(resource) = self.resources.stored("", "pods") else { return Vec::new() };
         let snapshot = self.store.snapshot();
         let prefix = resource.list_prefix(namespace);
-        let found = snapshot.find(terms::bound_to(node), &prefix, None).filter_map(|entry| decoded(&resource, entry));
+        let found =
+            snapshot.find(terms::bound_to(node), &prefix, None).filter_map(|entry| decoded::object(&resource, entry));
         // Two nodes may share a term.
         found.filter(|pod| pod["spec"]["nodeName"] == node).collect()
     }

@@ -13,12 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use json::Value;
 use store::{Entry, Snapshot, Txn};
 
-use super::{ATTEMPTS, Engine, MODIFIED, Served, storage_error};
+use super::{ATTEMPTS, Engine, MODIFIED, Served, forget, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::{DeleteOptions, Propagation};
 use crate::registry::metadata;
-use crate::registry::protobuf;
 use crate::registry::resource::Resource;
 use crate::registry::selection::{Selection, split_key};
 
@@ -172,7 +171,7 @@ impl Engine {
         }
         match self.store.commit(txn).await {
             Ok(committed) => {
-                protobuf::forget(entry);
+                forget(entry);
                 Ok(Outcome::Made(committed.entries.into_iter().next()))
             }
             Err(error) if error.is_compare_failed() => Ok(Outcome::Raced),

@@ -11,14 +11,14 @@ use store::{Entry, Txn};
 
 use super::create::warn_of_duplicate_owners;
 use super::{
-    ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, invalid, parse_revision,
+    ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, forget, invalid, parse_revision,
     resource_version, storage_error,
 };
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
 use crate::registry::resource::Resource;
-use crate::registry::{managed_fields, metadata, protobuf};
+use crate::registry::{managed_fields, metadata};
 
 /// Which rules an update follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Engine {
         txn.operations.extend(extra.operations);
         match self.store.commit(txn).await {
             Ok(committed) => {
-                protobuf::forget(entry);
+                forget(entry);
                 let served = self.outcome(resource, new, committed.entries.into_iter().next()).await?;
                 Ok(Step::Done(Written { served, created: false }))
             }
