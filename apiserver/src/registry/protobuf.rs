@@ -73,8 +73,7 @@ fn kept(resource: &Resource, entry: &Entry, make: impl FnOnce() -> Result<Bytes,
 pub(crate) fn of_object(resource: &Resource, object: &Value) -> Result<Bytes, Status> {
     let schema = resource.schema().ok_or_else(|| not_marshalable(&resource.info.kind))?;
     let message = protobuf::encode_message(object, schema).map_err(|error| Status::internal_error(&error))?;
-    // It may be kept: without the room it was written in.
-    Ok(message.into_boxed_slice().into())
+    Ok(message.into())
 }
 
 /// Upstream: runtime/serializer/protobuf.errNotMarshalable.

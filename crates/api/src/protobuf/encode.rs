@@ -14,6 +14,12 @@ use crate::duration;
 use crate::meta::time;
 use crate::schema::{Field, ObjectType, Schema, Type, TypeId};
 
+/// The room a message is given: one of four sizes between two powers of two. Messages are kept and given up by the thousand, and the
+/// next version of an object is a little longer or shorter: it is to fit where the last one was.
+fn room(length: usize) -> usize {
+    length.next_multiple_of(1 << (length / 4).max(1).ilog2())
+}
+
 /// Wire types.
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -77,10 +83,12 @@ impl Backwards {
         self.buffer.len() - self.start
     }
 
-    /// What was written.
-    pub(super) fn into_vec(mut self) -> Vec<u8> {
-        self.buffer.drain(..self.start);
-        self.buffer
+    /// What was written, in room of its own: cut out of the buffer it would leave the rest of it between what is kept.
+    pub(super) fn into_vec(self) -> Vec<u8> {
+        let written = &self.buffer[self.start..];
+        let mut out = Vec::with_capacity(room(written.len()));
+        out.extend_from_slice(written);
+        out
     }
 
     /// Puts bytes before all that is there.

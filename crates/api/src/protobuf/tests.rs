@@ -124,3 +124,24 @@ fn any_bytes_are_decoded_or_refused_without_a_panic() {
         let _ = decode(&bytes, schema);
     }
 }
+
+#[test]
+fn the_next_version_of_an_object_takes_as_much_room_as_the_last() {
+    let schema = Scheme::builtin().kind("", "v1", "ConfigMap").expect("config maps are served");
+    let room = |length: usize| {
+        let object = json!({"metadata": {"name": "a"}, "data": {"k": "v".repeat(length)}});
+        let message = encode_message(&object, schema).expect("a config map");
+        assert!(
+            message.capacity() <= message.len() + message.len() / 4 + 1,
+            "{} for {}",
+            message.capacity(),
+            message.len()
+        );
+        message.capacity()
+    };
+    assert_eq!(room(1100), room(1150));
+    assert_ne!(room(1100), room(1400));
+    for length in [0, 10, 100, 5000, 100_000] {
+        room(length);
+    }
+}
