@@ -58,6 +58,12 @@ pub(crate) async fn window_is_bounded_by_bytes(backend: &impl Backend) {
     }
     let kept = store.revision().0 - store.compacted().0;
     assert!((6..=8).contains(&kept), "{kept}");
+    // What is live is no part of it.
+    for n in 0..50 {
+        put(&store, &format!("/r/b{n}"), &value).await;
+    }
+    let kept = store.revision().0 - store.compacted().0;
+    assert!((50..=58).contains(&kept), "{kept}");
 }
 
 pub(crate) async fn window_is_bounded_by_age(backend: &impl Backend) {

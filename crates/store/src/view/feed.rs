@@ -16,8 +16,8 @@ use crate::{
 /// in neither case had the watches that time to follow.
 const TICK_MAX: u64 = 60_000;
 
-/// What an event costs beyond its key and value.
-const EVENT_OVERHEAD: usize = 256;
+/// What an event and its entry take beyond key and value.
+const EVENT_OVERHEAD: usize = 384;
 
 /// A committed change, as the log knows it.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub struct Feed {
     window: Window,
     /// The state to be published next; ahead of the view only within a call.
     state: State,
-    /// The bytes of `state.history`.
+    /// The bytes that are kept for `state.history` alone.
     bytes: usize,
     /// The time of the last tick.
     told: Option<Timestamp>,
@@ -337,8 +337,12 @@ impl Feed {
     }
 }
 
+/// What is given back when an event leaves the window: the value it superseded, which no older event is left to show, and the copy that
+/// tells of a deletion.
 fn cost(event: &Event) -> usize {
-    event.entry.key.len() + event.entry.value.len() + EVENT_OVERHEAD
+    let superseded = event.prev.as_ref().map_or(0, |prev| prev.value.len());
+    let deleted = if event.kind == EventKind::Delete { event.entry.value.len() } else { 0 };
+    superseded + deleted + event.entry.key.len() + EVENT_OVERHEAD
 }
 
 impl Drop for Feed {

@@ -40,7 +40,7 @@ use map::Map;
 pub struct Window {
     /// The number of events.
     pub events: usize,
-    /// The bytes of their keys and values.
+    /// The bytes that are kept for them alone: values that are live no longer, and what an event itself takes. What is live is there anyway.
     pub bytes: usize,
     /// Events older than this are given up, by the time the ticks tell; counted from a restart for those from before it.
     /// Clients count on less than ten minutes: upstream compacts every five what is older than five.
@@ -51,7 +51,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Window { events: 50_000, bytes: 32 << 20, age: Duration::from_secs(300), checkpoint_every: 2048 }
+        Window { events: 50_000, bytes: 20 << 20, age: Duration::from_secs(300), checkpoint_every: 4096 }
     }
 }
 
