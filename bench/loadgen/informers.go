@@ -22,6 +22,12 @@ const (
 	waiting = 2 * time.Second
 )
 
+const (
+	listPath = "/api/v1/secrets"
+	// As informers ask since v1.34: the objects there are come as the first events. Upstream: KEP-3157.
+	watchPath = listPath + "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+)
+
 // createSecrets makes large secrets, 1 MB each in a list.
 func createSecrets(ctx context.Context, l *load) (*result, error) {
 	data := make([]byte, secretSize)
@@ -37,14 +43,23 @@ func createSecrets(ctx context.Context, l *load) (*result, error) {
 
 // listSecrets lists them with all clients at once, each over a connection of its own and to the end.
 func listSecrets(ctx context.Context, l *load) (*result, error) {
-	return l.listSecretsAtOnce(ctx, func(body io.Reader) (int64, error) { return io.Copy(io.Discard, body) })
+	return l.readSecretsAtOnce(ctx, listPath, func(body io.Reader) (int64, error) { return io.Copy(io.Discard, body) })
 }
 
 // holdSecrets lists them with all clients at once, who stop reading when they have begun, and go away when all have.
 func holdSecrets(ctx context.Context, l *load) (*result, error) {
+	return l.holdSecretsAtOnce(ctx, listPath)
+}
+
+// holdSecretWatches does the same with watches that begin with all secrets.
+func holdSecretWatches(ctx context.Context, l *load) (*result, error) {
+	return l.holdSecretsAtOnce(ctx, watchPath)
+}
+
+func (l *load) holdSecretsAtOnce(ctx context.Context, path string) (*result, error) {
 	var begun sync.WaitGroup
 	begun.Add(l.options.clients)
-	return l.listSecretsAtOnce(ctx, func(body io.Reader) (int64, error) {
+	return l.readSecretsAtOnce(ctx, path, func(body io.Reader) (int64, error) {
 		read, err := io.CopyN(io.Discard, body, readBeforeWaiting)
 		begun.Done()
 		if err != nil {
@@ -56,7 +71,7 @@ func holdSecrets(ctx context.Context, l *load) (*result, error) {
 	})
 }
 
-func (l *load) listSecretsAtOnce(ctx context.Context, read func(io.Reader) (int64, error)) (*result, error) {
+func (l *load) readSecretsAtOnce(ctx context.Context, path string, read func(io.Reader) (int64, error)) (*result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	times := make([]time.Duration, l.options.clients)
@@ -66,7 +81,7 @@ func (l *load) listSecretsAtOnce(ctx context.Context, read func(io.Reader) (int6
 	for client := range times {
 		group.Go(func() {
 			var err error
-			if sizes[client], err = l.listSecretsOnce(ctx, read); err != nil {
+			if sizes[client], err = l.readSecretsOnce(ctx, path, read); err != nil {
 				cancel(err)
 			}
 			times[client] = time.Since(since)
@@ -83,7 +98,7 @@ func (l *load) listSecretsAtOnce(ctx context.Context, read func(io.Reader) (int6
 	return result, nil
 }
 
-func (l *load) listSecretsOnce(ctx context.Context, read func(io.Reader) (int64, error)) (int64, error) {
+func (l *load) readSecretsOnce(ctx context.Context, path string, read func(io.Reader) (int64, error)) (int64, error) {
 	tls, err := rest.TLSConfigFor(l.config)
 	if err != nil {
 		return 0, err
@@ -95,7 +110,7 @@ func (l *load) listSecretsOnce(ctx context.Context, read func(io.Reader) (int64,
 		HTTP2:             &http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 1 << 20},
 	}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.config.Host+"/api/v1/secrets", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.config.Host+path, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -106,7 +121,7 @@ func (l *load) listSecretsOnce(ctx context.Context, read func(io.Reader) (int64,
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("list of secrets: %s", response.Status)
+		return 0, fmt.Errorf("GET %s: %s", path, response.Status)
 	}
 	return read(response.Body)
 }

@@ -48,8 +48,11 @@ var works = map[string]work{
 	"secrets":       createSecrets,
 	"list-secrets":  listSecrets,
 	"hold-secrets":  holdSecrets,
+	"hold-watches":  holdSecretWatches,
 	"nodes":         createNodes,
 	"schedule":      schedulePods,
+	"definitions":   createDefinitions,
+	"custom":        createCustomObjects,
 }
 
 func main() {
@@ -57,7 +60,7 @@ func main() {
 	var contentType string
 	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "the cluster to put load on")
 	flag.StringVar(&contentType, "content-type", "json", "json or protobuf")
-	flag.IntVar(&o.objects, "objects", 10000, "pods")
+	flag.IntVar(&o.objects, "objects", 10000, "pods, or definitions of custom resources")
 	flag.IntVar(&o.clients, "clients", 16, "clients at the same time")
 	flag.IntVar(&o.watchers, "watchers", 50, "watchers at the same time")
 	flag.IntVar(&o.connections, "connections", 1, "connections the clients share, and as many that the watchers share; client-go shares one by default")

@@ -8,6 +8,7 @@
 mod api;
 mod bare_etcd;
 mod control_plane;
+mod definitions;
 mod informers;
 mod loadgen;
 mod node;
@@ -26,7 +27,7 @@ const FLAGS: &[Flag] = &[
     Flag::text("krab", "target/release/krab", "the binary to measure"),
     Flag::text("build", "release", "how it was built, for the tables: release, guided"),
     Flag::text("upstream", "", "folder with upstream's programs; empty measures krab alone"),
-    Flag::text("loadgen", "", "api, informers, scheduler: the load generator, as bench/run builds it"),
+    Flag::text("loadgen", "", "api, informers, definitions, scheduler: the load generator, as bench/run builds it"),
     Flag::text("runs", "5", "start: runs of each control plane"),
     Flag::list("content-type", "json,protobuf", "api: encodings of the bodies, a table each"),
     Flag::list(
@@ -48,7 +49,8 @@ const FLAGS: &[Flag] = &[
     Flag::switch("help", "this text"),
 ];
 
-const USAGE: &str = "usage: bench MEASUREMENT... [FLAGS]; measurements: start, node, api, informers, scheduler";
+const USAGE: &str =
+    "usage: bench MEASUREMENT... [FLAGS]; measurements: start, node, api, informers, definitions, scheduler";
 
 /// What a measurement needs to know.
 #[derive(Clone)]
@@ -116,6 +118,7 @@ async fn main() -> Result<()> {
             "start" => vec![start::measure(&settings).await?],
             "node" => vec![node::measure(&settings).await?],
             "informers" => vec![informers::measure(&settings).await?],
+            "definitions" => vec![definitions::measure(&settings).await?],
             "scheduler" => vec![scheduler::measure(&settings).await?],
             "api" => {
                 let mut tables = Vec::new();
