@@ -27,6 +27,7 @@ use crate::registry::selection::Selection;
 use crate::registry::store::{Engine, decode, parse_resource_version, storage_error, unreadable};
 use crate::registry::{self, encode};
 use crate::server::body::Body;
+use crate::server::first_turn;
 
 /// So many messages are made before others have their turn.
 const MESSAGES_AT_ONCE: usize = 64;
@@ -48,6 +49,7 @@ struct Page {
 
 /// Serves a list.
 pub(super) async fn serve(call: &mut Call<'_>, request: &Request) -> Result<Response<Body>, Status> {
+    first_turn::give_up().await;
     let output = request.output()?;
     if output.shape == Shape::PartialObjectMetadata {
         let list = shape::go_type(call.resource);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::ApiServer;
 use super::body::{BoxError, RequestBody};
+use super::first_turn::{self, FirstTurn};
 use super::gathering::{Answer, gathering};
 use super::service::Caller;
 use super::settings::DEFAULT_STREAMS;
@@ -73,8 +74,8 @@ pub(super) async fn serve(server: &ApiServer, listener: TcpListener, tls: Arc<Tl
     }
 }
 
-fn http_builder(streams: u32) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http_builder(streams: u32) -> auto::Builder<FirstTurn> {
+    let mut builder = auto::Builder::new(FirstTurn);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -97,7 +98,7 @@ async fn connection(
     server: ApiServer,
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builder: Arc<auto::Builder<FirstTurn>>,
     shutdown: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -132,6 +133,9 @@ async fn connection(
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (server, caller, open, last) = (server.clone(), caller.clone(), open.clone(), last.clone());
         async move {
+            if request.method() != http::Method::GET {
+                first_turn::give_up().await;
+            }
             let mut request = request.map(|body| -> RequestBody { body.map_err(BoxError::from).boxed() });
             if let Some(last) = last {
                 request.extensions_mut().insert(last);

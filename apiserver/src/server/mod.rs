@@ -6,6 +6,7 @@
 
 pub mod body;
 mod debug;
+pub(crate) mod first_turn;
 mod gathering;
 pub mod health;
 mod listener;
