@@ -328,10 +328,14 @@ impl Set {
 
     /// A resource of a group in any version: the one it is stored in where that is served.
     pub fn stored(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
-        let of = |groups: &'_ Groups| groups.get(group).is_some_and(|all| all.values().any(|v| v.contains_key(plural)));
-        let groups = if of(&self.builtin) { self.builtin.as_ref() } else { &self.custom };
-        let mut versions = groups.get(group)?.values().filter_map(|version| version.get(plural));
-        versions.clone().find(|resource| resource.is_storage_version()).or_else(|| versions.next())
+        [self.builtin.as_ref(), &self.custom].into_iter().find_map(|groups| {
+            let mut versions = groups.get(group)?.values().filter_map(|version| version.get(plural));
+            let first = versions.next()?;
+            if first.is_storage_version() {
+                return Some(first);
+            }
+            Some(versions.find(|resource| resource.is_storage_version()).unwrap_or(first))
+        })
     }
 }
 

@@ -263,8 +263,8 @@ pub struct ObjectType {
     pub(crate) rule: Option<crate::default::Rule>,
     /// Whether this type or one nested in it has defaults.
     pub(crate) has_defaults: bool,
-    /// Positions in `fields`, sorted by name.
-    by_name: Vec<u16>,
+    /// Hashes of the fields' names and their positions in `fields`, sorted by hash and name.
+    by_name: Vec<(u16, u16)>,
     /// Positions of the fields that Go may write when they are absent.
     unasked: Vec<u16>,
     /// The order of the type's message, made when it is first written.
@@ -274,8 +274,10 @@ pub struct ObjectType {
 impl ObjectType {
     /// A type of these fields.
     pub fn new(name: impl Into<Name>, go_type: impl Into<Name>, fields: Vec<Field>) -> Self {
-        let mut by_name: Vec<u16> = (0..fields.len().min(usize::from(u16::MAX)) as u16).collect();
-        by_name.sort_by(|a, b| fields[usize::from(*a)].name.cmp(&fields[usize::from(*b)].name));
+        let mut by_name: Vec<(u16, u16)> = fields.iter().map(|field| hash(&field.name)).zip(0..=u16::MAX).collect();
+        by_name.sort_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| fields[usize::from(a.1)].name.cmp(&fields[usize::from(b.1)].name))
+        });
         let unasked =
             (0..).zip(&fields).filter(|(_, field)| field.may_be_written_when_absent()).map(|(position, _)| position);
         let unasked = unasked.collect();
@@ -308,16 +310,26 @@ impl ObjectType {
 
     /// Position of a field in [`ObjectType::fields`]. Case matters.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.by_name
-            .binary_search_by(|position| self.fields[usize::from(*position)].name.as_ref().cmp(name))
-            .ok()
-            .map(|found| usize::from(self.by_name[found]))
+        let hash = hash(name);
+        let found = self.by_name.binary_search_by(|(other, position)| {
+            other.cmp(&hash).then_with(|| self.fields[usize::from(*position)].name.as_ref().cmp(name))
+        });
+        found.ok().map(|found| usize::from(self.by_name[found].1))
     }
 
     /// A field by its JSON name. Case matters.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.position(name).map(|position| &self.fields[position])
     }
+}
+
+/// Tells the names of a type's fields apart well enough: the length and four bytes. Names are compared much more often than they
+/// are alike, and their bytes lie elsewhere.
+fn hash(name: &str) -> u16 {
+    let bytes = name.as_bytes();
+    let middle = bytes.len() / 2;
+    let parts = [bytes.first(), bytes.get(middle / 2), bytes.get(middle), bytes.last()];
+    parts.into_iter().flatten().fold(bytes.len() as u16, |hash, byte| hash.wrapping_mul(31) ^ u16::from(*byte))
 }
 
 /// A set of object types that refer to each other.
@@ -411,5 +423,26 @@ impl<'a> Schema<'a> {
     /// The object type found by following field names; lists and maps are stepped into without a name.
     pub fn at(&self, path: &[&str]) -> Option<Schema<'a>> {
         path.iter().try_fold(*self, |schema, name| schema.object_of(&schema.field(name)?.r#type))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::scheme::Scheme;
+
+    #[test]
+    fn a_field_is_found_by_its_name_and_by_nothing_else() {
+        let types = Scheme::builtin().types();
+        let all: HashSet<&str> =
+            types.iter().flat_map(|schema| schema.object.fields.iter()).map(|field| field.name.as_ref()).collect();
+        for schema in types.iter() {
+            let object = schema.object;
+            for name in &all {
+                let expected = object.fields.iter().position(|field| field.name == *name);
+                assert_eq!(object.position(name), expected, "{} of {}", name, object.name);
+            }
+        }
     }
 }
