@@ -65,11 +65,14 @@ pub fn transform() -> Arc<dyn Transform> {
 /// An object of the storage version on its way into a store.
 pub(crate) fn draft(object: &Value, layout: Layout) -> Result<Draft, protobuf::Error> {
     let json = encode::encode(object);
-    let stored = match stored_as(object) {
-        _ if layout == Layout::Own => json.clone(),
-        StoredAs::Protobuf(schema) => protobuf::encode(object, schema)?.into(),
-        StoredAs::Custom if layout == Layout::UpstreamCbor => without_revision(object).into(),
-        StoredAs::Custom | StoredAs::Json => json.clone(),
+    let stored = if layout == Layout::Own {
+        json.clone()
+    } else {
+        match stored_as(object) {
+            StoredAs::Protobuf(schema) => protobuf::encode(object, schema)?.into(),
+            StoredAs::Custom if layout == Layout::UpstreamCbor => without_revision(object).into(),
+            StoredAs::Custom | StoredAs::Json => json.clone(),
+        }
     };
     Ok(Draft { stored, ready: Some(Decoded { value: json, terms: terms::of_object(object) }) })
 }
