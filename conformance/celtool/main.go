@@ -1,7 +1,8 @@
 // Command celtool asks upstream what CEL expressions are worth: it reads expressions, one a line, compiles and evaluates each in
 // the environment k8s.io/apiserver gives to stored expressions, and prints a line of JSON with the answer.
 //
-// The answers are the fixture of crates/expressions (testdata/expressions.jsonl). To make it again:
+// The answers are fixtures of crates/expressions (testdata/expressions.jsonl, and syntax.jsonl of texts that are none). To make them
+// again, as each of them is made:
 //
 //	cd conformance && go run ./celtool < ../crates/expressions/testdata/expressions.txt > ../crates/expressions/testdata/expressions.jsonl
 package main

@@ -1,4 +1,4 @@
-//! Expressions as upstream answers them: `testdata/expressions.jsonl`, recorded by `conformance/celtool`.
+//! Expressions as upstream answers them: `testdata/expressions.jsonl` and `testdata/syntax.jsonl`, recorded by `conformance/celtool`.
 
 use json::{Value as Json, json};
 
@@ -120,12 +120,22 @@ fn answer(environment: &Environment, variables: &[Value<'_>], expression: &str) 
 
 #[test]
 fn expressions_are_worth_what_upstream_recorded() {
+    check(include_str!("../testdata/expressions.jsonl"));
+}
+
+#[test]
+fn texts_that_are_no_expressions_are_told_so_in_upstreams_words() {
+    check(include_str!("../testdata/syntax.jsonl"));
+}
+
+/// Every line is answered as recorded.
+fn check(recorded: &str) {
     let environment = recorded_environment();
     let object = object();
     let numbers = Value::list(vec![Value::Int(1), Value::Int(2), Value::Int(3)]);
     let texts = Value::list(vec![Value::text("a"), Value::text("b"), Value::text("a")]);
     let map = json!({"one": 1});
-    let time = api::meta::time::parse("2024-02-29T13:14:15.16Z").unwrap();
+    let time = api::meta::time::parse("2024-02-29T13:14:15.16Z").expect("it is a time");
     let variables = [
         Value::Int(5),
         Value::Uint(7),
@@ -142,14 +152,15 @@ fn expressions_are_worth_what_upstream_recorded() {
         Value::Authorization(Authorization::new(&Permits)),
     ];
     let mut differing = Vec::new();
-    for line in include_str!("../testdata/expressions.jsonl").lines() {
-        let mut expected: Json = json::from_str(line).unwrap();
-        let expression = expected["expression"].as_str().unwrap().to_owned();
+    for line in recorded.lines() {
+        let mut expected: Json = json::from_str(line).expect("a line is JSON");
+        let expression = expected["expression"].as_str().expect("each has a text").to_owned();
         let mut actual = answer(&environment, &variables, &expression);
         if expected.get("error").is_some() {
             // What was paid before something failed is nobody's business.
-            expected.as_object_mut().unwrap().remove("cost");
-            actual.as_object_mut().unwrap().remove("cost");
+            for answer in [&mut expected, &mut actual] {
+                answer.as_object_mut().expect("an answer is an object").remove("cost");
+            }
         }
         if actual != expected {
             differing.push(format!("{expression}\n  upstream {expected}\n  ours     {actual}"));
@@ -171,7 +182,11 @@ fn deep_expressions_are_refused_before_they_cost_the_stack() {
         let error = environment.check(&text).unwrap_err();
         assert!(error.to_string().contains("recursion limit exceeded"), "{error}");
     }
-    assert!(environment.check(&"1 ".repeat(60_000)).is_err());
+    // The walk after an error is bounded as well, and ends.
+    for text in ["1 ".repeat(40_000), "(".repeat(240), "[{1: f(".repeat(70), "-1 + (".repeat(120), "a.".repeat(240)] {
+        let error = environment.check(&text).unwrap_err();
+        assert!(error.to_string().contains("Syntax error: "), "{error}");
+    }
 }
 
 #[test]

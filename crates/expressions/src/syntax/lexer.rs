@@ -13,6 +13,8 @@ pub(super) struct Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
     Ident,
+    /// A name of a field between backquotes.
+    Escaped,
     Int,
     Uint,
     Float,
@@ -58,6 +60,17 @@ pub(super) fn tokens(text: &str) -> (Vec<Token>, Vec<Issue>) {
     (tokens, issues)
 }
 
+/// White space and comments of a text between tokens, without what is no token.
+pub(super) fn hidden(mut rest: &str) -> String {
+    let mut hidden = String::new();
+    while let Some(first) = rest.chars().next() {
+        let skipped = blank(rest);
+        hidden.push_str(&rest[..skipped]);
+        rest = &rest[if skipped > 0 { skipped } else { first.len_utf8() }..];
+    }
+    hidden
+}
+
 /// Length of the white space or comment the text begins with.
 fn blank(rest: &str) -> usize {
     if rest.starts_with("//") {
@@ -84,9 +97,28 @@ fn token(rest: &str) -> Result<(TokenKind, usize), usize> {
     if first.is_ascii_digit() || (first == b'.' && bytes.get(1).is_some_and(u8::is_ascii_digit)) {
         return Ok(number(bytes));
     }
+    if first == b'`' {
+        return escaped(rest);
+    }
     match SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
         Some(symbol) => Ok((TokenKind::Symbol, symbol.len())),
-        None => Err(rest.chars().next().map_or(1, char::len_utf8)),
+        None => {
+            let mut characters = rest.chars();
+            let length = characters.next().map_or(1, char::len_utf8);
+            // Half of a symbol: what stands where the other half should is read as well.
+            let half = matches!(first, b'=' | b'&' | b'|');
+            Err(length + characters.next().filter(|_| half).map_or(0, char::len_utf8))
+        }
+    }
+}
+
+/// A name between backquotes; what breaks it is gone, too.
+fn escaped(rest: &str) -> Result<(TokenKind, usize), usize> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-/ ".contains(byte);
+    let length = 1 + rest.bytes().skip(1).take_while(is_part).count();
+    match rest[length..].chars().next() {
+        Some('`') if length > 1 => Ok((TokenKind::Escaped, length + 1)),
+        next => Err(length + next.map_or(0, char::len_utf8)),
     }
 }
 
@@ -151,12 +183,12 @@ fn quoted(rest: &str) -> Option<Result<(TokenKind, usize), usize>> {
             byte if byte == quote && (!triple || bytes[at..].starts_with(&[quote; 3])) => {
                 return Some(Ok((kind, at + if triple { 3 } else { 1 })));
             }
-            b'\n' | b'\r' if !triple => return Some(Err(at)),
+            b'\n' | b'\r' if !triple => return (prefix == 0).then_some(Err(at + 1)),
             _ => at += 1,
         }
     }
     // Not closed. `''` at the very end opens a triple quote and is an empty string nonetheless.
-    if triple { Some(Ok((kind, prefix + 2))) } else { Some(Err(rest.len())) }
+    if triple { Some(Ok((kind, prefix + 2))) } else { (prefix == 0).then_some(Err(rest.len())) }
 }
 
 /// Length of the escape sequence the bytes begin with; None where it is none.

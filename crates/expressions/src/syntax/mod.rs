@@ -5,6 +5,7 @@
 //!
 //! Upstream: cel-go parser.
 
+mod diagnosis;
 mod lexer;
 mod literal;
 mod macros;

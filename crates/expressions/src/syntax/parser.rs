@@ -1,22 +1,18 @@
 //! Tokens to trees, by recursive descent; operators by their ranks.
 //!
-//! Errors are worded as upstream's generated parser words them. It goes on after a syntax error to find more; this one stops.
+//! A syntax error ends it: which errors there are, and their words, is found out then (`diagnosis`).
 //! Upstream: cel-go parser.Parse, parser/gen/CEL.g4.
 
 use super::lexer::{self, Token, TokenKind};
-use super::{Expr, FieldInit, Item, Kind, Literal, MapEntry, literal, operator};
+use super::{Expr, FieldInit, Item, Kind, Literal, MapEntry, diagnosis, literal, operator};
 use crate::source::Issue;
 
 /// How deep expressions may nest, and how long a chain of one operator may be.
-const MAX_DEPTH: usize = 250;
+pub(super) const MAX_DEPTH: usize = 250;
 /// Code points an expression may have.
 const MAX_LENGTH: usize = 100_000;
 
-/// What may stand where an expression begins, as upstream lists it.
-const EXPRESSION_START: &str =
-    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 19] = [
     "as",
     "break",
     "const",
@@ -35,6 +31,7 @@ const RESERVED: [&str; 18] = [
     "return",
     "var",
     "void",
+    "while",
 ];
 
 /// Symbol, function, rank; what binds closer ranks higher.
@@ -60,8 +57,10 @@ const OPERATORS: [Operator; 14] = [
     ("%", operator::MODULO, 4),
 ];
 
-/// So many errors are told of an expression at most.
-const MOST_ISSUES: usize = 100;
+/// May a name not be that of a variable?
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
 
 /// A tree and the number of its nodes, or what is wrong with the text.
 pub(crate) fn parse(text: &str) -> Result<(Expr, usize), Vec<Issue>> {
@@ -70,21 +69,32 @@ pub(crate) fn parse(text: &str) -> Result<(Expr, usize), Vec<Issue>> {
         let message = format!("expression code point size exceeds limit: size: {length}, limit {MAX_LENGTH}");
         return Err(vec![Issue { at: None, message }]);
     }
-    let (tokens, issues) = lexer::tokens(text);
-    let mut parser = Parser { text, tokens, next: 0, ids: 0, depth: 0, issues };
+    let (tokens, mut issues) = lexer::tokens(text);
+    let mut parser = Parser { text, tokens, next: 0, ids: 0, depth: 0, issues: Vec::new() };
     let parsed = parser.whole();
-    if let Err(Stop(issue)) = parsed {
-        parser.issues.push(issue);
-        return Err(parser.issues);
+    if matches!(parsed, Err(Stop::Syntax)) {
+        issues.extend(diagnosis::diagnose(text, &parser.tokens));
+        parser.issues.retain(|issue| !issues.contains(issue));
     }
+    issues.append(&mut parser.issues);
     match parsed {
-        Ok(expr) if parser.issues.is_empty() => Ok((expr, parser.ids)),
-        _ => Err(parser.issues),
+        Ok(expr) if issues.is_empty() => Ok((expr, parser.ids)),
+        Err(Stop::Depth) => {
+            issues.push(Issue { at: None, message: format!("expression recursion limit exceeded: {MAX_DEPTH}") });
+            Err(issues)
+        }
+        _ => Err(issues),
     }
 }
 
-/// A syntax error ends parsing.
-pub(super) struct Stop(Issue);
+/// Why parsing ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stop {
+    /// What comes next cannot come.
+    Syntax,
+    /// It is nested too deep.
+    Depth,
+}
 
 type Parsed<T> = Result<T, Stop>;
 
@@ -94,7 +104,7 @@ pub(super) struct Parser<'t> {
     next: usize,
     ids: usize,
     depth: usize,
-    /// Errors after which parsing goes on: of the lexer, of literals and of macros.
+    /// Errors after which parsing goes on: of literals, names and macros.
     issues: Vec<Issue>,
 }
 
@@ -143,6 +153,11 @@ impl<'t> Parser<'t> {
         matches!(token.kind, TokenKind::Symbol | TokenKind::Keyword) && self.text_of(token) == symbol
     }
 
+    /// What a name names, without the marks around an escaped one.
+    fn name(&self, token: Token) -> &'t str {
+        self.text_of(token).trim_matches('`')
+    }
+
     fn at_symbol(&self, symbol: &str) -> bool {
         self.is(self.peek(), symbol)
     }
@@ -152,42 +167,20 @@ impl<'t> Parser<'t> {
         if self.at_symbol(symbol) { Some(self.advance()) } else { None }
     }
 
-    fn shown(&self, token: Token) -> &'t str {
-        if token.kind == TokenKind::End { "<EOF>" } else { self.text_of(token) }
-    }
-
-    fn mismatched(&self, expected: &str) -> Stop {
-        let token = self.peek();
-        Stop(Issue::new(
-            token.start,
-            format!("Syntax error: mismatched input '{}' expecting {expected}", self.shown(token)),
-        ))
-    }
-
-    fn missing(&self, symbol: &str) -> Stop {
-        let token = self.peek();
-        Stop(Issue::new(token.start, format!("Syntax error: missing '{symbol}' at '{}'", self.shown(token))))
+    /// Takes a symbol that has to come next.
+    fn expect(&mut self, symbol: &str) -> Parsed<Token> {
+        self.take(symbol).ok_or(Stop::Syntax)
     }
 
     /// Counts a level of nesting or a link of a chain.
     fn deeper(&mut self) -> Parsed<()> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            let message = format!("expression recursion limit exceeded: {MAX_DEPTH}");
-            return Err(Stop(Issue { at: None, message }));
-        }
-        Ok(())
+        if self.depth > MAX_DEPTH { Err(Stop::Depth) } else { Ok(()) }
     }
 
     fn whole(&mut self) -> Parsed<Expr> {
         let expr = self.expression()?;
-        let token = self.peek();
-        if token.kind == TokenKind::End {
-            return Ok(expr);
-        }
-        let what = if self.peek_at(1).kind == TokenKind::End { "extraneous" } else { "mismatched" };
-        let message = format!("Syntax error: {what} input '{}' expecting <EOF>", self.shown(token));
-        Err(Stop(Issue::new(token.start, message)))
+        if self.peek().kind == TokenKind::End { Ok(expr) } else { Err(Stop::Syntax) }
     }
 
     fn expression(&mut self) -> Parsed<Expr> {
@@ -201,9 +194,7 @@ impl<'t> Parser<'t> {
         let condition = self.binary(0)?;
         let Some(question) = self.take("?") else { return Ok(condition) };
         let truthy = self.binary(0)?;
-        if self.take(":").is_none() {
-            return Err(self.mismatched("':'"));
-        }
+        self.expect(":")?;
         let falsy = self.expression()?;
         Ok(self.call(question.start, operator::CONDITIONAL, vec![condition, truthy, falsy]))
     }
@@ -269,9 +260,7 @@ impl<'t> Parser<'t> {
                 self.deeper()?;
                 let optional = self.take("?").is_some();
                 let index = self.expression()?;
-                if self.take("]").is_none() {
-                    return Err(self.mismatched("']'"));
-                }
+                self.expect("]")?;
                 let function = if optional { operator::OPTIONAL_INDEX } else { operator::INDEX };
                 operand = self.call(bracket.start, function, vec![operand, index]);
             } else {
@@ -284,19 +273,17 @@ impl<'t> Parser<'t> {
     fn selected(&mut self, operand: Expr, dot: Token) -> Parsed<Expr> {
         let optional = self.take("?").is_some();
         let name = self.peek();
-        let keyword = name.kind == TokenKind::Keyword && self.text_of(name) == "in";
-        if name.kind != TokenKind::Ident || keyword {
-            let input = if name.kind == TokenKind::End { "." } else { &self.text[dot.start..name.end] };
-            let message = format!("Syntax error: no viable alternative at input '{input}'");
-            return Err(Stop(Issue::new(name.start, message)));
+        let is_escaped = name.kind == TokenKind::Escaped;
+        if name.kind != TokenKind::Ident && !is_escaped {
+            return Err(Stop::Syntax);
         }
         self.advance();
-        let field = self.text_of(name);
+        let field = self.name(name);
         if optional {
             let field = self.literal(name.start, Literal::String(field.to_owned()));
             return Ok(self.call(dot.start, operator::OPTIONAL_SELECT, vec![operand, field]));
         }
-        if let Some(open) = self.take("(") {
+        if !is_escaped && let Some(open) = self.take("(") {
             let args = self.arguments()?;
             return Ok(self.member_call(open.start, operand, field, args));
         }
@@ -315,10 +302,8 @@ impl<'t> Parser<'t> {
             if self.take(",").is_some() {
                 continue;
             }
-            return match self.take(")") {
-                Some(_) => Ok(args),
-                None => Err(self.mismatched("{')', ','}")),
-            };
+            self.expect(")")?;
+            return Ok(args);
         }
     }
 
@@ -338,9 +323,7 @@ impl<'t> Parser<'t> {
                 "(" => {
                     self.advance();
                     let inner = self.expression()?;
-                    if self.take(")").is_none() {
-                        return Err(self.missing(")"));
-                    }
+                    self.expect(")")?;
                     Ok(inner)
                 }
                 "[" => self.list(),
@@ -349,43 +332,9 @@ impl<'t> Parser<'t> {
                     self.advance();
                     self.named(token, true)
                 }
-                _ => self.no_operand(),
+                _ => Err(Stop::Syntax),
             },
-            _ => self.no_operand(),
-        }
-    }
-
-    /// What no operand begins with. Upstream's parser goes on where it can: without the token if an operand follows it, with
-    /// an operand that is not there if it is an operator.
-    fn no_operand(&mut self) -> Parsed<Expr> {
-        let token = self.peek();
-        if self.issues.len() > MOST_ISSUES {
-            return Err(Stop(Issue::new(token.start, format!("More than {MOST_ISSUES} syntax errors"))));
-        }
-        if self.begins_operand(self.peek_at(1)) {
-            self.deeper()?;
-            let input = self.shown(token);
-            let message = format!("Syntax error: extraneous input '{input}' expecting {EXPRESSION_START}");
-            self.report(token.start, message);
-            self.advance();
-            let operand = self.unary();
-            self.depth -= 1;
-            return operand;
-        }
-        if self.operator(0).is_some() || self.at_symbol("?") {
-            let Stop(issue) = self.mismatched(EXPRESSION_START);
-            self.issues.push(issue);
-            return Ok(self.literal(token.start, Literal::Null));
-        }
-        Err(self.mismatched(EXPRESSION_START))
-    }
-
-    fn begins_operand(&self, token: Token) -> bool {
-        match token.kind {
-            TokenKind::End => false,
-            TokenKind::Keyword => self.text_of(token) != "in",
-            TokenKind::Symbol => matches!(self.text_of(token), "[" | "{" | "(" | "." | "-" | "!"),
-            _ => true,
+            _ => Err(Stop::Syntax),
         }
     }
 
@@ -407,7 +356,7 @@ impl<'t> Parser<'t> {
         }
         let name = self.advance();
         let mut text = self.text_of(name).to_owned();
-        if RESERVED.contains(&text.as_str()) {
+        if is_reserved(&text) {
             self.report(first.start, format!("reserved identifier: {text}"));
         }
         if rooted {
@@ -417,7 +366,7 @@ impl<'t> Parser<'t> {
             let args = self.arguments()?;
             return Ok(self.global_call(open.start, &text, args));
         }
-        Ok(self.node(first.start, Kind::Ident(text)))
+        Ok(self.node(name.start, Kind::Ident(text)))
     }
 
     /// If a dotted name and an open brace come next, takes them.
@@ -440,50 +389,56 @@ impl<'t> Parser<'t> {
 
     fn message(&mut self, name: String, at: usize) -> Parsed<Expr> {
         let mut fields = Vec::new();
+        self.only_comma("}");
         while self.take("}").is_none() {
             let optional = self.take("?").is_some();
-            let field = self.peek();
-            if field.kind != TokenKind::Ident {
-                return Err(self.mismatched("{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}"));
+            let field = self.advance();
+            if !matches!(field.kind, TokenKind::Ident | TokenKind::Escaped) {
+                return Err(Stop::Syntax);
             }
-            self.advance();
-            let Some(colon) = self.take(":") else { return Err(self.mismatched("':'")) };
+            let colon = self.expect(":")?;
             let value = self.expression()?;
-            fields.push(FieldInit { at: colon.start, name: self.text_of(field).to_owned(), value, optional });
-            if self.take(",").is_none() && !self.at_symbol("}") {
-                return Err(self.mismatched("{'}', ','}"));
-            }
+            fields.push(FieldInit { at: colon.start, name: self.name(field).to_owned(), value, optional });
+            self.end_of_item("}")?;
         }
         Ok(self.node(at, Kind::Struct { name, fields }))
     }
 
+    /// Behind an item comes a comma, or what closes them all.
+    fn end_of_item(&mut self, close: &str) -> Parsed<()> {
+        if self.take(",").is_some() || self.at_symbol(close) { Ok(()) } else { Err(Stop::Syntax) }
+    }
+
+    /// A comma may stand alone where there is no item.
+    fn only_comma(&mut self, close: &str) {
+        if self.is(self.peek_at(1), close) {
+            self.take(",");
+        }
+    }
+
     fn list(&mut self) -> Parsed<Expr> {
         let open = self.advance();
+        self.only_comma("]");
         let mut items = Vec::new();
         while self.take("]").is_none() {
             let optional = self.take("?").is_some();
             items.push(Item { value: self.expression()?, optional });
-            if self.take(",").is_none() && !self.at_symbol("]") {
-                return Err(self.mismatched("{']', ','}"));
-            }
+            self.end_of_item("]")?;
         }
         Ok(self.node(open.start, Kind::List(items)))
     }
 
     fn map(&mut self) -> Parsed<Expr> {
         let open = self.advance();
+        self.only_comma("}");
         let mut entries = Vec::new();
         while self.take("}").is_none() {
             let optional = self.take("?").is_some();
             let key = self.expression()?;
-            if self.take(":").is_none() {
-                return Err(self.mismatched("':'"));
-            }
+            self.expect(":")?;
             let value = self.expression()?;
             entries.push(MapEntry { key, value, optional });
-            if self.take(",").is_none() && !self.at_symbol("}") {
-                return Err(self.mismatched("{'}', ','}"));
-            }
+            self.end_of_item("}")?;
         }
         Ok(self.node(open.start, Kind::Map(entries)))
     }
