@@ -63,10 +63,14 @@ pub(super) fn tokens(text: &str) -> (Vec<Token>, Vec<Issue>) {
 /// White space and comments of a text between tokens, without what is no token.
 pub(super) fn hidden(mut rest: &str) -> String {
     let mut hidden = String::new();
-    while let Some(first) = rest.chars().next() {
+    while !rest.is_empty() {
         let skipped = blank(rest);
         hidden.push_str(&rest[..skipped]);
-        rest = &rest[if skipped > 0 { skipped } else { first.len_utf8() }..];
+        rest = &rest[skipped..];
+        if skipped == 0 {
+            let length = token(rest).map_or_else(|length| length, |(_, length)| length);
+            rest = rest.get(length..).unwrap_or_default();
+        }
     }
     hidden
 }
