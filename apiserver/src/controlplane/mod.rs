@@ -182,6 +182,7 @@ impl ControlPlane {
         let serving = server.clone();
         let serving = component::spawn("apiserver", async move { serving.serve(listener, tls).await });
         component::spawn_until("store time", &shutdown, store_health.tell_time(store));
+        component::spawn_until("released memory", &shutdown, component::memory::give_back());
 
         let mut started = Self { server, address, metrics, components, serving, presence: Vec::new() };
         // It is set here and nowhere else.

@@ -31,6 +31,8 @@ use crate::server::first_turn;
 
 /// So many messages are made before others have their turn.
 const MESSAGES_AT_ONCE: usize = 64;
+/// A list of so many decoded objects takes a lot of memory.
+const LONG: usize = 1000;
 /// How long a request waits for a revision the view has not reached. Upstream: blockTimeout of the watch cache.
 const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
 /// How many objects that cannot be read are named in the warnings of a list.
@@ -309,6 +311,9 @@ fn render(
     page: &Page,
     output: &Output,
 ) -> Result<Response<Body>, Status> {
+    if items.len() >= LONG {
+        component::memory::released();
+    }
     let options = shape::TableOptions::of(&request.query)?;
     let mut metadata = page.metadata();
     if let Some(token) =

@@ -10,6 +10,7 @@ pub mod duration;
 pub mod file_watch;
 pub mod flags;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 mod tasks;
 pub mod tls;
