@@ -115,6 +115,11 @@ async fn check_always(aggregator: Aggregator, client: kube::Client, name: String
         let stored: Value = json::from_slice(&entry.value).unwrap_or_default();
         let found = aggregator.check(&service, remote).await;
         let is_there = found.is_ok();
+        if let Err(why) = &found
+            && service.is_available
+        {
+            aggregator.metrics.lost(&service.name, why.reason);
+        }
         // First what it says of itself: who hears that it is available finds it in discovery and OpenAPI.
         if is_there {
             aggregator.listen(&service, remote).await;

@@ -11,6 +11,7 @@
 mod auto_register;
 mod availability;
 pub(crate) mod discovery;
+mod metrics;
 pub(crate) mod openapi;
 mod openapi_v3;
 mod proxy;
@@ -23,8 +24,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use component::Shutdown;
+use component::metrics::Registry;
 use store::Store;
 
+use self::metrics::Metrics;
 pub(crate) use self::service::ApiService;
 use crate::context::Objects;
 use crate::webhook::Identity;
@@ -41,6 +44,7 @@ pub(crate) struct Aggregator {
     identity: Option<Arc<Identity>>,
     /// What other servers said of themselves last, by the name of the APIService.
     told: Arc<ArcSwap<HashMap<String, Arc<Told>>>>,
+    metrics: Arc<Metrics>,
 }
 
 /// What one of them said.
@@ -58,7 +62,8 @@ struct Told {
 
 impl Aggregator {
     pub(crate) fn new(store: Arc<Store>, objects: Arc<dyn Objects>, identity: Option<Identity>) -> Aggregator {
-        Aggregator { store, objects, identity: identity.map(Arc::new), told: Arc::default() }
+        let identity = identity.map(Arc::new);
+        Aggregator { store, objects, identity, told: Arc::default(), metrics: Arc::default() }
     }
 
     /// The APIService of a group-version, if another server serves it.
@@ -80,6 +85,16 @@ impl Aggregator {
     /// All of them, by name.
     fn services(&self) -> Vec<Arc<ApiService>> {
         self.store.snapshot().range(PREFIX, None).map(|entry| self.compiled(entry)).collect()
+    }
+
+    /// What is counted of them, for `/metrics`.
+    pub(crate) fn registry(&self) -> Registry {
+        self.metrics.registry()
+    }
+
+    /// Shows in [`Self::registry`] which of them can be asked now.
+    pub(crate) fn show_availability(&self) {
+        self.metrics.show(&self.services());
     }
 
     fn compiled(&self, entry: &Arc<store::Entry>) -> Arc<ApiService> {

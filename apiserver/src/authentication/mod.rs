@@ -6,6 +6,7 @@
 
 mod flights;
 pub mod front_proxy;
+pub mod metrics;
 pub mod oidc;
 mod remembered;
 pub mod reviews;
@@ -25,6 +26,7 @@ use api::status::Status;
 use futures::future::BoxFuture;
 use rustls_pki_types::CertificateDer;
 
+pub use metrics::Metrics;
 pub use remembered::Remembered;
 pub use union::{Anonymous, Union};
 

@@ -2,7 +2,7 @@
 //! Upstream: apiserver/pkg/authentication/token/cache.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use futures::future::BoxFuture;
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::flights::Flights;
+use super::metrics::TokenCache;
 use super::tokens::{RemoteTokens, TokenUser};
 use crate::webhook::memory::Memory;
 
@@ -31,11 +32,18 @@ pub struct Remembered {
     failure: Duration,
     known: Arc<Memory<Answer>>,
     flights: Flights<String, Result<Answer, Error>>,
+    counts: TokenCache,
 }
 
 impl Remembered {
-    pub fn new(other: Arc<dyn RemoteTokens>, success: Duration, failure: Duration) -> Remembered {
-        Remembered { other, success, failure, known: Arc::new(Memory::of(CAPACITY)), flights: Flights::default() }
+    pub(crate) fn new(
+        other: Arc<dyn RemoteTokens>,
+        success: Duration,
+        failure: Duration,
+        counts: TokenCache,
+    ) -> Remembered {
+        let known = Arc::new(Memory::of(CAPACITY));
+        Remembered { other, success, failure, known, flights: Flights::default(), counts }
     }
 
     fn ask(
@@ -48,9 +56,13 @@ impl Remembered {
         let (other, known) = (Arc::clone(&self.other), Arc::clone(&self.known));
         let (success, failure) = (self.success, self.failure);
         let (token, audiences) = (token.to_owned(), audiences.to_vec());
+        let counts = self.counts.clone();
         async move {
+            let _fetching = counts.fetching();
             let asking = tokio::time::timeout(LIMIT, other.authenticate_token(&token, &audiences, now));
-            let answer = asking.await.unwrap_or_else(|_| Err(Error::Token("context deadline exceeded".to_owned())))?;
+            let answer = asking.await.unwrap_or_else(|_| Err(Error::Token("context deadline exceeded".to_owned())));
+            counts.fetched(answer.is_ok());
+            let answer = answer?;
             known.keep(key, answer.clone(), if answer.is_some() { success } else { failure });
             Ok(answer)
         }
@@ -65,13 +77,18 @@ impl RemoteTokens for Remembered {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Answer, Error>> {
         Box::pin(async move {
+            let began = Instant::now();
             let key = key(token, audiences);
             if let Some(answer) = self.known.get(&key) {
+                self.counts.looked_up(true, began.elapsed());
                 return Ok(answer);
             }
+            let _blocked = self.counts.blocked();
             let ask = || self.ask(key.clone(), token, audiences, now);
             let crashed = || Err(Error::Token("authentication failed unexpectedly".to_owned()));
-            self.flights.join(key.clone(), "question about a token", ask).await.unwrap_or_else(crashed)
+            let answer = self.flights.join(key.clone(), "question about a token", ask).await;
+            self.counts.looked_up(false, began.elapsed());
+            answer.unwrap_or_else(crashed)
         })
     }
 }
@@ -91,7 +108,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::authentication::UserInfo;
+    use crate::authentication::{Metrics, UserInfo};
 
     /// Knows `good`, not `bad`, and cannot say of others; counts how often it is asked.
     #[derive(Debug, Default)]
@@ -119,7 +136,8 @@ mod tests {
     async fn answers_hold_for_their_time_and_failures_do_not() {
         let oracle = Arc::new(Oracle::default());
         let second = Duration::from_secs(1);
-        let remembered = Remembered::new(oracle.clone(), 10 * second, 2 * second);
+        let metrics = Metrics::default();
+        let remembered = Remembered::new(oracle.clone(), 10 * second, 2 * second, metrics.tokens.clone());
         let asked = async |token: &str, audience: &str| {
             let before = oracle.0.load(Ordering::Relaxed);
             let audiences = [audience.to_owned()];
@@ -134,5 +152,16 @@ mod tests {
         assert!(asked("bad", "a").await && !asked("good", "a").await);
         tokio::time::advance(8 * second).await;
         assert!(asked("good", "a").await);
+        let shown = component::metrics::encode([&metrics.registry()]).unwrap();
+        for (series, number) in [
+            ("authentication_token_cache_request_total{status=\"hit\"}", 3),
+            ("authentication_token_cache_request_total{status=\"miss\"}", 7),
+            ("authentication_token_cache_fetch_total{status=\"ok\"}", 5),
+            ("authentication_token_cache_fetch_total{status=\"error\"}", 2),
+            ("authentication_token_cache_active_fetch_count{status=\"in_flight\"}", 0),
+            ("authentication_token_cache_active_fetch_count{status=\"blocked\"}", 0),
+        ] {
+            assert!(shown.contains(&format!("{series} {number}\n")), "no {series} {number} in\n{shown}");
+        }
     }
 }

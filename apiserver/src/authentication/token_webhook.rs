@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use json::json;
 use serde::{Deserialize, Deserializer};
 
+use super::metrics::TokenCache;
 use super::tokens::{RemoteTokens, TokenUser};
 use super::{Error, Remembered, UserInfo};
 use crate::context::Objects;
@@ -51,10 +52,15 @@ impl fmt::Debug for TokenWebhook {
 }
 
 /// The server these settings name, whose answers are remembered; `audiences` are this server's.
-pub fn open(settings: &Settings, audiences: &[String], objects: Arc<dyn Objects>) -> Result<Remembered, Error> {
+pub(crate) fn open(
+    settings: &Settings,
+    audiences: &[String],
+    objects: Arc<dyn Objects>,
+    counts: TokenCache,
+) -> Result<Remembered, Error> {
     let ttl = settings.cache_ttl;
     let webhook = TokenWebhook::open(&settings.kubeconfig, &settings.version, audiences, objects)?;
-    Ok(Remembered::new(Arc::new(webhook), ttl, ttl))
+    Ok(Remembered::new(Arc::new(webhook), ttl, ttl, counts))
 }
 
 impl TokenWebhook {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use component::metrics::Histogram;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use rustls::RootCertStore;
@@ -21,7 +22,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{CREDENTIAL_ID, Error, UserInfo};
+use super::{CREDENTIAL_ID, Error, Metrics, UserInfo};
 
 /// Verified leaves kept; when full, all are forgotten, which only costs verifying them again.
 const REMEMBERED: usize = 1024;
@@ -29,6 +30,8 @@ const REMEMBERED: usize = 1024;
 /// The authorities of a `--client-ca-file`.
 pub struct ClientCertificates {
     trusted: ArcSwap<Trusted>,
+    /// How long those that are shown still last.
+    lifetimes: Option<Histogram>,
 }
 
 /// Authorities, and whom they made known so far.
@@ -46,7 +49,13 @@ struct Verified {
 impl ClientCertificates {
     /// Trusts the certificates in a PEM bundle.
     pub fn new(authorities_pem: &str) -> Result<ClientCertificates, Error> {
-        Ok(ClientCertificates { trusted: ArcSwap::from_pointee(Trusted::new(authorities_pem)?) })
+        Ok(ClientCertificates { trusted: ArcSwap::from_pointee(Trusted::new(authorities_pem)?), lifetimes: None })
+    }
+
+    /// The same; what is shown is counted.
+    #[must_use]
+    pub(crate) fn counted(self, metrics: &Metrics) -> ClientCertificates {
+        ClientCertificates { lifetimes: Some(metrics.lifetimes.clone()), ..self }
     }
 
     /// Trusts those of another bundle from now on, and no others.
@@ -58,7 +67,13 @@ impl ClientCertificates {
     /// The user of a chain (leaf first). `Ok(None)` for no chain, or a certificate without a common name.
     pub fn authenticate(&self, chain: &[CertificateDer<'static>], now: Timestamp) -> Result<Option<UserInfo>, Error> {
         let Some((leaf, intermediates)) = chain.split_first() else { return Ok(None) };
-        self.trusted.load().authenticate(leaf, intermediates, now)
+        let found = self.trusted.load().authenticate(leaf, intermediates, now);
+        if let Some(lifetimes) = &self.lifetimes {
+            // Also of one that is refused: it may be for having ended.
+            let end = found.as_ref().map_or_else(|_| end_of(leaf), |known| Some(*known.valid.end()));
+            end.into_iter().for_each(|end| lifetimes.observe((end - now.as_second()) as f64));
+        }
+        found.map(|known| known.user.clone())
     }
 }
 
@@ -77,13 +92,13 @@ impl Trusted {
         leaf: &CertificateDer<'static>,
         intermediates: &[CertificateDer<'static>],
         now: Timestamp,
-    ) -> Result<Option<UserInfo>, Error> {
+    ) -> Result<Arc<Verified>, Error> {
         let hash: [u8; 32] = Sha256::digest(leaf).into();
         let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
         if let Some(known) = known
             && known.valid.contains(&now.as_second())
         {
-            return Ok(known.user.clone());
+            return Ok(known);
         }
         let time = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().max(0).unsigned_abs()));
         self.verifier
@@ -98,7 +113,7 @@ impl Trusted {
             }
             remembered.insert(hash, verified.clone());
         }
-        Ok(verified.user.clone())
+        Ok(verified)
     }
 }
 
@@ -122,6 +137,11 @@ fn read_subject(leaf: &CertificateDer<'_>, hash: &[u8; 32]) -> Result<Verified, 
     });
     let validity = certificate.validity();
     Ok(Verified { user, valid: validity.not_before.timestamp()..=validity.not_after.timestamp() })
+}
+
+/// When a certificate ends, in seconds since the epoch, if it is one.
+fn end_of(leaf: &CertificateDer<'_>) -> Option<i64> {
+    Some(X509Certificate::from_der(leaf).ok()?.1.validity().not_after.timestamp())
 }
 
 fn roots(authorities_pem: &str) -> Result<RootCertStore, Error> {

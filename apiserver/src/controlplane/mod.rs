@@ -40,6 +40,7 @@ use self::store_health::StoreHealth;
 use crate::admission::{self, Chain, Loopback, Surroundings};
 use crate::apiextensions;
 use crate::audit::{self, AuditLog};
+use crate::authentication::metrics::TokenCache;
 use crate::authentication::oidc::{self, Issuers};
 use crate::authentication::service_account::{Discovery, ServiceAccountTokens, SigningKeys, TokenIssuer};
 use crate::authentication::tokens::{BootstrapTokens, RemoteTokens, TokenAuthenticator, TokenFile};
@@ -134,7 +135,7 @@ impl ControlPlane {
         let resources = Resources::with_event_ttl(scheme, options.event_ttl);
         // Authorization and admission look at objects as they are stored; only writing needs admission.
         let cbor = options.formats.cbor;
-        let engine = |resources, admission| Arc::new(Engine { store: store.clone(), resources, admission, cbor });
+        let engine = |resources, admission| Engine::of(store.clone(), resources, admission, cbor);
         let objects: Arc<dyn Objects> = engine(resources.clone(), Chain::default());
         let authorizer = authorizer(&options, &store, &objects)?;
         if let Some(source) = options.authorization.source.clone() {
@@ -320,6 +321,7 @@ fn remote_tokens(
     options: &Options,
     objects: Arc<dyn Objects>,
     metrics: &Registries,
+    counts: &TokenCache,
     stopping: &CancellationToken,
 ) -> Result<Vec<Arc<dyn RemoteTokens>>, authentication::Error> {
     let accounts = &options.credentials.service_accounts;
@@ -330,10 +332,10 @@ fn remote_tokens(
         if let Some(file) = options.issuers.file.clone() {
             component::spawn_until("authentication config", stopping, issuers.clone().follow(file));
         }
-        remote.push(Arc::new(Remembered::new(issuers, oidc::BELIEVED_FOR, Duration::ZERO)));
+        remote.push(Arc::new(Remembered::new(issuers, oidc::BELIEVED_FOR, Duration::ZERO, counts.clone())));
     }
     if let Some(settings) = &options.token_webhook {
-        remote.push(Arc::new(token_webhook::open(settings, accounts.audiences(), objects)?));
+        remote.push(Arc::new(token_webhook::open(settings, accounts.audiences(), objects, counts.clone())?));
     }
     Ok(remote)
 }
@@ -365,10 +367,12 @@ fn config(
     if options.bootstrap_tokens {
         tokens.push(Arc::new(BootstrapTokens { objects: objects.clone() }));
     }
-    let remote = remote_tokens(options, objects, &metrics, &stopping)?;
+    let counts = authentication::Metrics::default();
+    metrics.join(counts.registry());
+    let remote = remote_tokens(options, objects, &metrics, &counts.tokens, &stopping)?;
     let authenticator = Arc::new(Union {
         front_proxy: credentials.front_proxy()?,
-        certificates: credentials.client_certificates()?,
+        certificates: credentials.client_certificates()?.map(|own| own.counted(&counts)),
         tokens,
         remote,
         audiences: audiences.clone(),

@@ -5,6 +5,8 @@
 //! mode asks for `impersonate` alone. Who may in no way is told what the first refused.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/filters/impersonation.WithConstrainedImpersonation.
 
+use std::time::Instant;
+
 use api::field::Path;
 use api::names;
 use api::status::Status;
@@ -14,6 +16,7 @@ use percent_encoding::percent_decode_str;
 use super::authorization;
 use crate::authentication::{ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS, UserInfo};
 use crate::authorization::{Attributes, Authorizer};
+use crate::server::metrics::ImpersonationMetrics;
 
 #[cfg(test)]
 mod tests;
@@ -37,19 +40,19 @@ const MANY: usize = 4;
 pub(crate) async fn apply(
     headers: &mut HeaderMap,
     request: &Attributes,
-    authorizer: &dyn Authorizer,
+    checks: Checks<'_>,
 ) -> Result<Option<UserInfo>, Status> {
     if !headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
         return Ok(None);
     }
     // Few do; all others do not carry what this needs.
-    Box::pin(impersonated(headers, request, authorizer)).await
+    Box::pin(impersonated(headers, request, checks)).await
 }
 
 async fn impersonated(
     headers: &mut HeaderMap,
     request: &Attributes,
-    authorizer: &dyn Authorizer,
+    checks: Checks<'_>,
 ) -> Result<Option<UserInfo>, Status> {
     let wanted = Wanted::from(headers);
     if wanted.name.is_empty() {
@@ -61,10 +64,12 @@ async fn impersonated(
             wanted.as_go_prints_it()
         )));
     }
+    let (began, metrics) = (Instant::now(), checks.metrics);
     let mut refused = None;
     for mode in Mode::ALL.into_iter().filter(|mode| mode.fits(&wanted, &request.user)) {
-        match mode.check(&wanted, request, authorizer).await {
+        match mode.check(&wanted, request, checks).await {
             Ok(user) => {
+                metrics.attempted(Some(mode.label()), began.elapsed());
                 let ours = headers.keys().filter(|name| name.as_str().starts_with("impersonate-"));
                 for name in ours.cloned().collect::<Vec<_>>() {
                     headers.remove(name);
@@ -74,8 +79,25 @@ async fn impersonated(
             Err(status) => refused = refused.or(Some(status)),
         }
     }
+    metrics.attempted(None, began.elapsed());
     // The last mode fits everybody.
     Err(refused.unwrap_or_else(|| Status::internal_error(&"all impersonation modes failed")))
+}
+
+/// Who is asked whether that is allowed, and what counts the questions.
+#[derive(Clone, Copy)]
+pub(crate) struct Checks<'a> {
+    pub(crate) authorizer: &'a dyn Authorizer,
+    pub(crate) metrics: &'a ImpersonationMetrics,
+}
+
+impl Checks<'_> {
+    async fn ask(self, mode: Mode, attributes: &Attributes) -> Result<(), Status> {
+        let began = Instant::now();
+        let answer = authorization::check(self.authorizer, attributes).await;
+        self.metrics.checked(mode.label(), answer.is_ok(), began.elapsed());
+        answer
+    }
 }
 
 /// A way to be allowed.
@@ -105,6 +127,11 @@ impl Mode {
         }
     }
 
+    /// Its name in metrics.
+    fn label(self) -> &'static str {
+        self.name().unwrap_or("legacy")
+    }
+
     /// Is the mode meant for this user?
     fn fits(self, wanted: &Wanted, requestor: &UserInfo) -> bool {
         match self {
@@ -116,25 +143,20 @@ impl Mode {
         }
     }
 
-    async fn check(
-        self,
-        wanted: &Wanted,
-        request: &Attributes,
-        authorizer: &dyn Authorizer,
-    ) -> Result<UserInfo, Status> {
+    async fn check(self, wanted: &Wanted, request: &Attributes, checks: Checks<'_>) -> Result<UserInfo, Status> {
         let mut requestor = request.user.clone();
         if self == Mode::AssociatedNode {
             let keys = requestor.extra.keys().cloned().collect();
             requestor.extra = [(NODE_KEYS.to_string(), keys)].into();
         }
         let Some(name) = self.name() else {
-            let asks = Asks { requestor, verb: "impersonate".to_string(), group: "", mode: self, authorizer };
+            let asks = Asks { requestor, verb: "impersonate".to_string(), group: "", mode: self, checks };
             return asks.all(wanted).await;
         };
         let verb = format!("impersonate-on:{name}:{}", request.verb);
-        authorization::check(authorizer, &Attributes { user: requestor.clone(), verb, ..request.clone() }).await?;
-        let asks =
-            Asks { requestor, verb: format!("impersonate:{name}"), group: AUTHENTICATION, mode: self, authorizer };
+        checks.ask(self, &Attributes { user: requestor.clone(), verb, ..request.clone() }).await?;
+        let verb = format!("impersonate:{name}");
+        let asks = Asks { requestor, verb, group: AUTHENTICATION, mode: self, checks };
         asks.all(wanted).await
     }
 }
@@ -152,7 +174,7 @@ struct Asks<'a> {
     /// API group of users and groups.
     group: &'static str,
     mode: Mode,
-    authorizer: &'a dyn Authorizer,
+    checks: Checks<'a>,
 }
 
 impl Asks<'_> {
@@ -170,7 +192,7 @@ impl Asks<'_> {
     }
 
     async fn ask(&self, attributes: &Attributes) -> Result<(), Status> {
-        authorization::check(self.authorizer, attributes).await
+        self.checks.ask(self.mode, attributes).await
     }
 
     fn is_constrained(&self) -> bool {

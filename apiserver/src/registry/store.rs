@@ -7,6 +7,7 @@
 
 mod create;
 mod delete;
+mod metrics;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -17,6 +18,7 @@ pub use update::{Change, Mode, Present, Shown, Update};
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use api::decode::{Expected, FieldValidation};
 use api::field::ErrorList;
@@ -24,8 +26,9 @@ use api::meta::{self, GroupKind};
 use api::status::Status;
 use bytes::Bytes;
 use json::Value;
-use store::{Draft, Entry, ErrorKind, Revision, Snapshot, Store, Timestamp, Unreadable};
+use store::{Committed, Draft, Entry, ErrorKind, Revision, Snapshot, Store, Timestamp, Txn, Unreadable};
 
+use self::metrics::{Asked, Metrics};
 use super::resource::{Resource, Resources};
 use super::{codec, decoded, encode, protobuf, terms};
 use crate::admission::Chain;
@@ -50,6 +53,8 @@ pub struct Engine {
     pub admission: Chain,
     /// Are custom resources CBOR in a store that others share? Upstream: the feature gate CBORServingAndStorage.
     pub cbor: bool,
+    /// How the store's log does.
+    pub(crate) metrics: Metrics,
 }
 
 /// An object to be sent, in its storage version.
@@ -112,8 +117,12 @@ pub struct Written {
 impl Engine {
     /// Serves the built-in resources from a store that was opened with [`crate::transform`].
     pub fn new(store: Arc<Store>, admission: Chain) -> Arc<Engine> {
-        let resources = Resources::builtin(api::scheme::Scheme::builtin());
-        Arc::new(Engine { store, resources, admission, cbor: false })
+        Engine::of(store, Resources::builtin(api::scheme::Scheme::builtin()), admission, false)
+    }
+
+    /// Serves these resources from such a store; see [`Engine::cbor`].
+    pub fn of(store: Arc<Store>, resources: Resources, admission: Chain, cbor: bool) -> Arc<Engine> {
+        Arc::new(Engine { store, resources, admission, cbor, metrics: Metrics::default() })
     }
 
     /// The newest object under a name, not older than every acknowledged write.
@@ -125,7 +134,30 @@ impl Engine {
 
     /// A snapshot that shows every write acknowledged before the call.
     pub async fn consistent(&self, resource: &Resource) -> Result<Snapshot, Status> {
-        self.store.consistent().await.map_err(|error| storage_error(resource, "", "get", &error))
+        let asking = self.store.consistent();
+        let answer = if self.store.is_shared() {
+            self.timed(Asked::CurrentRevision, resource, asking).await
+        } else {
+            asking.await
+        };
+        answer.map_err(|error| storage_error(resource, "", "get", &error))
+    }
+
+    /// Every write of an object goes to the store here.
+    async fn commit(&self, asked: Asked, resource: &Resource, txn: Txn) -> Result<Committed, store::Error> {
+        self.timed(asked, resource, self.store.commit(txn)).await
+    }
+
+    async fn timed<T>(
+        &self,
+        asked: Asked,
+        resource: &Resource,
+        asking: impl Future<Output = Result<T, store::Error>>,
+    ) -> Result<T, store::Error> {
+        let began = Instant::now();
+        let answer = asking.await;
+        self.metrics.asked(asked, resource, began.elapsed(), &answer);
+        answer
     }
 
     /// An entry's object in the version it is worked on in: the stored one, or that of the request for custom resources.

@@ -208,7 +208,7 @@ async fn server_with(range: &str, selection: &Selection) -> ApiServer {
     let loopback = Loopback::default();
     let surroundings = Surroundings { rbac: Some(rbac), store: &store, resources: &resources, loopback: &loopback };
     let admission = admission::chain(selection, surroundings).unwrap();
-    let engine = Arc::new(Engine { store, resources, admission, cbor: false });
+    let engine = Engine::of(store, resources, admission, false);
     let mut computed = Computations::default();
     computed.add("", "serviceaccounts", "token", Arc::new(NoTokens));
     authentication::reviews::register(&mut computed, &Arc::new(Union::default()));

@@ -6,6 +6,8 @@
 
 mod flow;
 mod health;
+mod impersonation;
+mod own;
 mod request;
 mod storage;
 mod watch;
@@ -21,6 +23,8 @@ use component::metrics::{
 
 pub(crate) use self::flow::{Executing, FlowMetrics};
 pub(crate) use self::health::HealthMetrics;
+pub(crate) use self::impersonation::ImpersonationMetrics;
+pub(crate) use self::own::OwnMetrics;
 pub(crate) use self::request::{Counted, Ongoing};
 use self::storage::StorageMetrics;
 pub(crate) use self::watch::{EventCounter, WatchMetrics};
@@ -33,6 +37,9 @@ const LABELS: [&str; 9] =
     ["verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component", "code"];
 /// [`LABELS`] without `dry_run` and `code`.
 const SHORT_LABELS: [&str; 7] = ["verb", "group", "version", "resource", "subresource", "scope", "component"];
+/// [`LABELS`] without `dry_run`.
+const TERMINATION_LABELS: [&str; 8] =
+    ["verb", "group", "version", "resource", "subresource", "scope", "component", "code"];
 /// In seconds.
 const DURATIONS: [f64; 24] = [
     0.005,
@@ -69,6 +76,7 @@ const FILTER_DURATIONS: [f64; 13] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    terminations: IntCounterVec,
     durations: HistogramVec,
     sli_durations: HistogramVec,
     response_sizes: HistogramVec,
@@ -87,6 +95,8 @@ pub(crate) struct Metrics {
     flow: FlowMetrics,
     storage: StorageMetrics,
     health: HealthMetrics,
+    impersonation: ImpersonationMetrics,
+    own: OwnMetrics,
 }
 
 /// The series of requests that ask for the same.
@@ -108,6 +118,11 @@ impl Metrics {
         registry.register(Box::new(build_info()?))?;
         Ok(Metrics {
             requests: make.counters("apiserver_request_total", "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.", &LABELS)?,
+            terminations: make.counters(
+                "apiserver_request_terminations_total",
+                "[ALPHA] Number of requests which apiserver terminated in self-defense.",
+                &TERMINATION_LABELS,
+            )?,
             durations: make.histograms(
                 "apiserver_request_duration_seconds",
                 "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
@@ -170,10 +185,12 @@ impl Metrics {
             flow: FlowMetrics::new(&make)?,
             storage: StorageMetrics::new(&make)?,
             health: HealthMetrics::new()?,
+            impersonation: ImpersonationMetrics::new(&make)?,
             handshake_errors: make.counter(
                 "apiserver_tls_handshake_errors_total",
                 "[ALPHA] Number of requests dropped with 'TLS handshake error from' error",
             )?,
+            own: OwnMetrics::new(&make)?,
             series: RwLock::default(),
             registry,
         })
@@ -197,6 +214,14 @@ impl Metrics {
         if let (Some(sizes), Some(size)) = (&series.sizes, size) {
             sizes.observe(size as f64);
         }
+    }
+
+    /// Counts one that was sent away unanswered, to protect the server. It is one of the answered ones, too.
+    pub(crate) fn terminated(&self, request: &Counted, code: u16) {
+        let mut buffer = [0u8; 3];
+        let [verb, group, version, resource, subresource, scope, component] = request.short_labels();
+        let labels = [verb, group, version, resource, subresource, scope, component, digits(code, &mut buffer)];
+        self.terminations.with_label_values(&labels).inc();
     }
 
     fn request(&self, request: &Counted) -> Arc<Series> {
@@ -287,6 +312,14 @@ impl Metrics {
         &self.storage
     }
 
+    pub(crate) fn own(&self) -> &OwnMetrics {
+        &self.own
+    }
+
+    pub(crate) fn impersonation(&self) -> &ImpersonationMetrics {
+        &self.impersonation
+    }
+
     pub(crate) fn health(&self) -> &HealthMetrics {
         &self.health
     }
@@ -318,7 +351,7 @@ fn build_info() -> Result<Gauge, Error> {
     let value = |field: &str| info[field].as_str().unwrap_or_default();
     let opts = labels
         .iter()
-        .fold(Opts::new("kubernetes_build_info", "[ALPHA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running."), |opts, (label, field)| {
+        .fold(Opts::new("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running."), |opts, (label, field)| {
             opts.const_label(*label, value(field))
         });
     let gauge = Gauge::with_opts(opts)?;

@@ -21,6 +21,7 @@ mod version;
 mod zpages;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use api::scheme::Scheme;
 use component::metrics::Registries;
@@ -116,10 +117,12 @@ impl ApiServer {
         let metrics = Metrics::new().expect("names and labels are constants that a test registers");
         config.metrics.join(metrics.registry());
         config.metrics.join(engine.admission.metrics().registry());
+        config.metrics.join(engine.metrics.registry());
         if let Some(AuditLog(audit)) = &config.audit {
             config.metrics.join(audit.registry());
         }
         let aggregator = Aggregator::new(Arc::clone(&engine.store), engine.clone(), config.proxy_client);
+        config.metrics.join(aggregator.registry());
         ApiServer {
             state: Arc::new(State {
                 engine,
@@ -128,6 +131,7 @@ impl ApiServer {
                 authorizer: config.authorizer,
                 computed: config.computed,
                 formats: config.formats,
+                address: config.advertise_address.clone(),
                 discovery: Discovery::new(scheme, config.advertise_address),
                 openapi: OpenApi::new(scheme),
                 health,
@@ -164,7 +168,11 @@ impl ApiServer {
                     slot.insert(agent);
                 }
                 let body: RequestBody = Full::new(body.collect_bytes().await?).map_err(|never| match never {}).boxed();
-                Ok::<_, BoxError>(server.handle(Request::from_parts(parts, body), caller).await)
+                let (method, began) = (parts.method.clone(), Instant::now());
+                let response = server.handle(Request::from_parts(parts, body), caller).await;
+                let State { metrics, address, .. } = &*server.state;
+                metrics.own().answered(&method, address, response.status().as_u16(), began.elapsed());
+                Ok::<_, BoxError>(response)
             }
         });
         kube::Client::new(service, "default")

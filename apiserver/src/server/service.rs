@@ -151,6 +151,9 @@ async fn walk(
         Err(status) => (status.code, None),
     };
     state.metrics.record(&counted, code, started.elapsed(), size);
+    if result.as_ref().is_ok_and(|response| response.extensions().get::<Terminated>().is_some()) {
+        state.metrics.terminated(&counted, code);
+    }
     result.map(|response| response.map(|body| body.holding(ongoing)))
 }
 
@@ -198,7 +201,9 @@ async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) ->
         // Nobody else sets it.
         let _ = audited.record.set(Arc::clone(record));
     }
-    let impersonating = impersonation::apply(&mut parts.headers, &attributes, state.authorizer.as_ref());
+    let checks =
+        impersonation::Checks { authorizer: state.authorizer.as_ref(), metrics: state.metrics.impersonation() };
+    let impersonating = impersonation::apply(&mut parts.headers, &attributes, checks);
     let (user, attributes) = match impersonating.await {
         Ok(Some(other)) => {
             if let Some(record) = &record {
@@ -213,14 +218,20 @@ async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) ->
     let admitting = state.limiter.admit(&user, &info, &query, in_store, state.metrics.flow());
     let admitted = match admitting.await {
         Ok(admitted) => admitted,
-        Err(refusal) => return Ok(refusal),
+        Err(refusal) => return Ok(terminated(refusal)),
     };
     let decision = authorize(state, &attributes, record.as_deref(), limit).await;
     let mut response = match decision {
         Decision { verdict: Verdict::Allow, .. } => {
             let (formats, may_gzip) = (state.formats, caller.may_gzip());
             let request = endpoints::Request { info, query, user, parts, body, formats, may_gzip };
-            served(state, request, limit).await.unwrap_or_else(|status| respond::status(&status, &of_error))
+            match served(state, request, limit).await {
+                Some(answer) => answer.unwrap_or_else(|status| respond::status(&status, &of_error)),
+                None => {
+                    let why = "request did not complete within the allotted timeout";
+                    terminated(respond::status(&Status::timeout(why, 0), &of_error))
+                }
+            }
         }
         Decision { error: Some(error), .. } => {
             let uri = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
@@ -232,17 +243,26 @@ async fn admitted(state: &Arc<State>, arrived: Arrived, audited: Audited<'_>) ->
     Ok(response)
 }
 
-/// The endpoint's answer, within the time there is for it.
+/// Of a response: the server gave the request up to protect itself.
+#[derive(Clone, Copy, Debug)]
+struct Terminated;
+
+fn terminated(mut response: Response<Body>) -> Response<Body> {
+    response.extensions_mut().insert(Terminated);
+    response
+}
+
+/// The endpoint's answer; None when there was no time left for it.
 async fn served(
     state: &Arc<State>,
     request: endpoints::Request,
     limit: Option<Duration>,
-) -> Result<Response<Body>, Status> {
+) -> Option<Result<Response<Body>, Status>> {
     let answer: BoxFuture<'static, _> = Box::pin(route(Arc::clone(state), request));
-    let Some(limit) = limit else { return answer.await };
-    tokio::time::timeout(limit, answer)
-        .await
-        .unwrap_or_else(|_| Err(Status::timeout("request did not complete within the allotted timeout", 0)))
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, answer).await.ok(),
+        None => Some(answer.await),
+    }
 }
 
 /// Asks the authorizer; waiting for somebody else takes no longer than the request may.
@@ -340,9 +360,11 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
             Ok(respond::plain(200, "metrics reset\n"))
         }
         "/metrics" => {
+            state.metrics.storage().measure(&state.engine).await;
             let counting = Arc::clone(&state);
             let counted = tokio::task::spawn_blocking(move || {
-                counting.metrics.storage().count(&counting.engine);
+                counting.metrics.storage().show(&counting.engine);
+                counting.aggregator.show_availability();
                 if let Some(control) = counting.limiter.flow_control() {
                     counting.metrics.flow().show(control);
                 }

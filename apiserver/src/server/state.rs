@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) computed: Computations,
     pub(crate) formats: Formats,
+    /// `HOST:PORT` by which clients know this server.
+    pub(crate) address: String,
     pub(crate) discovery: Discovery,
     pub(crate) openapi: OpenApi,
     pub(crate) health: Health,

@@ -43,6 +43,9 @@ pub trait Log: Send + Sync + fmt::Debug {
         None
     }
 
+    /// How many bytes what is stored takes where it is stored; 0 if it is only in memory.
+    fn size(&self) -> BoxFuture<'_, Result<u64, Error>>;
+
     /// Finishes what was begun, gives back files and locks. Every later call answers `Unreachable`.
     fn close(&self) -> BoxFuture<'_, Result<(), Error>>;
 }

@@ -92,6 +92,13 @@ impl Store {
         self.log.checks()
     }
 
+    /// How many bytes the log's file has: etcd's database or the embedded one; 0 if there is none.
+    ///
+    /// Upstream: `etcd3.Monitor`, for `apiserver_storage_size_bytes`.
+    pub async fn size(&self) -> Result<u64, Error> {
+        self.log.size().await
+    }
+
     /// Finishes what was begun and gives back files and locks. Later commits and idle watches answer `Unreachable`; reads still work.
     pub async fn close(&self) -> Result<(), Error> {
         self.log.close().await

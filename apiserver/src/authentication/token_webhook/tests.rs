@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use json::Value;
 
 use super::*;
+use crate::authentication::Metrics;
 use crate::registry::testing::Fixture;
 use crate::webhook::testing::{Reply, Server};
 
@@ -114,7 +115,7 @@ async fn it_is_asked_once_for_each_token_and_five_times_where_it_fails() {
     })
     .await;
     let ttl = Duration::from_secs(120);
-    let webhook = Remembered::new(Arc::new(fake.client("v1")), ttl, ttl);
+    let webhook = Remembered::new(Arc::new(fake.client("v1")), ttl, ttl, Metrics::default().tokens);
     let twice = async |token: &str| {
         let before = fake.asked();
         let (first, second) = futures::join!(ask(&webhook, token, "us"), ask(&webhook, token, "us"));

@@ -1,3 +1,4 @@
+use component::metrics::{Registrar, Registry};
 use futures::FutureExt;
 
 use super::*;
@@ -34,7 +35,10 @@ fn applied(headers: &[(&'static str, &str)], requestor: UserInfo, rows: Rows) ->
         map.append(*name, value.parse().expect("a header"));
     }
     let request = list_pods(requestor);
-    let applied = apply(&mut map, &request, &rows).now_or_never().expect("rows answer at once");
+    let registry = Registry::new();
+    let metrics = ImpersonationMetrics::new(&Registrar::of(&registry)).expect("its first metrics");
+    let checks = Checks { authorizer: &rows, metrics: &metrics };
+    let applied = apply(&mut map, &request, checks).now_or_never().expect("rows answer at once");
     let user = applied.map_err(|status| status.message)?;
     assert!(map.is_empty(), "headers are left: {map:?}");
     user.map(|user| (user.name, user.groups)).ok_or_else(|| "nobody".to_string())

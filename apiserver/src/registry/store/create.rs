@@ -6,7 +6,7 @@ use api::status::Status;
 use json::Value;
 use store::{Entry, ErrorKind, Txn};
 
-use super::{ATTEMPTS, Engine, Ownership, Served, decode, invalid, storage_error};
+use super::{ATTEMPTS, Asked, Engine, Ownership, Served, decode, invalid, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::WriteOptions;
@@ -129,7 +129,7 @@ impl Engine {
             let mut txn = Txn::create(key.as_str(), draft, Engine::expires(resource, ctx));
             txn.compare.extend(extra.compare);
             txn.operations.extend(extra.operations);
-            match self.store.commit(txn).await {
+            match self.commit(Asked::Create, resource, txn).await {
                 Ok(committed) => {
                     let entry = committed.entries.into_iter().next();
                     let entry =

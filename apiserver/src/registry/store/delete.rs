@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use json::Value;
 use store::{Entry, Snapshot, Txn};
 
-use super::{ATTEMPTS, Engine, MODIFIED, Served, forget, storage_error};
+use super::{ATTEMPTS, Asked, Engine, MODIFIED, Served, forget, storage_error};
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
 use crate::endpoints::options::{DeleteOptions, Propagation};
@@ -169,7 +169,7 @@ impl Engine {
         if ctx.dry_run {
             return Ok(Outcome::Made(None));
         }
-        match self.store.commit(txn).await {
+        match self.commit(Asked::Delete, resource, txn).await {
             Ok(committed) => {
                 forget(entry);
                 Ok(Outcome::Made(committed.entries.into_iter().next()))

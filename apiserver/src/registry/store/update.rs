@@ -11,8 +11,8 @@ use store::{Entry, Txn};
 
 use super::create::warn_of_duplicate_owners;
 use super::{
-    ATTEMPTS, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, forget, invalid, parse_revision,
-    resource_version, storage_error,
+    ATTEMPTS, Asked, Engine, MODIFIED, Ownership, Served, Written, content_differs, decode, forget, invalid,
+    parse_revision, resource_version, storage_error,
 };
 use crate::admission::{Attributes, Operation};
 use crate::context::RequestContext;
@@ -191,7 +191,7 @@ impl Engine {
         let mut txn = Txn::update(entry.key.clone(), draft, entry.mod_revision, expires);
         txn.compare.extend(extra.compare);
         txn.operations.extend(extra.operations);
-        match self.store.commit(txn).await {
+        match self.commit(Asked::Update, resource, txn).await {
             Ok(committed) => {
                 forget(entry);
                 let served = self.outcome(resource, new, committed.entries.into_iter().next()).await?;
@@ -296,7 +296,7 @@ impl Engine {
             let mut txn = Txn::delete(entry.key.clone(), entry.mod_revision);
             txn.compare.extend(extra.compare);
             txn.operations.extend(extra.operations);
-            match self.store.commit(txn).await {
+            match self.commit(Asked::Delete, resource, txn).await {
                 Ok(_) => {}
                 Err(error) if error.is_compare_failed() => return Ok(Step::Retry),
                 Err(error) => return Err(storage_error(resource, &ctx.target.name, "delete", &error)),

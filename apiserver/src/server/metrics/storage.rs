@@ -1,17 +1,28 @@
 //! How much is stored of what, and whether that is what is served.
 
+mod sizes;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use component::metrics::{Error, IntCounterVec, IntGaugeVec, Registrar};
 use store::Check;
 
+use self::sizes::Sizes;
 use crate::registry::store::Engine;
 
 const LABELS: [&str; 2] = ["group", "resource"];
+/// How long somebody who asks waits for the size of the database. Upstream's.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Counted when somebody asks, from the view: no request pays for it.
+/// Counted when somebody asks: no request pays for it.
 #[derive(Debug)]
 pub(crate) struct StorageMetrics {
     objects: IntGaugeVec,
     bytes: IntGaugeVec,
+    /// What `bytes` is of, brought up to date by who asks.
+    sizes: Mutex<Sizes>,
+    database: IntGaugeVec,
     checks: IntCounterVec,
 }
 
@@ -27,6 +38,12 @@ impl StorageMetrics {
                 "apiserver_resource_size_estimate_bytes",
                 "[ALPHA] Estimated size of stored objects in database. Estimate is based on sum of last observed sizes of serialized objects. In case of a fetching error, the value will be -1.",
                 &LABELS,
+            )?,
+            sizes: Mutex::default(),
+            database: make.gauges(
+                "apiserver_storage_size_bytes",
+                "[STABLE] Size of the storage database file physically allocated in bytes.",
+                &["storage_cluster_id"],
             )?,
             checks: make.counters(
                 "apiserver_storage_consistency_checks_total",
@@ -52,18 +69,28 @@ impl StorageMetrics {
         }
     }
 
-    /// Counts all objects. Walks over the whole store: some milliseconds for 100,000.
-    pub(crate) fn count(&self, engine: &Engine) {
+    /// Shows how much there is now. The first look walks over the store; later ones read what has changed since.
+    pub(crate) fn show(&self, engine: &Engine) {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = engine.store.snapshot();
-        for resource in engine.resources.current().all_stored() {
-            let (mut objects, mut bytes) = (0, 0);
-            for entry in snapshot.range(&resource.list_prefix(""), None) {
-                objects += 1;
-                bytes += entry.value.len();
-            }
+        let resources = engine.resources.current();
+        let stored = || resources.all_stored().map(|resource| (resource.list_prefix(""), resource));
+        sizes.follow(&engine.store, &snapshot, stored().map(|(prefix, _)| prefix));
+        for (prefix, resource) in stored() {
             let labels = [resource.info.group.as_ref(), resource.info.plural.as_ref()];
-            self.objects.with_label_values(&labels).set(objects);
-            self.bytes.with_label_values(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            let gauge = |amount: usize| i64::try_from(amount).unwrap_or(i64::MAX);
+            self.objects.with_label_values(&labels).set(gauge(snapshot.count(&prefix)));
+            self.bytes.with_label_values(&labels).set(gauge(sizes.of(&prefix)));
+        }
+    }
+
+    /// Asks how large the database is. Where that is not known in time there is no number.
+    pub(crate) async fn measure(&self, engine: &Engine) {
+        const ONLY: [&str; 1] = ["etcd-0"];
+        match tokio::time::timeout(PATIENCE, engine.store.size()).await {
+            Ok(Ok(size)) => self.database.with_label_values(&ONLY).set(i64::try_from(size).unwrap_or(i64::MAX)),
+            // It is not there the first time.
+            _ => drop(self.database.remove_label_values(&ONLY)),
         }
     }
 }

@@ -8,6 +8,7 @@ use json::json;
 use super::Cluster;
 use crate::admission::Operation;
 use crate::admission::metrics::{Called, Conditions, Evaluated, Metrics, Step};
+use crate::authentication::UserInfo;
 
 async fn text(cluster: &Cluster, path: &str) -> String {
     String::from_utf8(cluster.get(path).await.expect(200).bytes.to_vec()).unwrap()
@@ -47,6 +48,11 @@ async fn busy() -> Cluster {
     cluster.get("/api/v1/namespaces/default/configmaps/a").await.expect(200);
     cluster.get("/api/v1/endpoints").await.expect(200);
     cluster.get("/readyz").await.expect(200);
+    let own = json!({"group": "apps", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1});
+    let own = json!({"metadata": {"name": "v1.apps"}, "spec": own});
+    cluster.post("/apis/apiregistration.k8s.io/v1/apiservices", own).await.expect(201);
+    let root = cluster.server.client(UserInfo::new("root", &["system:masters"]));
+    root.apiserver_version().await.expect("one of this process");
     // Masters wait for nothing; others might have to.
     cluster.call("GET", "/version", &[("impersonate-user", "joe")], b"").await.expect(403);
     cluster
@@ -95,6 +101,16 @@ async fn numbers_are_of_what_happened() {
     assert_eq!(value(&shown, "apiserver_resource_objects{group=\"\",resource=\"configmaps\"}"), 1.0);
     assert_eq!(value(&shown, "apiserver_resource_objects{group=\"\",resource=\"namespaces\"}"), 2.0);
     assert!(value(&shown, "apiserver_resource_size_estimate_bytes{group=\"\",resource=\"configmaps\"}") > 50.0);
+    let created = "{group=\"\",operation=\"create\",resource=\"configmaps\"}";
+    assert_eq!(value(&shown, &format!("etcd_requests_total{created}")), 1.0);
+    assert_eq!(value(&shown, &format!("etcd_request_duration_seconds_count{created}")), 1.0);
+    assert_eq!(value(&shown, "apiserver_storage_size_bytes{storage_cluster_id=\"etcd-0\"}"), 0.0);
+    let other = "{decision=\"allowed\",mode=\"user-info\"}";
+    assert_eq!(value(&shown, &format!("apiserver_impersonation_attempts_total{other}")), 1.0);
+    assert_eq!(value(&shown, &format!("apiserver_impersonation_authorization_attempts_total{other}")), 2.0);
+    let asked = "rest_client_requests_total{code=\"200\",host=\"192.0.2.1:6443\",method=\"GET\"}";
+    assert_eq!(value(&shown, asked), 1.0);
+    assert_eq!(value(&shown, "aggregator_unavailable_apiservice{name=\"v1.apps\"}"), 0.0);
     let slis = text(&cluster, "/metrics/slis").await;
     assert_eq!(value(&slis, "kubernetes_healthcheck{name=\"ping\",type=\"readyz\"}"), 1.0);
     assert_eq!(value(&slis, "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"readyz\"}"), 1.0);

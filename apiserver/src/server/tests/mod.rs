@@ -206,7 +206,7 @@ impl Cluster {
         let store = Arc::new(store::embedded::memory(store::Window::default(), crate::transform()).unwrap());
         let resources = Resources::builtin(api::scheme::Scheme::builtin());
         let admission = plugins(&store, &resources);
-        let engine = Arc::new(Engine { store, resources, admission, cbor: false });
+        let engine = Engine::of(store, resources, admission, false);
         let mut health = Health::default();
         health.add("etcd", Scope::Everywhere, Arc::new(|| None));
         let config = Config {

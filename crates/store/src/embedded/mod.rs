@@ -21,7 +21,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::{fmt, io, thread};
+use std::{fmt, fs, io, thread};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -61,15 +61,20 @@ impl Config {
 /// Fails with `Locked` if another process has it, with `Corrupt` if the file is damaged, with `NoSpace` or `Unreachable`.
 pub fn open(config: Config) -> Result<Store, Error> {
     let (disk, lock) = directory::open(&config.dir)?;
-    start(config.window, config.transform, Some((disk, Some(lock))))
+    start(config.window, config.transform, Some((disk, Some(lock))), Some(config.dir.join(FILE)))
 }
 
 /// A store that behaves the same and keeps nothing, for tests.
 pub fn memory(window: Window, transform: Arc<dyn Transform>) -> Result<Store, Error> {
-    start(window, transform, None)
+    start(window, transform, None, None)
 }
 
-fn start(window: Window, transform: Arc<dyn Transform>, disk: Option<(Disk, Option<Lock>)>) -> Result<Store, Error> {
+fn start(
+    window: Window,
+    transform: Arc<dyn Transform>,
+    disk: Option<(Disk, Option<Lock>)>,
+    file: Option<PathBuf>,
+) -> Result<Store, Error> {
     let (view, feed) = View::new(window, transform);
     let writer = Writer::open(feed, disk)?;
     let (requests, waiting) = mpsc::channel(WAITING);
@@ -77,7 +82,7 @@ fn start(window: Window, transform: Arc<dyn Transform>, disk: Option<(Disk, Opti
         .name("store-writer".to_owned())
         .spawn(move || writer.run(waiting))
         .map_err(|error: io::Error| Error::new(ErrorKind::Unreachable).on("its writer thread").because(error))?;
-    let log = Embedded { view: view.clone(), requests };
+    let log = Embedded { view: view.clone(), requests, file };
     Ok(Store::new(view, Arc::new(log)))
 }
 
@@ -85,6 +90,8 @@ fn start(window: Window, transform: Arc<dyn Transform>, disk: Option<(Disk, Opti
 struct Embedded {
     view: Arc<View>,
     requests: mpsc::Sender<Request>,
+    /// Where the disk is a file of this name.
+    file: Option<PathBuf>,
 }
 
 impl Embedded {
@@ -113,6 +120,12 @@ impl Log for Embedded {
 
     fn tick(&self, now: Timestamp) -> BoxFuture<'_, Result<(), Error>> {
         self.ask(move |answer| Request::Tick(now, answer)).boxed()
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        let size = self.file.as_deref().map_or(Ok(0), |file| fs::metadata(file).map(|file| file.len()));
+        let size = size.map_err(|error| Error::new(ErrorKind::Unreachable).on("its file").because(error));
+        async move { size }.boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {

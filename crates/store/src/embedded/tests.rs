@@ -35,7 +35,7 @@ impl Backend for Memory {
 impl Backend for Platter {
     fn open(&self, window: Window) -> Result<Store, Error> {
         let disk = Disk::open(Box::new(self.clone()))?;
-        start(window, Arc::new(AsStored), Some((disk, None)))
+        start(window, Arc::new(AsStored), Some((disk, None)), None)
     }
 }
 

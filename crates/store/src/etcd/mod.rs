@@ -50,7 +50,7 @@ use compactor::Compactor;
 use follower::{Answer, Follower, Request, Wanted};
 use keys::Keys;
 use lease::Leases;
-use members::{Members, Position};
+use members::{Member, Members, Position};
 use outbox::Outbox;
 use questions::{Askers, Questions};
 
@@ -314,6 +314,14 @@ impl Log for Etcd {
     fn tick(&self, now: Timestamp) -> BoxFuture<'_, Result<(), Error>> {
         self.time.store(now.0, Ordering::Relaxed);
         self.ask(move |answer| Request::Tick(now, answer)).boxed()
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        let status = |member: &Member| {
+            let mut maintenance = member.client.maintenance_client();
+            async move { maintenance.status().await }.boxed()
+        };
+        async move { Ok(u64::try_from(self.members.ask(status).await?.db_size()).unwrap_or_default()) }.boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
