@@ -1,4 +1,4 @@
-//! HTTP/1.1 over TLS to one server, with connections kept for the next request.
+//! HTTP/1.1 to one server, over TLS or, where somebody wants it so, in the clear, with connections kept for the next request.
 //!
 //! One protocol version on purpose, as upstream: with HTTP/2 all requests would go to the one backend behind a service's address
 //! that the first connection led to. Who is at the other end is known by the name given here, whatever address was dialled.
@@ -17,9 +17,9 @@ use hyper_util::client::legacy::{self};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::failure::Cause;
 use super::service::authority;
@@ -40,7 +40,15 @@ pub(crate) struct Client {
 impl Client {
     /// `server` is the name its certificate must have.
     pub(crate) fn new(tls: ClientConfig, server: ServerName<'static>) -> Client {
-        let connector = Connector { tls: TlsConnector::from(Arc::new(tls)), server };
+        Client::over(Connector(Some((TlsConnector::from(Arc::new(tls)), server))))
+    }
+
+    /// Without TLS: anybody may be at the other end, and listen.
+    pub(crate) fn in_the_clear() -> Client {
+        Client::over(Connector(None))
+    }
+
+    fn over(connector: Connector) -> Client {
         let pool = legacy::Client::builder(Supervised)
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -55,7 +63,7 @@ impl Client {
     }
 
     /// A connection of its own, for one request that may become a stream and never comes back to the pool.
-    pub(crate) async fn connect(&self, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Cause> {
+    pub(crate) async fn connect(&self, host: &str, port: u16) -> Result<Box<dyn Wire>, Cause> {
         self.connector.connect(host, port).await
     }
 }
@@ -74,25 +82,31 @@ where
     }
 }
 
+/// A connection, encrypted or not.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// How TLS is spoken, and the name of who must answer; None for no TLS.
 #[derive(Clone)]
-struct Connector {
-    tls: TlsConnector,
-    server: ServerName<'static>,
-}
+struct Connector(Option<(TlsConnector, ServerName<'static>)>);
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector").field("server", &self.server).finish_non_exhaustive()
+        let server = self.0.as_ref().map(|(_, server)| server);
+        f.debug_struct("Connector").field("server", &server).finish_non_exhaustive()
     }
 }
 
 impl Connector {
-    async fn connect(&self, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Cause> {
+    async fn connect(&self, host: &str, port: u16) -> Result<Box<dyn Wire>, Cause> {
         let stream = dial(host, port).await?;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "set_nodelay");
         }
-        self.tls.connect(self.server.clone(), stream).await.map_err(|error| Cause::handshake(&error))
+        let Some((tls, server)) = &self.0 else { return Ok(Box::new(stream)) };
+        let stream = tls.connect(server.clone(), stream).await.map_err(|error| Cause::handshake(&error))?;
+        Ok(Box::new(stream))
     }
 }
 
@@ -128,14 +142,15 @@ impl tower_service::Service<Uri> for Connector {
         let connector = self.clone();
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-            let stream = connector.connect(host, uri.port_u16().unwrap_or(443)).await?;
+            let usual = if connector.0.is_some() { 443 } else { 80 };
+            let stream = connector.connect(host, uri.port_u16().unwrap_or(usual)).await?;
             Ok(Pooled(TokioIo::new(stream)))
         })
     }
 }
 
 /// A connection as the pool holds it.
-struct Pooled(TokioIo<TlsStream<TcpStream>>);
+struct Pooled(TokioIo<Box<dyn Wire>>);
 
 impl Connection for Pooled {
     fn connected(&self) -> Connected {

@@ -48,7 +48,7 @@ impl Webhook {
         };
         let user = User::of(user, file)?;
         let server = cluster["server"].as_str().unwrap_or_default();
-        Ok(Webhook::of_server(server, user.access(trust))?)
+        Ok(Webhook::of_server(&with_scheme(server, !matches!(trust, Trust::System)), user.access(trust))?)
     }
 }
 
@@ -123,6 +123,15 @@ impl Users {
     }
 }
 
+/// The URL of a `server`, which may be `HOST:PORT` alone: whoever says whom to trust wants TLS then.
+/// Upstream: client-go/rest.DefaultServerURL.
+fn with_scheme(server: &str, wants_tls: bool) -> String {
+    match server.is_empty() || server.contains("://") {
+        true => server.to_owned(),
+        false => format!("{}://{server}", if wants_tls { "https" } else { "http" }),
+    }
+}
+
 fn parsed(file: &Path) -> Result<Value, Error> {
     let text = String::from_utf8_lossy(&read(file)?).into_owned();
     serde_saphyr::from_str(&text).map_err(|error| Error::Malformed(file.to_owned(), error.to_string()))
@@ -150,4 +159,50 @@ fn embedded(of: &Value, name: &str, file: &Path) -> Result<Option<Vec<u8>>, Erro
 
 fn beside(path: &str, file: &Path) -> Result<Vec<u8>, Error> {
     read(&file.parent().unwrap_or(Path::new("")).join(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::registry::testing::Fixture;
+
+    #[test]
+    fn a_server_without_a_scheme_is_asked_over_tls_where_somebody_says_whom_to_trust() {
+        assert_eq!(with_scheme("127.0.0.1:80", false), "http://127.0.0.1:80");
+        assert_eq!(with_scheme("127.0.0.1:80", true), "https://127.0.0.1:80");
+        assert_eq!(with_scheme("https://a", false), "https://a");
+    }
+
+    #[tokio::test]
+    async fn a_server_of_plain_http_is_asked_and_not_told_who_asks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        let text = format!(
+            "current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
+             clusters: [{{name: k, cluster: {{server: 'http://{address}/path'}}}}]\nusers: [{{name: u, user: {{token: secret}}}}]\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let webhook = Webhook::of_kubeconfig(&file).unwrap();
+        let asked = component::spawn("plain webhook", async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.expect("a request");
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.expect("it listens");
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let limit = Duration::from_secs(30);
+        let answer = webhook.post(&Fixture::default(), Bytes::from_static(b"{}"), limit).await.unwrap();
+        assert_eq!(answer, "{}");
+        let request = asked.await.unwrap().unwrap().to_lowercase();
+        assert!(request.starts_with("post /path?timeout=30s http/1.1\r\n"), "{request}");
+        assert!(!request.contains("authorization"), "{request}");
+    }
 }

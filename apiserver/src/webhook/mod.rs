@@ -1,4 +1,4 @@
-//! The HTTPS client towards webhooks: of admission ([`crate::admission`]), of custom resources ([`conversion`]) and those that
+//! The HTTP client, over TLS but where a kubeconfig file says otherwise, towards webhooks: of admission ([`crate::admission`]), of custom resources ([`conversion`]) and those that
 //! files name; and towards documents that somebody publishes ([`fetch`]).
 //!
 //! A [`Webhook`] is made once of a stored `clientConfig` and holds its connections; whoever compiled the configuration keeps
@@ -30,6 +30,7 @@ pub use failure::{BadBundle, Error};
 use std::time::Duration;
 
 use ::http::response::Parts;
+use ::http::uri::Scheme;
 use ::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -73,13 +74,20 @@ enum Address {
     Host { host: String, port: u16 },
 }
 
-/// A webhook that can be called.
+/// Where a webhook is, and what it is called.
 #[derive(Debug)]
-pub struct Webhook {
+struct Place {
+    scheme: Scheme,
     address: Address,
     /// The URL it is known by, without query: what errors show.
     url: String,
     path: String,
+}
+
+/// A webhook that can be called.
+#[derive(Debug)]
+pub struct Webhook {
+    place: Place,
     host_header: HeaderValue,
     agent: &'static str,
     authorization: Option<HeaderValue>,
@@ -127,33 +135,37 @@ impl Webhook {
             Caller::Admission => "kube-apiserver-admission",
             Caller::Conversion => "kube-apiserver",
         };
-        let (_, url, _) = &place;
-        let access = match users.of(authority_of(url)) {
+        let access = match users.of(authority_of(&place.url)) {
             Some(user) => user.access(trust),
             None => Access { trust, identity: None, authorization: None },
         };
         Webhook::reached(place, access, agent)
     }
 
-    /// Of a URL, as somebody.
+    /// Of a URL, as somebody. Over plain HTTP nobody is shown who that is. Upstream: clientcmd's ClientConfig.
     fn of_server(url: &str, access: Access<'_>) -> Result<Webhook, Error> {
-        Webhook::reached(of_url(url)?, access, NOBODY)
+        let place = of_url(url)?;
+        let access = match place.scheme == Scheme::HTTP {
+            true => Access { identity: None, authorization: None, ..access },
+            false => access,
+        };
+        Webhook::reached(place, access, NOBODY)
     }
 
-    fn reached(
-        (address, url, path): (Address, String, String),
-        access: Access<'_>,
-        agent: &'static str,
-    ) -> Result<Webhook, Error> {
-        let server = match &address {
+    fn reached(place: Place, access: Access<'_>, agent: &'static str) -> Result<Webhook, Error> {
+        let server = match &place.address {
             Address::Service { namespace, name, .. } => format!("{name}.{namespace}.svc"),
             Address::Host { host, .. } => host.clone(),
         };
-        let name = ServerName::try_from(server.clone()).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
-        let host_header =
-            HeaderValue::from_str(authority_of(&url)).map_err(|_| Error::Url(format!("invalid host {server:?}")))?;
-        let client = http::Client::new(certificate::client_config(access.trust, access.identity)?, name);
-        Ok(Webhook { address, url, path, host_header, agent, authorization: access.authorization, client })
+        let invalid = || Error::Url(format!("invalid host {server:?}"));
+        let host_header = HeaderValue::from_str(authority_of(&place.url)).map_err(|_| invalid())?;
+        let client = if place.scheme == Scheme::HTTP {
+            http::Client::in_the_clear()
+        } else {
+            let name = ServerName::try_from(server.clone()).map_err(|_| invalid())?;
+            http::Client::new(certificate::client_config(access.trust, access.identity)?, name)
+        };
+        Ok(Webhook { place, host_header, agent, authorization: access.authorization, client })
     }
 
     /// Posts a review and gives the answer's bytes. `objects` knows the services.
@@ -182,7 +194,7 @@ impl Webhook {
         query: &str,
         deadline: Instant,
     ) -> Result<(Parts, Bytes), Error> {
-        let failed = |cause| Error::Post { url: format!("{}?{query}", self.url), cause };
+        let failed = |cause| Error::Post { url: format!("{}?{query}", self.place.url), cause };
         let asking = self.ask(objects, body, query);
         let response = match tokio::time::timeout_at(deadline, asking).await {
             Ok(answer) => answer.map_err(failed)?,
@@ -193,13 +205,14 @@ impl Webhook {
     }
 
     async fn ask(&self, objects: &dyn Objects, body: Bytes, query: &str) -> Result<::http::Response<Incoming>, Cause> {
-        let authority = match &self.address {
+        let Place { scheme, address, path, .. } = &self.place;
+        let authority = match address {
             Address::Service { namespace, name, port } => {
                 service::resolve(objects, namespace, name, *port).map_err(Cause::Service)?
             }
             Address::Host { host, port } => service::authority(host, *port),
         };
-        let uri = format!("https://{authority}{}?{query}", self.path);
+        let uri = format!("{scheme}://{authority}{path}?{query}");
         let uri: Uri = uri.parse().map_err(|_| Cause::Other(format!("invalid URL {uri:?}")))?;
         let mut request = Request::builder()
             .method(Method::POST)
@@ -235,18 +248,18 @@ fn retry_after(head: &Parts) -> Option<Duration> {
     seconds.parse().ok().map(Duration::from_secs)
 }
 
-/// Address, URL and path of a `service`.
-fn of_service(service: &Value) -> (Address, String, String) {
+/// Of a `service`.
+fn of_service(service: &Value) -> Place {
     let text = |key: &str| service.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (namespace, name) = (text("namespace"), text("name"));
     let port = service.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
     let path = rooted(&text("path"));
     let url = format!("https://{name}.{namespace}.svc:{port}{path}");
-    (Address::Service { namespace, name, port }, url, path)
+    Place { scheme: Scheme::HTTPS, address: Address::Service { namespace, name, port }, url, path }
 }
 
-/// Address, URL and path of a `url`.
-fn of_url(url: &str) -> Result<(Address, String, String), Error> {
+/// Of a URL: one of a `clientConfig` was found to be `https`.
+fn of_url(url: &str) -> Result<Place, Error> {
     if url.is_empty() {
         return Err(Error::Nowhere);
     }
@@ -256,11 +269,14 @@ fn of_url(url: &str) -> Result<(Address, String, String), Error> {
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let path = rooted(parsed.path());
     let authority = parsed.authority().map(ToString::to_string).unwrap_or_default();
-    Ok((Address::Host { host, port: parsed.port_u16().unwrap_or(443) }, format!("https://{authority}{path}"), path))
+    let scheme = parsed.scheme().filter(|scheme| **scheme == Scheme::HTTP).cloned().unwrap_or(Scheme::HTTPS);
+    let usual = if scheme == Scheme::HTTP { 80 } else { 443 };
+    let port = parsed.port_u16().unwrap_or(usual);
+    Ok(Place { address: Address::Host { host, port }, url: format!("{scheme}://{authority}{path}"), path, scheme })
 }
 
 fn authority_of(url: &str) -> &str {
-    url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default()
+    url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default()
 }
 
 fn rooted(path: &str) -> String {
