@@ -2,6 +2,8 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/apis/apiserver/load, pkg/server/options/{authenticationconfig,authorizationconfig}/metrics.
 
+pub(crate) mod shape;
+
 use api::decode::{FieldValidation, Syntax, decode_untyped};
 use api::meta;
 use component::metrics::{Error as MetricsError, GaugeVec, IntCounterVec, Registrar, Registry};
@@ -10,67 +12,130 @@ use jiff::Timestamp;
 use json::Value;
 use sha2::{Digest, Sha256};
 
+use self::shape::Struct;
 use crate::webhook::review::{self, Malformed};
 
 const GROUP: &str = "apiserver.config.k8s.io/";
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 
-/// The fields of each object, by where they are, indices left out. Others are mistakes.
-pub(crate) type Fields = &'static [(&'static str, &'static [&'static str])];
+/// What else is configured by kinds of this group.
+const OTHERS: [&str; 5] = [
+    "AdmissionConfiguration",
+    "AuthenticationConfiguration",
+    "AuthorizationConfiguration",
+    "EncryptionConfiguration",
+    "TracingConfiguration",
+];
 
-/// Reads a document of this kind, which `typed` makes something of.
+/// Reads a document of this kind of `apiserver.config.k8s.io`, which `typed` makes something of.
 ///
 /// # Errors
 /// Upstream's words for what is wrong.
 pub(crate) fn read<T>(
     text: &str,
     kind: &str,
-    fields: Fields,
+    shape: &Struct,
     typed: impl FnOnce(&Value) -> Result<T, Malformed>,
 ) -> Result<T, Malformed> {
-    let syntax = if text.trim_start().starts_with('{') { Syntax::Json } else { Syntax::Yaml };
-    let unreadable = |why| Malformed(format!("couldn't get version/kind; json parse error: {why}"));
-    let lax = decode_untyped(text.as_bytes(), syntax, FieldValidation::Ignore).map_err(unreadable)?;
-    // What is no object is refused in the words for one.
-    let document = review::parse(lax.object.to_string().as_bytes())?;
-    let (version, named) = (meta::api_version(&document), meta::kind(&document));
+    let document = Document::parse(text)?;
+    let known = |version: &str| version.strip_prefix(GROUP).is_some_and(|version| VERSIONS.contains(&version));
+    let named = meta::kind(&document.object);
+    if named != kind && OTHERS.contains(&named) && known(meta::api_version(&document.object)) {
+        return Err(Malformed(format!("expected {kind}, got *apiserver.{named}")));
+    }
+    document.must_be(kind, known)?;
+    // Before strangers are named, what is known must be of its type.
+    shape.check(&document.object)?;
+    let read = typed(&document.object)?;
+    document.check_strictly(shape)?;
+    Ok(read)
+}
+
+/// A document that is an object.
+#[derive(Debug)]
+pub(crate) struct Document<'t> {
+    text: &'t str,
+    syntax: Syntax,
+    /// Of a field that is there twice it has one.
+    pub(crate) object: Value,
+}
+
+impl<'t> Document<'t> {
+    /// Reads YAML or JSON.
+    ///
+    /// # Errors
+    /// It is no object.
+    pub(crate) fn parse(text: &'t str) -> Result<Document<'t>, Malformed> {
+        let syntax = if text.trim_start().starts_with('{') { Syntax::Json } else { Syntax::Yaml };
+        let unreadable = |why: String| match syntax {
+            Syntax::Yaml => Malformed(why),
+            _ => Malformed(format!("couldn't get version/kind; json parse error: {why}")),
+        };
+        let lax = decode_untyped(text.as_bytes(), syntax, FieldValidation::Ignore).map_err(unreadable)?;
+        // What is no object is refused in the words for one.
+        let object = review::parse(lax.object.to_string().as_bytes())?;
+        Ok(Document { text, syntax, object })
+    }
+
+    /// Is it of this kind, in a version that is known?
+    ///
+    /// # Errors
+    /// It is not, or does not say what it is.
+    pub(crate) fn must_be(&self, kind: &str, known: impl FnOnce(&str) -> bool) -> Result<(), Malformed> {
+        must_be(&self.object, self.text, kind, known)
+    }
+
+    /// Has it a field that is not of this shape, or one twice?
+    ///
+    /// # Errors
+    /// It has.
+    pub(crate) fn check_strictly(&self, shape: &Struct) -> Result<(), Malformed> {
+        decode_untyped(self.text.as_bytes(), self.syntax, FieldValidation::Strict).map_err(Malformed)?;
+        no_strangers(&self.object, shape)
+    }
+}
+
+/// Is the object, which is shown as `text`, of this kind, in a version that is known?
+///
+/// # Errors
+/// It is not, or does not say what it is.
+pub(crate) fn must_be(
+    object: &Value,
+    text: &str,
+    kind: &str,
+    known: impl FnOnce(&str) -> bool,
+) -> Result<(), Malformed> {
+    let (version, named) = (meta::api_version(object), meta::kind(object));
     for (field, value) in [("Kind", named), ("apiVersion", version)] {
         if value.is_empty() {
             return Err(Malformed(format!("Object '{field}' is missing in '{text}'")));
         }
     }
-    if named != kind || !version.strip_prefix(GROUP).is_some_and(|version| VERSIONS.contains(&version)) {
+    if named != kind || !known(version) {
         return Err(review::unregistered(version, named));
     }
-    // Before strangers are named, what is known must be of its type.
-    let read = typed(&document)?;
-    decode_untyped(text.as_bytes(), syntax, FieldValidation::Strict).map_err(Malformed)?;
-    let mut strangers = Vec::new();
-    name_strangers(&document, fields, "", "", &mut strangers);
-    match strangers.is_empty() {
-        true => Ok(read),
-        false => Err(Malformed(format!("strict decoding error: {}", strangers.join(", ")))),
-    }
+    Ok(())
 }
 
-/// Names the fields that have no meaning. `place` is the path without indices.
-fn name_strangers(value: &Value, all: Fields, place: &str, path: &str, strangers: &mut Vec<String>) {
-    let below = |of: &str, name: &str| if of.is_empty() { name.to_owned() } else { format!("{of}.{name}") };
-    match (value, all.iter().find(|(own, _)| *own == place)) {
-        (Value::Object(fields), Some((_, known))) => {
-            for (name, value) in fields {
-                let path = below(path, name);
-                match known.contains(&name.as_str()) {
-                    true => name_strangers(value, all, &below(place, name), &path, strangers),
-                    false => strangers.push(format!("unknown field \"{path}\"")),
-                }
-            }
-        }
-        (Value::Array(list), _) => {
-            for (at, item) in list.iter().enumerate() {
-                name_strangers(item, all, place, &format!("{path}[{at}]"), strangers);
-            }
-        }
+/// # Errors
+/// The object has fields that are not of this shape.
+pub(crate) fn no_strangers(object: &Value, shape: &Struct) -> Result<(), Malformed> {
+    let strangers = shape.strangers(object);
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = strangers.iter().map(|path| format!("unknown field \"{path}\"")).collect();
+    Err(Malformed(format!("strict decoding error: {}", named.join(", "))))
+}
+
+/// Null is nothing, as Go reads it.
+pub(crate) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.retain(|_, value| {
+            drop_nulls(value);
+            !value.is_null()
+        }),
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
     }
 }

@@ -11,6 +11,11 @@ use json::Value;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::configuration_file::shape::{Struct, Type};
+use crate::configuration_file::{self, Document};
+use crate::registry::fields::items;
+use crate::webhook::review::{self, Malformed};
+
 const VERSIONS: [&str; 2] = ["apiserver.config.k8s.io/v1", "apiserver.k8s.io/v1alpha1"];
 const KIND: &str = "AdmissionConfiguration";
 /// The plugins that are older, and the field their configuration is known by.
@@ -21,7 +26,7 @@ const LEGACY: [(&str, &str); 2] =
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
-    #[error("unable to read admission control configuration from {file:?} [{source}]")]
+    #[error("failed to apply admission: failed to read plugin config: unable to read admission control configuration from {file:?} [open {}: {}]", file.display(), in_go(source))]
     Unreadable {
         /// Which.
         file: PathBuf,
@@ -30,37 +35,41 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It holds something else.
-    #[error("admission control configuration {file:?}: {why}")]
+    #[error("failed to apply admission: failed to read plugin config: {why}")]
     Malformed {
-        /// Which.
-        file: PathBuf,
         /// What is wrong.
         why: String,
     },
+}
+
+/// A file's error in Go's words.
+fn in_go(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// The configurations by the names of their plugins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configurations(BTreeMap<String, Value>);
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
-    #[allow(dead_code, reason = "checked before; here it is only known")]
-    api_version: String,
-    #[allow(dead_code, reason = "checked before; here it is only known")]
-    kind: String,
-    #[serde(default)]
-    plugins: Vec<Plugin>,
-}
+const FILE: Struct = Struct {
+    name: KIND,
+    fields: &[("apiVersion", Type::Text), ("kind", Type::Text), ("plugins", Type::List(&Type::One(&PLUGIN)))],
+};
+const PLUGIN: Struct = Struct {
+    name: "AdmissionPluginConfiguration",
+    fields: &[("name", Type::Text), ("path", Type::Text), ("configuration", Type::Any)],
+};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One of the file's; nothing of it need be there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Plugin {
-    name: String,
-    #[serde(default)]
+    name: Option<String>,
     path: Option<PathBuf>,
-    #[serde(default)]
     configuration: Option<Value>,
 }
 
@@ -70,25 +79,29 @@ impl Configurations {
     /// # Errors
     /// See [`Error`].
     pub fn read(file: &Path) -> Result<Configurations, Error> {
-        let document = yaml(file)?;
-        let malformed = |why: String| Error::Malformed { file: file.to_owned(), why };
-        if document["kind"].is_null() && LEGACY.iter().any(|(_, field)| !document[*field].is_null()) {
-            let of_both = LEGACY.iter().map(|(name, _)| ((*name).to_owned(), document.clone()));
+        let text = text(file)?;
+        let malformed = |why: Malformed| Error::Malformed { why: why.to_string() };
+        let document = Document::parse(&text).map_err(malformed)?;
+        let object = &document.object;
+        if object["kind"].is_null() && LEGACY.iter().any(|(_, field)| !object[*field].is_null()) {
+            let of_both = LEGACY.iter().map(|(name, _)| ((*name).to_owned(), object.clone()));
             return Ok(Configurations(of_both.collect()));
         }
-        if !is_of(&document, &VERSIONS, KIND) {
-            return Err(malformed(format!("no kind {KIND:?} of apiVersion {}", VERSIONS[0])));
-        }
-        let document: Document = json::from_value(document).map_err(|error| malformed(error.to_string()))?;
+        document.must_be(KIND, |version| VERSIONS.contains(&version)).map_err(malformed)?;
+        FILE.check(object).map_err(malformed)?;
+        document.check_strictly(&FILE).map_err(malformed)?;
         let mut all = BTreeMap::new();
-        for Plugin { name, path, configuration } in document.plugins {
+        for plugin in items(object, "plugins") {
+            let plugin = json::from_value::<Option<Plugin>>(plugin.clone());
+            let plugin = plugin.map_err(|error| malformed(Malformed(error.to_string())))?.unwrap_or_default();
+            let Plugin { name, path, configuration } = plugin;
             let own = match (configuration, path.filter(|path| !path.as_os_str().is_empty())) {
                 (Some(own), _) => own,
                 (None, Some(path)) => yaml(&file.parent().unwrap_or(Path::new("")).join(path))?,
                 (None, None) => continue,
             };
             // The first of a name counts.
-            all.entry(name).or_insert(own);
+            all.entry(name.unwrap_or_default()).or_insert(own);
         }
         Ok(Configurations(all))
     }
@@ -98,26 +111,25 @@ impl Configurations {
         self.0.get(plugin)
     }
 
-    /// That of a plugin, which must be a `kind` in one of these versions.
+    /// That of a plugin, which must be a `kind` of this shape in one of these versions.
     pub(super) fn versioned<T: DeserializeOwned>(
         &self,
         plugin: &str,
         versions: &[&str],
         kind: &str,
+        shape: &Struct,
     ) -> Result<Option<T>, String> {
         let Some(own) = self.of(plugin) else { return Ok(None) };
-        if !is_of(own, versions, kind) {
-            return Err(format!(
-                "no kind {:?} is registered for version {:?}",
-                own["kind"].as_str().unwrap_or_default(),
-                own["apiVersion"].as_str().unwrap_or_default()
-            ));
-        }
+        let checked = || -> Result<(), Malformed> {
+            let text = own.to_string();
+            let object = review::parse(text.as_bytes())?;
+            configuration_file::must_be(&object, &text, kind, |version| versions.contains(&version))?;
+            shape.check(own)?;
+            configuration_file::no_strangers(own, shape)
+        };
+        checked().map_err(|why| why.to_string())?;
         let mut fields = own.clone();
-        if let Some(fields) = fields.as_object_mut() {
-            fields.shift_remove("kind");
-            fields.shift_remove("apiVersion");
-        }
+        configuration_file::drop_nulls(&mut fields);
         json::from_value(fields).map(Some).map_err(|error| error.to_string())
     }
 
@@ -127,13 +139,13 @@ impl Configurations {
     }
 }
 
-fn is_of(document: &Value, versions: &[&str], kind: &str) -> bool {
-    document["kind"] == kind && versions.iter().any(|version| document["apiVersion"] == *version)
+fn text(file: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(file).map_err(|source| Error::Unreadable { file: file.to_owned(), source })
 }
 
 fn yaml(file: &Path) -> Result<Value, Error> {
-    let text = std::fs::read_to_string(file).map_err(|source| Error::Unreadable { file: file.to_owned(), source })?;
-    serde_saphyr::from_str(&text).map_err(|error| Error::Malformed { file: file.to_owned(), why: error.to_string() })
+    let text = text(file)?;
+    serde_saphyr::from_str(&text).map_err(|error| Error::Malformed { why: error.to_string() })
 }
 
 #[cfg(test)]
@@ -168,19 +180,35 @@ mod tests {
 
     #[test]
     fn what_is_no_configuration_is_told() {
-        let other = read(&[("c.yaml", "apiVersion: v1\nkind: Pod")]).unwrap_err();
-        assert_eq!(
-            other,
-            "admission control configuration \"/c.yaml\": no kind \"AdmissionConfiguration\" of apiVersion apiserver.config.k8s.io/v1"
-        );
-        let odd = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugin: []";
-        assert!(read(&[("c.yaml", odd)]).unwrap_err().contains("unknown field"));
-        let missing =
-            "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins: [{name: A, path: no.yaml}]";
-        assert!(
-            read(&[("c.yaml", missing)])
-                .unwrap_err()
-                .starts_with("unable to read admission control configuration from \"/no.yaml\"")
-        );
+        let head = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\n";
+        let refused = |text: &str| {
+            let why = read(&[("c.yaml", text)]).unwrap_err();
+            why.strip_prefix("failed to apply admission: failed to read plugin config: ").unwrap().to_owned()
+        };
+        // Recorded from kube-apiserver v1.37.
+        for (rest, why) in [
+            ("plugin: []", "strict decoding error: unknown field \"plugin\""),
+            (
+                "plugins: x",
+                "json: cannot unmarshal string into Go struct field AdmissionConfiguration.plugins of type []v1.AdmissionPluginConfiguration",
+            ),
+            (
+                "plugins: [5]",
+                "json: cannot unmarshal number into Go struct field AdmissionConfiguration.plugins of type v1.AdmissionPluginConfiguration",
+            ),
+            (
+                "plugins: [{name: 5}]",
+                "json: cannot unmarshal number into Go struct field AdmissionPluginConfiguration.plugins.name of type string",
+            ),
+            (
+                "plugins: [{name: A, path: no.yaml}]",
+                "unable to read admission control configuration from \"/no.yaml\" [open /no.yaml: no such file or directory]",
+            ),
+        ] {
+            assert_eq!(refused(&format!("{head}{rest}")), why);
+        }
+        let unregistered = "no kind \"Pod\" is registered for version \"v1\" in scheme \"pkg/runtime/scheme.go:111\"";
+        assert_eq!(refused("apiVersion: v1\nkind: Pod"), unregistered);
+        assert_eq!(refused("plugins: []\n"), "Object 'Kind' is missing in 'plugins: []\n'");
     }
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::configuration::Configurations;
 use super::limit_ranger::joined;
 use super::{Attributes, Operation, Validating};
+use crate::configuration_file::shape::{Struct, Type};
 use crate::registry::fields::text;
 
 const NAME: &str = "EventRateLimit";
@@ -27,16 +28,30 @@ enum Kind {
     SourceAndObject,
 }
 
+const FILE: Struct = Struct {
+    name: "Configuration",
+    fields: &[("apiVersion", Type::Text), ("kind", Type::Text), ("limits", Type::List(&Type::One(&LIMIT)))],
+};
+const LIMIT: Struct = Struct {
+    name: "Limit",
+    fields: &[
+        ("type", Type::Named("LimitType")),
+        ("qps", Type::Int32),
+        ("burst", Type::Int32),
+        ("cacheSize", Type::Int32),
+    ],
+};
+
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Configuration {
     #[serde(default)]
     limits: Vec<LimitText>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct LimitText {
+    #[serde(default)]
     r#type: String,
     #[serde(default)]
     qps: i32,
@@ -69,7 +84,7 @@ struct Bucket {
 
 impl EventRateLimit {
     pub(super) fn new(configurations: &Configurations) -> Result<EventRateLimit, String> {
-        let own: Configuration = configurations.versioned(NAME, &VERSIONS, "Configuration")?.unwrap_or_default();
+        let own: Configuration = configurations.versioned(NAME, &VERSIONS, "Configuration", &FILE)?.unwrap_or_default();
         let mut faults = Vec::new();
         if own.limits.is_empty() {
             faults.push("limits: Invalid value: null: must not be empty".to_owned());

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::configuration::Configurations;
 use super::tolerations::{are_allowed, merged};
 use super::{Attributes, Mutating, Operation, Validating};
+use crate::configuration_file::shape::{Struct, Type};
 use crate::registry::core::qos;
 use crate::registry::fields::{At, items, object_mut, set};
 use crate::registry::validation::affinity;
@@ -18,9 +19,28 @@ const VERSIONS: [&str; 1] = ["podtolerationrestriction.admission.k8s.io/v1alpha1
 const DEFAULTS: &str = "scheduler.alpha.kubernetes.io/defaultTolerations";
 const ALLOWED: &str = "scheduler.alpha.kubernetes.io/tolerationsWhitelist";
 
+const FILE: Struct = Struct {
+    name: "Configuration",
+    fields: &[
+        ("apiVersion", Type::Text),
+        ("kind", Type::Text),
+        ("default", Type::List(&Type::One(&TOLERATION))),
+        ("whitelist", Type::List(&Type::One(&TOLERATION))),
+    ],
+};
+const TOLERATION: Struct = Struct {
+    name: "v1.Toleration",
+    fields: &[
+        ("key", Type::Text),
+        ("operator", Type::Text),
+        ("value", Type::Text),
+        ("effect", Type::Text),
+        ("tolerationSeconds", Type::Any),
+    ],
+};
+
 /// What holds for namespaces that say nothing.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct PodTolerationRestriction {
     #[serde(default)]
     default: Vec<Value>,
@@ -31,7 +51,7 @@ pub(super) struct PodTolerationRestriction {
 impl PodTolerationRestriction {
     pub(super) fn new(configurations: &Configurations) -> Result<PodTolerationRestriction, String> {
         let own: PodTolerationRestriction =
-            configurations.versioned(NAME, &VERSIONS, "Configuration")?.unwrap_or_default();
+            configurations.versioned(NAME, &VERSIONS, FILE.name, &FILE)?.unwrap_or_default();
         let lists = json!({"podtolerationrestriction": {"default": own.default, "whitelist": own.whitelist}});
         let mut errors = api::field::ErrorList::new();
         for list in ["default", "whitelist"] {

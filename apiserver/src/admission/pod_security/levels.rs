@@ -160,7 +160,7 @@ impl Policy {
 
 /// `defaults` of a configuration.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(rename_all = "kebab-case", default)]
 pub(super) struct Defaults {
     enforce: String,
     enforce_version: String,

@@ -19,6 +19,7 @@ use super::configuration::Configurations;
 use super::limit_ranger::joined;
 use super::plugins::forbidden;
 use super::{Attributes, Operation, Validating};
+use crate::configuration_file::shape::{Struct, Type};
 use crate::registry::fields::{at, items, text};
 
 const NAME: &str = "PodSecurity";
@@ -38,15 +39,44 @@ pub(super) struct PodSecurity {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 struct Exemptions {
     usernames: Vec<String>,
     namespaces: Vec<String>,
     runtime_classes: Vec<String>,
 }
 
+const FILE: Struct = Struct {
+    name: "PodSecurityConfiguration",
+    fields: &[
+        ("apiVersion", Type::Text),
+        ("kind", Type::Text),
+        ("defaults", Type::One(&DEFAULTS)),
+        ("exemptions", Type::One(&EXEMPTIONS)),
+    ],
+};
+const DEFAULTS: Struct = Struct {
+    name: "PodSecurityDefaults",
+    fields: &[
+        ("enforce", Type::Text),
+        ("enforce-version", Type::Text),
+        ("audit", Type::Text),
+        ("audit-version", Type::Text),
+        ("warn", Type::Text),
+        ("warn-version", Type::Text),
+    ],
+};
+const EXEMPTIONS: Struct = Struct {
+    name: "PodSecurityExemptions",
+    fields: &[
+        ("usernames", Type::List(&Type::Text)),
+        ("namespaces", Type::List(&Type::Text)),
+        ("runtimeClasses", Type::List(&Type::Text)),
+    ],
+};
+
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct Configuration {
     defaults: Defaults,
     exemptions: Exemptions,
@@ -54,7 +84,7 @@ struct Configuration {
 
 impl PodSecurity {
     pub(super) fn new(configurations: &Configurations) -> Result<PodSecurity, String> {
-        let own = configurations.versioned::<Configuration>(NAME, &VERSIONS, "PodSecurityConfiguration")?;
+        let own = configurations.versioned::<Configuration>(NAME, &VERSIONS, FILE.name, &FILE)?;
         let Configuration { defaults, exemptions } = own.unwrap_or_default();
         let mut faults = Vec::new();
         let defaults = defaults.read(&mut faults);

@@ -13,16 +13,36 @@ use super::usage::Amounts;
 use crate::admission::Attributes;
 use crate::admission::configuration::Configurations;
 use crate::admission::plugins::forbidden;
+use crate::configuration_file::shape::{Struct, Type};
 
 const VERSIONS: [&str; 3] =
     ["apiserver.config.k8s.io/v1", "resourcequota.admission.k8s.io/v1beta1", "resourcequota.admission.k8s.io/v1alpha1"];
 
+const FILE: Struct = Struct {
+    name: "Configuration",
+    fields: &[("apiVersion", Type::Text), ("kind", Type::Text), ("limitedResources", Type::List(&Type::One(&LIMITED)))],
+};
+const LIMITED: Struct = Struct {
+    name: "LimitedResource",
+    fields: &[
+        ("apiGroup", Type::Text),
+        ("resource", Type::Text),
+        ("matchContains", Type::List(&Type::Text)),
+        ("matchScopes", Type::List(&Type::One(&SCOPE))),
+    ],
+};
+const SCOPE: Struct = Struct {
+    name: "v1.ScopedResourceSelectorRequirement",
+    fields: &[("scopeName", Type::Text), ("operator", Type::Text), ("values", Type::List(&Type::Text))],
+};
+
 /// One of them.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Limited {
     #[serde(default)]
     api_group: String,
+    #[serde(default)]
     resource: String,
     /// Parts of names of counted resources.
     #[serde(default)]
@@ -32,7 +52,7 @@ pub(super) struct Limited {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 struct Configuration {
     limited_resources: Vec<Limited>,
 }
@@ -42,7 +62,7 @@ pub(super) fn read(configurations: &Configurations) -> Result<Vec<Limited>, Stri
         Some(own) if own["apiVersion"] != VERSIONS[0] => "Configuration",
         _ => "ResourceQuotaConfiguration",
     };
-    let own: Option<Configuration> = configurations.versioned("ResourceQuota", &VERSIONS, kind)?;
+    let own: Option<Configuration> = configurations.versioned("ResourceQuota", &VERSIONS, kind, &FILE)?;
     Ok(own.unwrap_or_default().limited_resources)
 }
 

@@ -34,6 +34,7 @@ use self::hook::Configuration;
 use super::Attributes;
 use super::configuration::Configurations;
 use super::metrics::Metrics;
+use crate::configuration_file::shape::{Struct, Type};
 use crate::registry::resource::Resources;
 use crate::webhook::kubeconfig::Users;
 
@@ -82,6 +83,16 @@ pub(crate) struct Hooks {
     users: Users,
 }
 
+const FILE: Struct = Struct {
+    name: "WebhookAdmission",
+    fields: &[
+        ("apiVersion", Type::Text),
+        ("kind", Type::Text),
+        ("kubeConfigFile", Type::Text),
+        ("staticManifestsDir", Type::Text),
+    ],
+};
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Own {
@@ -107,7 +118,7 @@ impl Hooks {
             "WebhookAdmission"
         };
         let own: Option<Own> =
-            configurations.versioned(plugin, &[VERSION, "apiserver.config.k8s.io/v1alpha1"], kind)?;
+            configurations.versioned(plugin, &[VERSION, "apiserver.config.k8s.io/v1alpha1"], kind, &FILE)?;
         let users = match own.map(|own| own.kube_config_file) {
             None => Users::default(),
             Some(file) if !file.is_absolute() => {

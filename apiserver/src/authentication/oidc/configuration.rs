@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use json::Value;
 use serde::Deserialize;
 
 use crate::authentication::Anonymous;
 use crate::configuration_file;
+use crate::configuration_file::shape::{Struct, Type};
 use crate::webhook::review::Malformed;
 
 /// Why issuers cannot be believed.
@@ -148,24 +148,67 @@ pub struct Extra {
 
 const KIND: &str = "AuthenticationConfiguration";
 
-const PREFIXED: &[&str] = &["claim", "prefix", "expression"];
-const FIELDS: configuration_file::Fields = &[
-    ("", &["apiVersion", "kind", "jwt", "anonymous"]),
-    ("anonymous", &["enabled", "conditions"]),
-    ("anonymous.conditions", &["path"]),
-    ("jwt", &["issuer", "claimValidationRules", "claimMappings", "userValidationRules"]),
-    (
-        "jwt.issuer",
-        &["url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType"],
-    ),
-    ("jwt.claimValidationRules", &["claim", "requiredValue", "expression", "message"]),
-    ("jwt.claimMappings", &["username", "groups", "uid", "extra"]),
-    ("jwt.claimMappings.username", PREFIXED),
-    ("jwt.claimMappings.groups", PREFIXED),
-    ("jwt.claimMappings.uid", &["claim", "expression"]),
-    ("jwt.claimMappings.extra", &["key", "valueExpression"]),
-    ("jwt.userValidationRules", &["expression", "message"]),
-];
+const FILE: Struct = Struct {
+    name: "AuthenticationConfiguration",
+    fields: &[
+        ("apiVersion", Type::Text),
+        ("kind", Type::Text),
+        ("jwt", Type::List(&Type::One(&ISSUED))),
+        ("anonymous", Type::One(&ANONYMOUS)),
+    ],
+};
+const ANONYMOUS: Struct = Struct {
+    name: "AnonymousAuthConfig",
+    fields: &[("enabled", Type::Bool), ("conditions", Type::List(&Type::One(&CONDITION)))],
+};
+const CONDITION: Struct = Struct { name: "AnonymousAuthCondition", fields: &[("path", Type::Text)] };
+const ISSUED: Struct = Struct {
+    name: "JWTAuthenticator",
+    fields: &[
+        ("issuer", Type::One(&ISSUER)),
+        ("claimValidationRules", Type::List(&Type::One(&CLAIM_RULE))),
+        ("claimMappings", Type::One(&MAPPINGS)),
+        ("userValidationRules", Type::List(&Type::One(&USER_RULE))),
+    ],
+};
+const ISSUER: Struct = Struct {
+    name: "Issuer",
+    fields: &[
+        ("url", Type::Text),
+        ("discoveryURL", Type::Text),
+        ("certificateAuthority", Type::Text),
+        ("audiences", Type::List(&Type::Text)),
+        ("audienceMatchPolicy", Type::Named("AudienceMatchPolicyType")),
+        ("egressSelectorType", Type::Named("EgressSelectorType")),
+    ],
+};
+const CLAIM_RULE: Struct = Struct {
+    name: "ClaimValidationRule",
+    fields: &[
+        ("claim", Type::Text),
+        ("requiredValue", Type::Text),
+        ("expression", Type::Text),
+        ("message", Type::Text),
+    ],
+};
+const MAPPINGS: Struct = Struct {
+    name: "ClaimMappings",
+    fields: &[
+        ("username", Type::One(&PREFIXED)),
+        ("groups", Type::One(&PREFIXED)),
+        ("uid", Type::One(&CLAIM)),
+        ("extra", Type::List(&Type::One(&EXTRA))),
+    ],
+};
+const PREFIXED: Struct = Struct {
+    name: "PrefixedClaimOrExpression",
+    fields: &[("claim", Type::Text), ("prefix", Type::Text), ("expression", Type::Text)],
+};
+const CLAIM: Struct =
+    Struct { name: "ClaimOrExpression", fields: &[("claim", Type::Text), ("expression", Type::Text)] };
+const EXTRA: Struct = Struct { name: "ExtraMapping", fields: &[("key", Type::Text), ("valueExpression", Type::Text)] };
+const USER_RULE: Struct =
+    Struct { name: "UserValidationRule", fields: &[("expression", Type::Text), ("message", Type::Text)] };
 
 impl Configuration {
     /// Reads the file.
@@ -184,9 +227,9 @@ impl Configuration {
         if text.is_empty() {
             return Err("empty config data".to_owned());
         }
-        let typed = configuration_file::read(text, KIND, FIELDS, |document| {
+        let typed = configuration_file::read(text, KIND, &FILE, |document| {
             let mut document = document.clone();
-            drop_nulls(&mut document);
+            configuration_file::drop_nulls(&mut document);
             json::from_value::<Text>(document).map_err(|error| Malformed(format!("json: {error}")))
         });
         let typed = typed.map_err(|why| why.to_string())?;
@@ -195,18 +238,6 @@ impl Configuration {
             paths: own.conditions.into_iter().map(|condition| condition.path).collect(),
         });
         Ok(Configuration { issuers: typed.jwt, anonymous })
-    }
-}
-
-/// Null is nothing, as Go reads it.
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => fields.retain(|_, value| {
-            drop_nulls(value);
-            !value.is_null()
-        }),
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        _ => {}
     }
 }
 

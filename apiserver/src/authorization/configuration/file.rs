@@ -9,6 +9,7 @@ use component::duration::GoDuration;
 use json::Value;
 
 use crate::configuration_file;
+use crate::configuration_file::shape::{Struct, Type};
 use crate::registry::fields::items;
 use crate::webhook::review::{Fields, Malformed};
 
@@ -16,27 +17,32 @@ const KIND: &str = "AuthorizationConfiguration";
 const AUTHORIZED_TTL: Duration = Duration::from_secs(300);
 const UNAUTHORIZED_TTL: Duration = Duration::from_secs(30);
 
-const FIELDS: configuration_file::Fields = &[
-    ("", &["apiVersion", "kind", "authorizers"]),
-    ("authorizers", &["type", "name", "webhook"]),
-    (
-        "authorizers.webhook",
-        &[
-            "authorizedTTL",
-            "cacheAuthorizedRequests",
-            "unauthorizedTTL",
-            "cacheUnauthorizedRequests",
-            "timeout",
-            "subjectAccessReviewVersion",
-            "matchConditionSubjectAccessReviewVersion",
-            "failurePolicy",
-            "connectionInfo",
-            "matchConditions",
-        ],
-    ),
-    ("authorizers.webhook.connectionInfo", &["type", "kubeConfigFile"]),
-    ("authorizers.webhook.matchConditions", &["expression"]),
-];
+const FILE: Struct = Struct {
+    name: "AuthorizationConfiguration",
+    fields: &[("apiVersion", Type::Text), ("kind", Type::Text), ("authorizers", Type::List(&Type::One(&AUTHORIZER)))],
+};
+const AUTHORIZER: Struct = Struct {
+    name: "AuthorizerConfiguration",
+    fields: &[("type", Type::Text), ("name", Type::Text), ("webhook", Type::One(&WEBHOOK))],
+};
+const WEBHOOK: Struct = Struct {
+    name: "WebhookConfiguration",
+    fields: &[
+        ("authorizedTTL", Type::Text),
+        ("cacheAuthorizedRequests", Type::Bool),
+        ("unauthorizedTTL", Type::Text),
+        ("cacheUnauthorizedRequests", Type::Bool),
+        ("timeout", Type::Text),
+        ("subjectAccessReviewVersion", Type::Text),
+        ("matchConditionSubjectAccessReviewVersion", Type::Text),
+        ("failurePolicy", Type::Text),
+        ("connectionInfo", Type::One(&CONNECTION)),
+        ("matchConditions", Type::List(&Type::One(&CONDITION))),
+    ],
+};
+const CONNECTION: Struct =
+    Struct { name: "WebhookConnectionInfo", fields: &[("type", Type::Text), ("kubeConfigFile", Type::Text)] };
+const CONDITION: Struct = Struct { name: "WebhookMatchCondition", fields: &[("expression", Type::Text)] };
 
 /// One authorizer of the file, defaults filled in.
 #[derive(Debug, Default)]
@@ -80,7 +86,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Authorizer>, Malformed> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    configuration_file::read(text, KIND, FIELDS, |document| {
+    configuration_file::read(text, KIND, &FILE, |document| {
         items(document, "authorizers").iter().map(authorizer).collect()
     })
 }

@@ -26,6 +26,10 @@ fn what_is_no_configuration_is_refused_in_upstreams_words() {
             undecodable("no kind \"Pod\" is registered for version \"v1\" in scheme \"pkg/runtime/scheme.go:111\""),
         ),
         (
+            HEAD.replace("Authorization", "Admission"),
+            undecodable("expected AuthorizationConfiguration, got *apiserver.AdmissionConfiguration"),
+        ),
+        (
             format!("{HEAD}authorizers: [{{type: Node, name: x, foo: 1}}, {{type: Nope}}]\nbar: 2"),
             undecodable("strict decoding error: unknown field \"authorizers[0].foo\", unknown field \"bar\""),
         ),
