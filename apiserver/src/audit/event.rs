@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use json::{Map, Value, json};
 
 use super::policy::Level;
-use super::{Findings, Record, Stage};
+use super::{Findings, Record, Stage, legacy};
 use crate::authentication::UserInfo;
 
 /// What is before the fields of an event that stands alone; in lists it is left out.
@@ -24,13 +25,14 @@ struct Rendered {
     fields: Value,
     text: String,
     level: Level,
+    received: Timestamp,
 }
 
 impl Event {
-    /// Of all fields but its type.
-    pub(super) fn of(fields: Value, level: Level) -> Event {
+    /// Of all fields but its type, about a request received then.
+    pub(super) fn of(fields: Value, level: Level, received: Timestamp) -> Event {
         let text = fields.to_string();
-        Event(Arc::new(Rendered { fields, text, level }))
+        Event(Arc::new(Rendered { fields, text, level, received }))
     }
 
     /// As an item of a list.
@@ -41,6 +43,11 @@ impl Event {
     /// As a line of its own, its end included.
     pub(super) fn line(&self) -> String {
         format!("{TYPE}{}\n", self.0.text.strip_prefix('{').unwrap_or_default())
+    }
+
+    /// As a line of text, its end included.
+    pub(super) fn legacy_line(&self) -> String {
+        legacy::line(&self.0.fields, self.0.received, TimeZone::system())
     }
 
     /// Bytes of the line.
@@ -58,7 +65,7 @@ impl Event {
         own.shift_remove("requestObject");
         own.shift_remove("responseObject");
         own.entry("annotations").or_insert_with(|| json!({}))[TRUNCATED] = "true".into();
-        Some(Event::of(fields, self.0.level))
+        Some(Event::of(fields, self.0.level, self.0.received))
     }
 }
 
@@ -104,7 +111,7 @@ pub(super) fn render(record: &Record, findings: &Findings, stage: Stage, at: Tim
     if !findings.annotations.is_empty() {
         put("annotations", json!(findings.annotations));
     }
-    Event::of(Value::Object(event), record.decision.level)
+    Event::of(Value::Object(event), record.decision.level, record.received)
 }
 
 /// authentication/v1.UserInfo.

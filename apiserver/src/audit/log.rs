@@ -32,11 +32,22 @@ pub struct Rotation {
     pub compress: bool,
 }
 
+/// `--audit-log-format`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// An object.
+    #[default]
+    Json,
+    /// A line of text.
+    Legacy,
+}
+
 /// See the module header.
 #[derive(Debug)]
 pub(super) struct LogFile {
     /// None is standard output.
     path: Option<PathBuf>,
+    format: Format,
     rotation: Rotation,
     open: Mutex<Open>,
 }
@@ -48,21 +59,25 @@ struct Open {
 }
 
 impl LogFile {
-    pub(super) fn open(path: &Path, rotation: Rotation) -> io::Result<LogFile> {
+    pub(super) fn open(path: &Path, format: Format, rotation: Rotation) -> io::Result<LogFile> {
         if path == Path::new("-") {
-            return Ok(LogFile { path: None, rotation, open: Mutex::new(Open { file: None, size: 0 }) });
+            return Ok(LogFile { path: None, format, rotation, open: Mutex::new(Open { file: None, size: 0 }) });
         }
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder)?;
         }
         let file = append_to(path)?;
         let size = file.metadata()?.len();
-        Ok(LogFile { path: Some(path.to_path_buf()), rotation, open: Mutex::new(Open { file: Some(file), size }) })
+        let open = Mutex::new(Open { file: Some(file), size });
+        Ok(LogFile { path: Some(path.to_path_buf()), format, rotation, open })
     }
 
     /// Adds an event.
     pub(super) fn write(&self, event: &Event) -> io::Result<()> {
-        self.add(&event.line())
+        self.add(&match self.format {
+            Format::Json => event.line(),
+            Format::Legacy => event.legacy_line(),
+        })
     }
 
     fn add(&self, line: &str) -> io::Result<()> {
@@ -165,7 +180,7 @@ mod tests {
     async fn a_full_file_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
-        let log = LogFile::open(&path, Rotation { max_size: 10, ..Rotation::default() }).unwrap();
+        let log = LogFile::open(&path, Format::Json, Rotation { max_size: 10, ..Rotation::default() }).unwrap();
         for line in ["one\n", "two\n", "three\n"] {
             log.add(line).unwrap();
         }

@@ -6,6 +6,7 @@
 
 mod backend;
 mod event;
+mod legacy;
 mod log;
 mod metrics;
 mod policy;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::backend::{Backend, Receipt, Sink};
 pub use self::backend::{Batching, Mode};
 use self::log::LogFile;
-pub use self::log::Rotation;
+pub use self::log::{Format, Rotation};
 use self::metrics::Metrics;
 use self::policy::{Decision, Level, Policy};
 use self::webhook::EventWebhook;
@@ -45,12 +46,19 @@ const LARGEST_ANSWER: usize = 16 << 20;
 /// `--audit-*`
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Text of the policy file.
-    pub policy: String,
+    /// `--audit-policy-file`
+    pub policy: PolicyFile,
     /// The file events go to.
     pub log: Option<LogConfig>,
     /// The server events are posted to.
     pub webhook: Option<WebhookConfig>,
+}
+
+/// The policy, and where it is from.
+#[derive(Clone, Debug)]
+pub struct PolicyFile {
+    pub path: PathBuf,
+    pub text: String,
 }
 
 /// `--audit-log-*`
@@ -58,6 +66,8 @@ pub struct Config {
 pub struct LogConfig {
     /// `-` is standard output.
     pub path: PathBuf,
+    /// How an event is written.
+    pub format: Format,
     /// When the file is set aside for a new one, and how long it is kept then.
     pub rotation: Rotation,
     /// When events are written.
@@ -83,8 +93,8 @@ pub struct WebhookConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The policy.
-    #[error("the audit policy is not valid: {0}")]
-    Policy(String),
+    #[error("loading audit policy file: {why}: from file {path}", path = path.display())]
+    Policy { path: PathBuf, why: String },
     /// The file.
     #[error("the audit log {path} cannot be written: {source}", path = path.display())]
     Log {
@@ -107,6 +117,12 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    const ALL: [Stage; 4] = [Stage::RequestReceived, Stage::ResponseStarted, Stage::ResponseComplete, Stage::Panic];
+
+    fn named(name: &str) -> Option<Stage> {
+        Stage::ALL.into_iter().find(|stage| stage.as_str() == name)
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Stage::RequestReceived => "RequestReceived",
@@ -143,12 +159,13 @@ pub(crate) struct Audit {
 
 impl Audit {
     pub(crate) fn new(config: &Config, objects: &Arc<dyn Objects>) -> Result<Arc<Audit>, Error> {
-        let policy = Policy::parse(&config.policy).map_err(Error::Policy)?;
+        let unusable = |why| Error::Policy { path: config.policy.path.clone(), why };
+        let policy = Policy::parse(&config.policy.text).map_err(unusable)?;
         let (metrics, closing) = (Metrics::default(), CancellationToken::new());
         let mut backends = Vec::new();
         if let Some(log) = &config.log {
             let failed = |source| Error::Log { path: log.path.clone(), source };
-            let sink = Sink::Log(LogFile::open(&log.path, log.rotation).map_err(failed)?);
+            let sink = Sink::Log(LogFile::open(&log.path, log.format, log.rotation).map_err(failed)?);
             backends.push(Backend::new(sink, log.mode, log.max_event_size, metrics.clone(), &closing));
         }
         if let Some(webhook) = &config.webhook {

@@ -1,13 +1,14 @@
 //! The audit policy: which requests are logged, and how much of them.
-//! Upstream: k8s.io/apiserver/pkg/audit/policy, apis/audit/validation.
+//! Upstream: k8s.io/apiserver/pkg/audit/policy.
 
-use serde::Deserialize;
+mod file;
 
+use self::file::{File, Resources};
 use super::Stage;
 use crate::authorization::Attributes;
 
 /// How much is logged; each level holds what the one before it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     None,
     Metadata,
@@ -16,6 +17,12 @@ pub(super) enum Level {
 }
 
 impl Level {
+    const ALL: [Level; 4] = [Level::None, Level::Metadata, Level::Request, Level::RequestResponse];
+
+    fn named(name: &str) -> Option<Level> {
+        Level::ALL.into_iter().find(|level| level.as_str() == name)
+    }
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Level::None => "None",
@@ -37,84 +44,39 @@ pub(super) struct Decision {
 /// See the module header.
 #[derive(Debug)]
 pub(super) struct Policy {
-    rules: Vec<(RuleText, Vec<Stage>)>,
+    rules: Vec<Rule>,
     omit_stages: Vec<Stage>,
     omit_managed_fields: bool,
 }
 
-/// The file.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PolicyText {
-    api_version: String,
-    kind: String,
-    #[serde(default)]
-    rules: Vec<RuleText>,
-    #[serde(default)]
-    omit_stages: Vec<String>,
-    #[serde(default)]
-    omit_managed_fields: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RuleText {
+/// A rule of the file, as it is applied.
+#[derive(Debug)]
+struct Rule {
+    text: file::Rule,
     level: Level,
-    #[serde(default)]
-    users: Vec<String>,
-    #[serde(default)]
-    user_groups: Vec<String>,
-    #[serde(default)]
-    verbs: Vec<String>,
-    #[serde(default)]
-    resources: Vec<Resources>,
-    #[serde(default)]
-    namespaces: Vec<String>,
-    #[serde(default, rename = "nonResourceURLs")]
-    paths: Vec<String>,
-    #[serde(default)]
-    omit_stages: Vec<String>,
-    omit_managed_fields: Option<bool>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Resources {
-    #[serde(default)]
-    group: String,
-    #[serde(default)]
-    resources: Vec<String>,
-    #[serde(default)]
-    resource_names: Vec<String>,
+    omit_stages: Vec<Stage>,
 }
 
 impl Policy {
     pub(super) fn parse(text: &str) -> Result<Policy, String> {
-        let file: PolicyText = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-        if file.api_version != "audit.k8s.io/v1" || file.kind != "Policy" {
-            return Err(format!("unknown group version field {}, Kind={} in policy", file.api_version, file.kind));
-        }
-        if file.rules.is_empty() {
-            return Err("loaded illegal policy with 0 rules".to_owned());
-        }
-        let mut rules = Vec::new();
-        for (at, rule) in file.rules.into_iter().enumerate() {
-            rule.check().map_err(|why| format!("rules[{at}].{why}"))?;
-            let mut omitted = stages(&rule.omit_stages).map_err(|why| format!("rules[{at}].omitStages{why}"))?;
-            omitted.extend(stages(&file.omit_stages).map_err(|why| format!("omitStages{why}"))?);
-            rules.push((rule, omitted));
-        }
-        let omit_stages = stages(&file.omit_stages).map_err(|why| format!("omitStages{why}"))?;
-        Ok(Policy { rules, omit_stages, omit_managed_fields: file.omit_managed_fields })
+        let File { rules, omit_stages, omit_managed_fields } = File::read(text)?;
+        let stages = |names: &[String]| -> Vec<Stage> { names.iter().filter_map(|name| Stage::named(name)).collect() };
+        let everywhere = stages(&omit_stages);
+        let rule = |text: file::Rule| Rule {
+            level: Level::named(&text.level).unwrap_or(Level::None),
+            omit_stages: [stages(&text.omit_stages), everywhere.clone()].concat(),
+            text,
+        };
+        Ok(Policy { rules: rules.into_iter().map(rule).collect(), omit_stages: everywhere, omit_managed_fields })
     }
 
     /// The first rule that is about the request says; no rule is no event.
     pub(super) fn decide(&self, request: &Attributes) -> Decision {
-        match self.rules.iter().find(|(rule, _)| rule.matches(request)) {
-            Some((rule, omit_stages)) => Decision {
+        match self.rules.iter().find(|rule| rule.text.matches(request)) {
+            Some(rule) => Decision {
                 level: rule.level,
-                omit_stages: omit_stages.clone(),
-                omit_managed_fields: rule.omit_managed_fields.unwrap_or(self.omit_managed_fields),
+                omit_stages: rule.omit_stages.clone(),
+                omit_managed_fields: rule.text.omit_managed_fields.unwrap_or(self.omit_managed_fields),
             },
             None => Decision {
                 level: Level::None,
@@ -125,33 +87,7 @@ impl Policy {
     }
 }
 
-impl RuleText {
-    /// What no rule can mean.
-    fn check(&self) -> Result<(), String> {
-        for (at, path) in self.paths.iter().enumerate().filter(|(_, path)| *path != "*") {
-            if !path.starts_with('/') {
-                return Err(format!(
-                    "nonResourceURLs[{at}]: Invalid value: {path:?}: non-resource URL rules must begin with a '/' character"
-                ));
-            }
-            if path[..path.len() - 1].contains('*') {
-                return Err(format!(
-                    "nonResourceURLs[{at}]: Invalid value: {path:?}: non-resource URL wildcards '*' must be the final character of the rule"
-                ));
-            }
-        }
-        let of_resources = !self.resources.is_empty() || !self.namespaces.is_empty();
-        if of_resources && !self.paths.is_empty() {
-            return Err(
-                "nonResourceURLs: rules cannot apply to both regular resources and non-resource URLs".to_owned()
-            );
-        }
-        match self.resources.iter().any(|one| !one.resource_names.is_empty() && one.resources.is_empty()) {
-            true => Err("resources.resourceNames: using resourceNames requires at least one resource".to_owned()),
-            false => Ok(()),
-        }
-    }
-
+impl file::Rule {
     fn matches(&self, request: &Attributes) -> bool {
         let is_any = |list: &[String], own: &str| list.is_empty() || list.iter().any(|item| item == own);
         let in_group =
@@ -189,14 +125,4 @@ impl Resources {
                     }
                 })
     }
-}
-
-fn stages(names: &[String]) -> Result<Vec<Stage>, String> {
-    const ALL: [Stage; 4] = [Stage::RequestReceived, Stage::ResponseStarted, Stage::ResponseComplete, Stage::Panic];
-    let stage = |(at, name): (usize, &String)| {
-        ALL.into_iter().find(|stage| stage.as_str() == name).ok_or_else(|| {
-            format!("[{at}]: Invalid value: {name:?}: allowed stages are RequestReceived,ResponseStarted,ResponseComplete,Panic")
-        })
-    };
-    names.iter().enumerate().map(stage).collect()
 }

@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use json::{Value, json};
 use tokio::time::Instant;
 
 use super::batches::Throttle;
 use super::*;
-use crate::audit::log::Rotation;
+use crate::audit::log::{Format, Rotation};
 use crate::audit::policy::Level;
 use crate::registry::testing::Fixture;
 use crate::webhook::testing::{Reply, Server};
@@ -17,7 +18,7 @@ const BATCHING: Batching =
     Batching { buffer_size: 2, max_size: 10, max_wait: Duration::from_secs(3600), throttle: None };
 
 fn log(folder: &Path) -> Sink {
-    Sink::Log(LogFile::open(&folder.join("audit.log"), Rotation::default()).expect("a file"))
+    Sink::Log(LogFile::open(&folder.join("audit.log"), Format::Json, Rotation::default()).expect("a file"))
 }
 
 /// Events in the file, without what they are.
@@ -34,7 +35,7 @@ fn lines(folder: &Path) -> Vec<Value> {
 }
 
 fn event(number: usize) -> Event {
-    Event::of(json!({"n": number}), Level::Request)
+    Event::of(json!({"n": number}), Level::Request, Timestamp::UNIX_EPOCH)
 }
 
 /// A webhook that answers by how often it was asked, and tells of the events it is sent.
@@ -137,12 +138,12 @@ async fn a_large_event_goes_without_its_objects_or_not_at_all() {
     let backend = Backend::new(log(folder.path()), Mode::Blocking, Some(120), metrics.clone(), &closing);
     let large = "x".repeat(200);
     backend.take(&event(0));
-    backend.take(&Event::of(json!({"n": 1, "requestObject": {"data": large}}), Level::Request));
+    backend.take(&Event::of(json!({"n": 1, "requestObject": {"data": large}}), Level::Request, Timestamp::UNIX_EPOCH));
     let truncated = json!({"n": 1, "annotations": {"audit.k8s.io/truncated": "true"}});
     assert_eq!(lines(folder.path()), [json!({"n": 0}), truncated]);
-    backend.take(&Event::of(json!({"n": large}), Level::Request));
+    backend.take(&Event::of(json!({"n": large}), Level::Request, Timestamp::UNIX_EPOCH));
     // Of one that holds no objects by its level nothing is taken.
-    backend.take(&Event::of(json!({"n": large}), Level::Metadata));
+    backend.take(&Event::of(json!({"n": large}), Level::Metadata, Timestamp::UNIX_EPOCH));
     assert_eq!(metrics.failures("truncate"), 2);
     assert_eq!(lines(folder.path()).len(), 2);
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::audit::{Batching, Config as Audit, Mode, WebhookConfig};
+use crate::audit::{Batching, Config as Audit, Mode, PolicyFile, WebhookConfig};
 use crate::webhook::testing::{Reply, Server};
 
 /// The webhook, what it was sent, and whether it takes anything.
@@ -44,7 +44,8 @@ impl Collector {
     }
 
     fn config(&self, mode: Mode) -> Audit {
-        let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n".to_owned();
+        let text = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n".to_owned();
+        let policy = PolicyFile { path: "policy.yaml".into(), text };
         let (kubeconfig, initial_backoff) = (self.kubeconfig.path().to_owned(), Duration::from_millis(1));
         let webhook = WebhookConfig { kubeconfig, initial_backoff, mode, max_event_size: None };
         Audit { policy, log: None, webhook: Some(webhook) }

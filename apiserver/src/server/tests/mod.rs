@@ -155,9 +155,11 @@ impl Cluster {
         path: std::path::PathBuf,
         plugins: impl FnOnce(&Arc<store::Store>, &Resources) -> Chain,
     ) -> Cluster {
-        let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n".to_owned();
+        let text = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n".to_owned();
+        let policy = audit::PolicyFile { path: "policy.yaml".into(), text };
         let rotation = audit::Rotation { max_size: 0, max_age_days: 0, max_backups: 0, compress: false };
-        let log = audit::LogConfig { path, rotation, mode: audit::Mode::Blocking, max_event_size: None };
+        let format = audit::Format::default();
+        let log = audit::LogConfig { path, format, rotation, mode: audit::Mode::Blocking, max_event_size: None };
         Cluster::logging(&audit::Config { policy, log: Some(log), webhook: None }, plugins).await
     }
 

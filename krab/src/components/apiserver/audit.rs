@@ -1,7 +1,7 @@
 //! What the flags of the audit log mean together. Upstream: `apiserver/pkg/server/options.AuditOptions`.
 
 use anyhow::{Result, bail, ensure};
-use apiserver::audit::{Batching, Config, LogConfig, Mode, Rotation, WebhookConfig};
+use apiserver::audit::{Batching, Config, Format, LogConfig, Mode, PolicyFile, Rotation, WebhookConfig};
 use component::duration::GoDuration;
 use component::flags::FlagSet;
 
@@ -14,21 +14,23 @@ pub(super) fn config(flags: &FlagSet) -> Result<Option<Config>> {
     if log.is_none() && webhook.is_none() {
         return Ok(None);
     }
-    let policy = files::optional(flags, "audit-policy-file")?;
-    if policy.is_none() {
+    let Some(text) = files::optional(flags, "audit-policy-file")? else {
         tracing::warn!("No audit policy file provided, no events will be recorded");
-    }
-    Ok(policy.map(|policy| Config { policy, log, webhook }))
+        return Ok(None);
+    };
+    let policy = PolicyFile { path: flags.text("audit-policy-file").into(), text };
+    Ok(Some(Config { policy, log, webhook }))
 }
 
 fn log(flags: &FlagSet, path: &str) -> Result<LogConfig> {
-    match flags.text("audit-log-format") {
-        "json" => {}
-        "legacy" => bail!("--audit-log-format=legacy is not supported: events are written as json here"),
+    let format = match flags.text("audit-log-format") {
+        "json" => Format::Json,
+        "legacy" => Format::Legacy,
         format => bail!("invalid audit log format {format}, allowed formats are \"legacy,json\""),
-    }
+    };
     Ok(LogConfig {
         path: path.into(),
+        format,
         rotation: Rotation {
             max_size: flags.parse::<u64>("audit-log-maxsize")? << 20,
             max_age_days: flags.parse("audit-log-maxage")?,
