@@ -61,6 +61,9 @@ impl Caller {
 
 /// Serves one request. Never fails, never panics: a panic below becomes a 500.
 pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, caller: Caller) -> Response<Body> {
+    if !is_readable(request.uri().path()) {
+        return unreadable();
+    }
     let audit = audit_id::of(request.headers());
     let origin = state.settings.cors.allowed(request.headers());
     let query = Query::parse(request.uri().query().unwrap_or_default());
@@ -104,6 +107,25 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<RequestBody>, cal
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
+    response
+}
+
+/// Does each `%` of the path stand for an octet? Go's server reads no request otherwise.
+fn is_readable(path: &str) -> bool {
+    let mut rest = path.as_bytes();
+    while let Some(at) = rest.iter().position(|octet| *octet == b'%') {
+        match rest[at..] {
+            [_, high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = &rest[at + 3..],
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// What Go's server says of a request it cannot read, on HTTP/1.1; on HTTP/2 it ends the stream without a word.
+fn unreadable() -> Response<Body> {
+    let mut response = respond::plain(400, "400 Bad Request");
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -225,3 +225,17 @@ async fn a_path_that_begins_with_two_slashes_leads_nowhere() {
         assert_eq!(cluster.get(target).await.expect(404).bytes, "404 page not found\n", "{target}");
     }
 }
+
+#[tokio::test]
+async fn a_path_that_cannot_be_unescaped_is_no_request() {
+    let cluster = Cluster::new().await;
+    for target in ["/api/v1/namespaces/%zz", "/version%", "/%4", "/%%20"] {
+        let answer = cluster.get(target).await.expect(400);
+        assert_eq!(
+            (&answer.bytes[..], &answer.headers["connection"]),
+            (&b"400 Bad Request"[..], &"close".parse().unwrap())
+        );
+    }
+    cluster.get("/version?a=%zz").await.expect(200);
+    cluster.get("/%76ersion").await.expect(200);
+}
