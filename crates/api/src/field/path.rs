@@ -2,16 +2,23 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// A place in an object. Cheap to clone and to extend: each step is one shared node and static names are not copied.
+/// A place in an object. Cheap to clone and to extend: steps are shared, and a static name takes no memory until something below it
+/// is named, which for most fields is never.
 ///
 /// [`Path::nil`] is upstream's nil path: its child is a root, and alone it prints `<nil>`.
 #[derive(Clone, Default)]
-pub struct Path(Option<Arc<Step>>);
+pub struct Path {
+    above: Above,
+    last: Option<Last>,
+}
+
+/// The steps from the root, but for the last where that is a [`Last`].
+type Above = Option<Arc<Step>>;
 
 struct Step {
-    parent: Path,
+    above: Above,
     element: Element,
 }
 
@@ -19,6 +26,14 @@ enum Element {
     Name(Cow<'static, str>),
     Index(usize),
     Key(String),
+}
+
+/// A static name.
+#[derive(Clone)]
+struct Last {
+    name: &'static str,
+    /// The same as a step, made for those below.
+    step: OnceLock<Arc<Step>>,
 }
 
 impl Path {
@@ -29,13 +44,16 @@ impl Path {
 
     /// The path above every root.
     pub fn nil() -> Path {
-        Path(None)
+        Path::default()
     }
 
     /// The field `name` of this value.
     #[must_use]
     pub fn child(&self, name: impl Into<Cow<'static, str>>) -> Path {
-        self.step(Element::Name(name.into()))
+        match name.into() {
+            Cow::Borrowed(name) => Path { above: self.shared(), last: Some(Last { name, step: OnceLock::new() }) },
+            name @ Cow::Owned(_) => self.step(Element::Name(name)),
+        }
     }
 
     /// The list element at `index`.
@@ -51,22 +69,29 @@ impl Path {
     }
 
     fn step(&self, element: Element) -> Path {
-        Path(Some(Arc::new(Step { parent: self.clone(), element })))
+        Path { above: Some(Arc::new(Step { above: self.shared(), element })), last: None }
+    }
+
+    /// This path as what is above another.
+    fn shared(&self) -> Above {
+        let Some(last) = &self.last else { return self.above.clone() };
+        let step = || Arc::new(Step { above: self.above.clone(), element: Element::Name(last.name.into()) });
+        Some(Arc::clone(last.step.get_or_init(step)))
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(last) = &self.0 else { return f.write_str("<nil>") };
-        let mut steps = vec![last];
-        while let Some(parent) = steps.last().and_then(|step| step.parent.0.as_ref()) {
-            steps.push(parent);
+        let whole = self.shared();
+        let mut steps: Vec<&Step> = std::iter::successors(whole.as_deref(), |step| step.above.as_deref()).collect();
+        if steps.is_empty() {
+            return f.write_str("<nil>");
         }
-        for step in steps.into_iter().rev() {
+        while let Some(step) = steps.pop() {
             match &step.element {
                 Element::Name(name) if name.is_empty() => f.write_str("[]")?,
                 Element::Name(name) => {
-                    if step.parent.0.is_some() {
+                    if step.above.is_some() {
                         f.write_str(".")?;
                     }
                     f.write_str(name)?;
