@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use json::json;
 
 use super::body::{Body, RequestBody};
-use super::debug;
+use super::{debug, first_turn};
 use super::metrics::Counted;
 use super::state::State;
 use super::version;
@@ -336,6 +336,8 @@ async fn route(state: Arc<State>, request: endpoints::Request) -> Result<Respons
     if let Some(answer) = state.pages.serve(path, &request.parts.headers) {
         return answer;
     }
+    // A document may have to be made first.
+    first_turn::give_up().await;
     let output = Output { gzip: request.gzip(), ..Output::json(&request.parts.headers, &request.query) };
     if let Some(answer) = state.discovery.serve(&request, &state.engine.resources, &state.aggregator) {
         return answer;
