@@ -1,5 +1,5 @@
 //! What a write through an endpoint cannot change, because the strategy behind it takes it from the stored object.
-//! Upstream: GetResetFields and GetResetFieldsFilter of the strategies in pkg/registry.
+//! Upstream: GetResetFields of the strategies in pkg/registry.
 
 use api::managed_fields::Reset;
 
@@ -29,8 +29,9 @@ const STATUS_KEEPS_METADATA: [&str; 16] = [
     "volumeattachments",
 ];
 
-/// Where one resource differs from the rest: plural, subresource, what is reset.
-const EXCEPTIONS: [(&str, &str, Reset); 8] = [
+/// Where one resource differs from the rest: plural, subresource, what is reset. Upstream's strategies of ephemeral containers and of
+/// resizing say what they reset, but nobody asks them: who sends more comes to own it.
+const EXCEPTIONS: [(&str, &str, Reset); 6] = [
     ("certificatesigningrequests", "", Reset::Fields(&[&["spec"], &["status"]])),
     ("certificatesigningrequests", "status", Reset::Fields(&[&["spec"], &["status", "conditions"]])),
     ("certificatesigningrequests", "approval", Reset::Fields(&[&["spec"], &["status", "certificate"]])),
@@ -40,17 +41,6 @@ const EXCEPTIONS: [(&str, &str, Reset); 8] = [
         "pods",
         "status",
         Reset::Fields(&[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]]),
-    ),
-    ("pods", "ephemeralcontainers", Reset::AllBut(&[&["spec", "ephemeralContainers"]])),
-    (
-        "pods",
-        "resize",
-        Reset::AllBut(&[
-            &["spec", "containers", "*", "resources"],
-            &["spec", "containers", "*", "resizePolicy"],
-            &["spec", "initContainers", "*", "resources"],
-            &["spec", "initContainers", "*", "resizePolicy"],
-        ]),
     ),
 ];
 

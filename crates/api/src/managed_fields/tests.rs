@@ -337,17 +337,6 @@ fn meta_annotation(object: &Value) -> &str {
 }
 
 #[test]
-fn a_resize_owns_resources_only() {
-    let reset = Reset::AllBut(&[&["spec", "containers", "*", "resources"]]);
-    let fields = json!({"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:nodeName": {}, "f:containers": {
-        "k:{\"name\":\"a\"}": {".": {}, "f:image": {}, "f:resources": {"f:limits": {}}}}}});
-    let left = reset.apply(Set::decode(&fields).unwrap()).encode();
-    let expected =
-        json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {".": {}, "f:resources": {"f:limits": {}}}}}});
-    assert_eq!(left, expected);
-}
-
-#[test]
 fn sets_of_an_earlier_schema_own_the_whole_of_what_is_whole_today() {
     let fields = json!({"f:spec": {"f:selector": {"f:matchLabels": {"f:a": {}}}, "f:replicas": {}}});
     let set = Set::decode(&fields).unwrap().reconciled(Place::Root(schema("apps", "Deployment")));
