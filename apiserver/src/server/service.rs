@@ -13,10 +13,10 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use json::json;
 
 use super::body::{Body, RequestBody};
-use super::{debug, first_turn};
 use super::metrics::Counted;
 use super::state::State;
 use super::version;
+use super::{debug, first_turn};
 use crate::audit::Record;
 use crate::authentication::{ANONYMOUS, PeerCertificates, UserInfo};
 use crate::authorization::{Answer, Attributes, Decision, Reasons, Verdict};
