@@ -31,9 +31,14 @@ const MAGIC: &[u8] = b"k8s\0";
 /// Groups whose objects upstream stores as JSON.
 const IN_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
 
-/// Kinds and the older versions upstream still stores them in, which differ from the storage version here in nothing but their name.
-const SAME_FIELDS: [(&str, &str); 2] =
-    [("DeviceTaintRule", "resource.k8s.io/v1beta2"), ("StorageVersionMigration", "storagemigration.k8s.io/v1beta1")];
+/// Kinds and the older versions upstream still stores them in, which differ from the storage version here in nothing but their name
+/// and fields that nobody fills any more.
+const SAME_FIELDS: [(&str, &str); 4] = [
+    ("ClusterTrustBundle", "certificates.k8s.io/v1beta1"),
+    ("DeviceTaintRule", "resource.k8s.io/v1beta2"),
+    ("PodCertificateRequest", "certificates.k8s.io/v1beta1"),
+    ("StorageVersionMigration", "storagemigration.k8s.io/v1beta1"),
+];
 
 /// What objects are stored as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
